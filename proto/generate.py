@@ -1,0 +1,84 @@
+"""Generate the Python side of the contract, or say which of its files are stale.
+
+`python proto/generate.py` writes the modules and type stubs beside the .proto files;
+`python proto/generate.py --check` writes nothing and exits with 1 where one differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import sysconfig
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+
+from grpc_tools import protoc
+
+PROTO_ROOT = Path(__file__).resolve().parent
+PACKAGE = Path("gigaledger/v1")
+
+
+def generate(destination: Path) -> None:
+    """Write the generated modules and stubs below `destination`.
+
+    Raises:
+        RuntimeError: the compiler refuses the contract; its words are on standard error.
+    """
+    includes = [
+        f"-I{PROTO_ROOT}",
+        f"-I{sysconfig.get_path('purelib')}",  # google/type/*.proto
+        f"-I{files('grpc_tools') / '_proto'}",  # google/protobuf/*.proto
+    ]
+    scripts = Path(sysconfig.get_path("scripts"))
+    plugins = [
+        f"--plugin={name}={scripts / name}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")
+    ]
+    sources = sorted(str(path) for path in (PROTO_ROOT / PACKAGE).glob("*.proto"))
+    arguments = [
+        "protoc",
+        *includes,
+        *plugins,
+        f"--python_out={destination}",
+        f"--mypy_out=quiet:{destination}",
+        *sources,
+    ]
+    services = [
+        "protoc",
+        *includes,
+        *plugins,
+        f"--grpc_python_out={destination}",
+        f"--mypy_grpc_out=quiet:{destination}",
+        *(source for source in sources if "\nservice " in Path(source).read_text()),
+    ]
+    for command in (arguments, services):
+        if protoc.main(command) != 0:
+            raise RuntimeError("the protocol compiler refused the contract")
+
+
+def stale_files() -> list[str]:
+    """Name the generated files that differ from what the contract would generate now."""
+    with tempfile.TemporaryDirectory() as scratch:
+        fresh_root = Path(scratch)
+        generate(fresh_root)
+        fresh = {path.name: path.read_bytes() for path in (fresh_root / PACKAGE).iterdir()}
+    kept = {path.name: path.read_bytes() for path in (PROTO_ROOT / PACKAGE).glob("*_pb2*.py*")}
+    names = sorted(fresh.keys() | kept.keys())
+    return [name for name in names if fresh.get(name) != kept.get(name)]
+
+
+def main() -> int:
+    """Run the command line; return its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--check", action="store_true", help="write nothing, report stale files")
+    if not parser.parse_args().check:
+        generate(PROTO_ROOT)
+        return 0
+    stale = stale_files()
+    for name in stale:
+        sys.stderr.write(f"{PACKAGE / name} is stale: run 'make proto'\n")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

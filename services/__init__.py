@@ -1,0 +1,1 @@
+"""The services of gigaledger, and the command that starts and calls them."""

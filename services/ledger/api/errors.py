@@ -1,0 +1,174 @@
+"""Errors as gRPC statuses: the one place where the domain's refusals meet the wire (AIP-193)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import wraps
+from typing import Any, NoReturn, TypeVar
+
+import grpc
+import psycopg
+import psycopg_pool
+import structlog
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, PreconditionFailure
+
+from services.ledger.domain.refusals import Kind, Refused, Violation
+from services.ledger.log.shelf import UnknownBookError
+from services.ledger.log.writer import StoreUnavailableError, WriterBusyError
+from services.runtime.status import abort, bad_request, error_info, retry_info
+
+RETRY_SECONDS = 0.5
+"""When a caller should come back after a passing failure."""
+
+_CODES = {
+    Kind.MALFORMED: grpc.StatusCode.INVALID_ARGUMENT,
+    Kind.DUPLICATE: grpc.StatusCode.ALREADY_EXISTS,
+    Kind.CONFLICT: grpc.StatusCode.ABORTED,
+    Kind.PRECONDITION: grpc.StatusCode.FAILED_PRECONDITION,
+}
+"""In order of precedence: what makes a request unacceptable everywhere comes first."""
+
+_log = structlog.get_logger("gigaledger.api")
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class InvalidArgumentError(ValueError):
+    """A field of a request is malformed."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+
+
+class NotFoundError(LookupError):
+    """What a request names does not exist. `reason` is for programs."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class AlreadyExistsError(ValueError):
+    """What a request would make exists. `reason` is for programs."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class HistoryDivergedError(RuntimeError):
+    """A resume token was given for a history that this book does not have."""
+
+
+class ShuttingDownError(RuntimeError):
+    """The process ends, and streams with it."""
+
+
+_Method = TypeVar("_Method", bound=Callable[..., Awaitable[Any]])
+_Stream = TypeVar("_Stream", bound=Callable[..., AsyncIterator[Any]])
+
+
+def answered(method: _Method) -> _Method:
+    """Turn what a unary method raises into a status."""
+
+    @wraps(method)
+    async def call(self: object, request: Message, context: Context) -> Any:
+        try:
+            return await method(self, request, context)
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the boundary: every error becomes a status
+            await _abort_with(error, context)
+
+    return call  # type: ignore[return-value]
+
+
+def answered_stream(method: _Stream) -> _Stream:
+    """Turn what a streaming method raises into a status."""
+
+    @wraps(method)
+    async def call(self: object, request: Message, context: Context) -> AsyncIterator[Any]:
+        try:
+            async for response in method(self, request, context):
+                yield response
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the boundary: every error becomes a status
+            await _abort_with(error, context)
+
+    return call  # type: ignore[return-value]
+
+
+async def _abort_with(error: Exception, context: Context) -> NoReturn:
+    match error:
+        case Refused():
+            await _abort_refused(error, context)
+        case InvalidArgumentError():
+            details = [error_info("FIELD_INVALID"), bad_request(error.field, str(error))]
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error), details)
+        case NotFoundError():
+            details = [error_info(error.reason)]
+            await abort(context, grpc.StatusCode.NOT_FOUND, str(error), details)
+        case UnknownBookError():
+            details = [error_info("BOOK_NOT_FOUND")]
+            await abort(context, grpc.StatusCode.NOT_FOUND, str(error), details)
+        case AlreadyExistsError():
+            details = [error_info(error.reason)]
+            await abort(context, grpc.StatusCode.ALREADY_EXISTS, str(error), details)
+        case HistoryDivergedError():
+            details = [error_info("HISTORY_DIVERGED")]
+            await abort(context, grpc.StatusCode.FAILED_PRECONDITION, str(error), details)
+        case ShuttingDownError():
+            details = [error_info("SHUTTING_DOWN"), retry_info(RETRY_SECONDS)]
+            await abort(context, grpc.StatusCode.UNAVAILABLE, str(error), details)
+        case WriterBusyError():
+            details = [error_info("BOOK_BUSY"), retry_info(RETRY_SECONDS)]
+            await abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, str(error), details)
+        case (
+            StoreUnavailableError()
+            | psycopg.OperationalError()
+            | psycopg_pool.PoolTimeout()
+            | psycopg_pool.PoolClosed()
+        ):
+            details = [error_info("STORE_UNAVAILABLE"), retry_info(RETRY_SECONDS)]
+            message = "the ledger's database is not available; repeat with the same request_id"
+            await abort(context, grpc.StatusCode.UNAVAILABLE, message, details)
+        case _:
+            _log.error("unexpected error", exc_info=error)
+            message = "an error of the ledger itself; its log says more"
+            await abort(context, grpc.StatusCode.INTERNAL, message, [error_info("INTERNAL")])
+
+
+async def _abort_refused(refused: Refused, context: Context) -> NoReturn:
+    kinds = {violation.rule.kind for violation in refused.violations}
+    kind = next(kind for kind in _CODES if kind in kinds)
+    first = next(v for v in refused.violations if v.rule.kind is kind)
+    details: list[Message] = [error_info(first.rule.code, {**first.values, "field": first.field})]
+    if kind is Kind.MALFORMED:
+        details.append(_bad_request(refused.violations))
+    else:
+        details.append(_precondition_failure(refused.violations))
+    await abort(context, _CODES[kind], f"{first.field}: {refused}", details)
+
+
+def _bad_request(violations: tuple[Violation, ...]) -> BadRequest:
+    return BadRequest(
+        field_violations=[
+            BadRequest.FieldViolation(
+                field=violation.field, description=violation.message, reason=violation.rule.code
+            )
+            for violation in violations
+        ]
+    )
+
+
+def _precondition_failure(violations: tuple[Violation, ...]) -> PreconditionFailure:
+    return PreconditionFailure(
+        violations=[
+            PreconditionFailure.Violation(
+                type=violation.rule.code, subject=violation.field, description=violation.message
+            )
+            for violation in violations
+        ]
+    )

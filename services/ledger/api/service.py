@@ -1,0 +1,374 @@
+"""LedgerService: what each method does with the log."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import datetime as dt
+from collections.abc import AsyncIterator, Callable
+from typing import Literal
+from uuid import UUID
+
+import psycopg
+from gigaledger.v1.control_facts_pb2 import BookClock
+from gigaledger.v1.events_pb2 import Event
+from gigaledger.v1.ledger_pb2 import (
+    AppendEventsRequest,
+    AppendEventsResponse,
+    Attempt,
+    Book,
+    CreateBookRequest,
+    CreateBookResponse,
+    EventFilter,
+    EventReceipt,
+    GetBookRequest,
+    GetBookResponse,
+    GetEventRequest,
+    GetEventResponse,
+    ListAttemptsRequest,
+    ListAttemptsResponse,
+    ListBooksRequest,
+    ListBooksResponse,
+    ListEventsRequest,
+    ListEventsResponse,
+    ReadEventsRequest,
+    ReadEventsResponse,
+    SubscribeEventsRequest,
+    SubscribeEventsResponse,
+)
+
+from services.ledger.api import names, wire
+from services.ledger.api.errors import (
+    AlreadyExistsError,
+    Context,
+    HistoryDivergedError,
+    InvalidArgumentError,
+    NotFoundError,
+    ShuttingDownError,
+    answered,
+    answered_stream,
+)
+from services.ledger.api.requests import submission_of
+from services.ledger.domain.refusals import Refused
+from services.ledger.log.books import (
+    BookExistsError,
+    BookRow,
+    create_book,
+    head_of,
+    list_books,
+)
+from services.ledger.log.reader import Filter, LogReader, LogRow
+from services.ledger.log.shelf import Shelf
+from services.ledger.log.writer import Receipt, attempt
+from services.quantities import (
+    QuantityError,
+    date_from_message,
+    instant_from_message,
+    instant_to_message,
+)
+
+MAX_DISPLAY_NAME = 200
+_FACT_TYPES = frozenset(field.name for field in Event.DESCRIPTOR.oneofs_by_name["fact"].fields)
+
+
+class LedgerService:
+    """The methods of `gigaledger.v1.LedgerService`.
+
+    Methods that return events return serialized responses, put together from stored bytes.
+    """
+
+    def __init__(self, shelf: Shelf, clock: Callable[[], dt.datetime]) -> None:
+        """Serve the books of a shelf."""
+        self._shelf = shelf
+        self._clock = clock
+
+    @answered
+    async def create_book(
+        self, request: CreateBookRequest, _context: Context
+    ) -> CreateBookResponse:
+        """Open a book."""
+        book = names.book_id(request.book_id, "book_id")
+        if len(request.display_name) > MAX_DISPLAY_NAME:
+            message = f"must be at most {MAX_DISPLAY_NAME} characters"
+            raise InvalidArgumentError("display_name", message)
+        imported = request.clock == BookClock.BOOK_CLOCK_IMPORTED
+        opened_at = self._opened_at(request, imported=imported)
+        try:
+            row = await asyncio.to_thread(
+                self._create, book, request.display_name or book, opened_at, imported=imported
+            )
+        except BookExistsError as error:
+            raise AlreadyExistsError("BOOK_EXISTS", str(error)) from error
+        async with self._shelf.reading() as connection:
+            return CreateBookResponse(book=await _book(connection, row))
+
+    def _opened_at(self, request: CreateBookRequest, *, imported: bool) -> dt.datetime:
+        if request.clock not in BookClock.values():
+            raise InvalidArgumentError("clock", f"{request.clock} is not a clock")
+        if not imported:
+            if request.HasField("opened_time"):
+                message = "must be unset: this book runs on the server's clock"
+                raise InvalidArgumentError("opened_time", message)
+            return self._clock()
+        if not request.HasField("opened_time"):
+            raise InvalidArgumentError("opened_time", "is required for an imported book")
+        try:
+            return instant_from_message(request.opened_time)
+        except QuantityError as error:
+            raise InvalidArgumentError("opened_time", str(error)) from error
+
+    def _create(
+        self, book: str, display_name: str, opened_at: dt.datetime, *, imported: bool
+    ) -> BookRow:
+        with self._shelf.writing_pool.connection() as connection:
+            return create_book(connection, book, display_name, opened_at, imported=imported)
+
+    @answered
+    async def get_book(self, request: GetBookRequest, _context: Context) -> GetBookResponse:
+        """Return a book with its head."""
+        book = await self._shelf.book(names.book_of(request.name, "name"))
+        async with self._shelf.reading() as connection:
+            return GetBookResponse(book=await _book(connection, book))
+
+    @answered
+    async def list_books(self, request: ListBooksRequest, _context: Context) -> ListBooksResponse:
+        """List books in order of id."""
+        size = names.page_size(request.page_size)
+        after = names.page_place(request.page_token, b"books") if request.page_token else ""
+        async with self._shelf.reading() as connection:
+            rows = await list_books(connection, after, size + 1)
+            books = [await _book(connection, row) for row in rows[:size]]
+        more = names.page_token(rows[size - 1].book, b"books") if len(rows) > size else ""
+        return ListBooksResponse(books=books, next_page_token=more)
+
+    @answered
+    async def append_events(
+        self, request: AppendEventsRequest, _context: Context
+    ) -> AppendEventsResponse:
+        """Append facts, all or none."""
+        book = await self._shelf.book(names.book_of(request.book, "book"))
+        writer = self._shelf.writer(book)
+        try:
+            submission = submission_of(request)
+        except Refused as refused:
+            if not request.validate_only:
+                actor = request.events[0].event.actor if request.events else ""
+                noted = attempt(self._clock(), request.request_id[:128], actor[:128], refused)
+                writer.note_attempt(noted)
+            raise
+        return _response(await asyncio.wrap_future(writer.submit(submission)))
+
+    @answered
+    async def get_event(self, request: GetEventRequest, _context: Context) -> bytes:
+        """Return one event."""
+        book_id, position = names.event_of(request.name)
+        book = await self._shelf.book(book_id)
+        async with self._shelf.reading() as connection:
+            row = await LogReader(book.schema_name).event(connection, position)
+        if row is None:
+            raise NotFoundError("EVENT_NOT_FOUND", f"book {book_id} has no event {position}")
+        return wire.embedded(GetEventResponse.EVENT_FIELD_NUMBER, wire.recorded_event(row))
+
+    @answered
+    async def list_events(self, request: ListEventsRequest, _context: Context) -> bytes:
+        """List events in order of position, by pages."""
+        book = await self._shelf.book(names.book_of(request.parent, "parent"))
+        chosen = _filter(request.filter)
+        size = names.page_size(request.page_size)
+        query = request.parent.encode() + request.filter.SerializeToString(deterministic=True)
+        token = request.page_token
+        after = _position(names.page_place(token, query)) if token else 0
+        async with self._shelf.reading() as connection:
+            head = (await head_of(connection, book.schema_name)).position
+            reader = LogReader(book.schema_name)
+            rows: list[LogRow] = []
+            async for page in reader.pages(connection, after, head, chosen):
+                rows += page.rows
+                if len(rows) > size:
+                    break
+        more = names.page_token(str(rows[size - 1].position), query) if len(rows) > size else ""
+        rest = ListEventsResponse(next_page_token=more).SerializeToString()
+        return wire.with_events(ListEventsResponse.EVENTS_FIELD_NUMBER, rows[:size], rest)
+
+    @answered_stream
+    async def read_events(
+        self, request: ReadEventsRequest, _context: Context
+    ) -> AsyncIterator[bytes]:
+        """Stream events up to the head that the book has now."""
+        book = await self._shelf.book(names.book_of(request.book, "book"))
+        chosen = _filter(request.filter)
+        for name in ("from_position", "to_position"):
+            if getattr(request, name) < 0:
+                raise InvalidArgumentError(name, "must not be negative")
+        async with self._shelf.reading() as connection:
+            end = (await head_of(connection, book.schema_name)).position
+        if request.to_position:
+            end = min(end, request.to_position)
+        after = max(request.from_position - 1, 0)
+        reader = LogReader(book.schema_name)
+        while after < end:
+            # The connection goes back between pages: a slow reader holds none.
+            async with self._shelf.reading() as connection:
+                page = await reader.page(connection, after, end, chosen)
+            after = page.through_position
+            rest = ReadEventsResponse(through_position=after).SerializeToString()
+            yield wire.with_events(ReadEventsResponse.EVENTS_FIELD_NUMBER, page.rows, rest)
+
+    @answered_stream
+    async def subscribe_events(
+        self, request: SubscribeEventsRequest, _context: Context
+    ) -> AsyncIterator[bytes]:
+        """Stream events, say when the head is reached, and go on."""
+        book = await self._shelf.book(names.book_of(request.book, "book"))
+        chosen = _filter(request.filter)
+        after = await self._start(request, book)
+        reader, schema, caught_up = LogReader(book.schema_name), book.schema_name, False
+        while True:
+            if self._shelf.wakeups.ended:
+                raise ShuttingDownError("the ledger is shutting down; resume with the last token")
+            appended = self._shelf.wakeups.expect(schema)
+            async with self._shelf.reading() as connection:
+                head = (await head_of(connection, schema)).position
+                if after < head or not caught_up:
+                    page = await reader.page(connection, after, head, chosen)
+                    token = await _resume_token(connection, reader, page.through_position)
+                else:
+                    page = None
+            if page is None:
+                await self._shelf.wakeups.wait(appended)
+                continue
+            after, caught_up = page.through_position, page.through_position >= head
+            rest = SubscribeEventsResponse(
+                through_position=after, resume_token=token, caught_up=caught_up
+            ).SerializeToString()
+            yield wire.with_events(SubscribeEventsResponse.EVENTS_FIELD_NUMBER, page.rows, rest)
+
+    async def _start(self, request: SubscribeEventsRequest, book: BookRow) -> int:
+        """Return the position to go on after.
+
+        Raises:
+            HistoryDivergedError: the book's history is not the one that the token was given for.
+            InvalidArgumentError: not a place in a book.
+        """
+        if not request.resume_token:
+            if request.after_position < 0:
+                raise InvalidArgumentError("after_position", "must not be negative")
+            position, event_id = request.after_position, None
+        else:
+            position, event_id = _parsed_token(request.resume_token)
+        async with self._shelf.reading() as connection:
+            head = (await head_of(connection, book.schema_name)).position
+            row = await LogReader(book.schema_name).event(connection, position)
+        if event_id is not None and (row is None or row.event_id != event_id):
+            raise HistoryDivergedError(
+                f"book {book.book} does not hold the event at position {position} that the resume"
+                " token was given for: its history went on differently. Read it from the beginning"
+            )
+        if position > head:
+            message = f"is {position}, beyond the head of the book: {head}"
+            raise InvalidArgumentError("after_position", message)
+        return position
+
+    @answered
+    async def list_attempts(
+        self, request: ListAttemptsRequest, _context: Context
+    ) -> ListAttemptsResponse:
+        """List refused requests, the newest first."""
+        book = await self._shelf.book(names.book_of(request.parent, "parent"))
+        size = names.page_size(request.page_size)
+        query = request.parent.encode()
+        token = request.page_token
+        before = _position(names.page_place(token, query)) if token else None
+        async with self._shelf.reading() as connection:
+            rows = await LogReader(book.schema_name).attempts(connection, before, size + 1)
+        more = names.page_token(str(rows[size - 1].number), query) if len(rows) > size else ""
+        attempts = [
+            Attempt(
+                number=row.number,
+                attempted_time=instant_to_message(row.attempted_at),
+                request_id=row.request_id,
+                actor=row.actor,
+                rules=row.rules,
+                message=row.message,
+            )
+            for row in rows[:size]
+        ]
+        return ListAttemptsResponse(attempts=attempts, next_page_token=more)
+
+
+async def _book(connection: psycopg.AsyncConnection, row: BookRow) -> Book:
+    head = await head_of(connection, row.schema_name)
+    clock = BookClock.BOOK_CLOCK_IMPORTED if row.imported else BookClock.BOOK_CLOCK_SERVER
+    return Book(
+        name=f"books/{row.book}",
+        display_name=row.display_name,
+        clock=clock,
+        opened_time=instant_to_message(row.opened_at),
+        head_position=head.position,
+        head_recorded_time=instant_to_message(head.recorded_at),
+    )
+
+
+def _response(receipt: Receipt) -> AppendEventsResponse:
+    return AppendEventsResponse(
+        receipts=[
+            EventReceipt(position=position, stream=stream, stream_version=version, event_id=event)
+            for position, stream, version, event in receipt.entries
+        ],
+        recorded_time=instant_to_message(receipt.recorded_at),
+        replayed=receipt.replayed,
+    )
+
+
+def _filter(message: EventFilter) -> Filter:
+    for index, name in enumerate(message.fact_types):
+        if name not in _FACT_TYPES:
+            raise InvalidArgumentError(
+                f"filter.fact_types[{index}]", f"{name!r} is not the name of a fact in Event"
+            )
+    return Filter(
+        stream=message.stream,
+        fact_types=tuple(message.fact_types),
+        agreement=message.agreement,
+        party=message.party,
+        effective_from=_day(message, "effective_from"),
+        effective_to=_day(message, "effective_to"),
+    )
+
+
+def _day(message: EventFilter, name: Literal["effective_from", "effective_to"]) -> dt.date | None:
+    if not message.HasField(name):
+        return None
+    try:
+        return date_from_message(getattr(message, name))
+    except QuantityError as error:
+        raise InvalidArgumentError(f"filter.{name}", str(error)) from error
+
+
+def _position(text: str) -> int:
+    if not text.isdigit():
+        raise InvalidArgumentError("page_token", "is not a token of this service")
+    return int(text)
+
+
+async def _resume_token(
+    connection: psycopg.AsyncConnection, reader: LogReader, position: int
+) -> str:
+    """Return the token that resumes after a position, bound to the event there.
+
+    Event ids are random: a book that was restored to an earlier state and went on differently
+    holds another event at the position.
+    """
+    row = await reader.event(connection, position)
+    if row is None:
+        return ""
+    return base64.urlsafe_b64encode(row.event_id.bytes + str(position).encode()).decode()
+
+
+def _parsed_token(token: str) -> tuple[int, UUID]:
+    try:
+        decoded = base64.b64decode(token, altchars=b"-_", validate=True)
+        return int(decoded[16:]), UUID(bytes=decoded[:16])
+    except (binascii.Error, ValueError):
+        raise InvalidArgumentError("resume_token", "is not a token of this service") from None

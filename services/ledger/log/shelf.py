@@ -1,0 +1,126 @@
+"""The books that a ledger process has open: connections, writers, and what wakes followers."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Self
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+from services.ledger.log.books import BookRow, find_book
+from services.ledger.log.recorder import Clock
+from services.ledger.log.schema import SESSION_OPTIONS
+from services.ledger.log.wakeups import Wakeups
+from services.ledger.log.writer import BookWriter
+
+READING_CONNECTIONS = 8
+WRITING_CONNECTIONS = 2
+CONNECT_SECONDS = 10
+"""How long a call waits for a connection before it is told to come back."""
+
+
+class UnknownBookError(LookupError):
+    """There is no book of this id."""
+
+
+class Shelf:
+    """Opens books on demand and keeps them open. An async context manager."""
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        """Keep books of a database.
+
+        Args:
+            url: a login that may take the ledger's role.
+            clock: the server's clock.
+        """
+        self._url = url
+        self._clock = clock
+        kwargs = {"options": SESSION_OPTIONS, "connect_timeout": CONNECT_SECONDS}
+        self._reading_pool = AsyncConnectionPool(
+            url,
+            kwargs={**kwargs, "autocommit": True},
+            min_size=1,
+            max_size=READING_CONNECTIONS,
+            timeout=CONNECT_SECONDS,
+            open=False,
+            check=AsyncConnectionPool.check_connection,
+        )
+        self.writing_pool = ConnectionPool(
+            url,
+            kwargs=kwargs,
+            min_size=0,
+            max_size=WRITING_CONNECTIONS,
+            timeout=CONNECT_SECONDS,
+            open=False,
+            check=ConnectionPool.check_connection,
+        )
+        self.wakeups = Wakeups(self._listening)
+        self._books: dict[str, BookRow] = {}
+        self._writers: dict[str, BookWriter] = {}
+
+    async def __aenter__(self) -> Self:
+        """Connect."""
+        await self._reading_pool.open()
+        await asyncio.to_thread(self.writing_pool.open)
+        self._waking = asyncio.create_task(self.wakeups.run())
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        """Finish what writers have under way, and disconnect."""
+        self._waking.cancel()
+        await asyncio.gather(self._waking, return_exceptions=True)
+        for writer in self._writers.values():
+            await asyncio.to_thread(writer.close)
+        await self._reading_pool.close()
+        await asyncio.to_thread(self.writing_pool.close)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[psycopg.AsyncConnection]:
+        """Lend a connection for reading."""
+        async with self._reading_pool.connection() as connection:
+            yield connection
+
+    async def book(self, book: str) -> BookRow:
+        """Return a book.
+
+        Raises:
+            UnknownBookError: there is none of this id.
+        """
+        if book not in self._books:
+            async with self.reading() as connection:
+                row = await find_book(connection, book)
+            if row is None:
+                raise UnknownBookError(f"there is no book {book}")
+            self._books[book] = row
+        return self._books[book]
+
+    def writer(self, book: BookRow) -> BookWriter:
+        """Return the writer of a book."""
+        if book.book not in self._writers:
+            self._writers[book.book] = BookWriter(
+                self._connect,
+                self.writing_pool,
+                book.schema_name,
+                self._clock,
+                imported=book.imported,
+            )
+        return self._writers[book.book]
+
+    def _connect(self) -> psycopg.Connection:
+        return psycopg.connect(
+            self._url, options=SESSION_OPTIONS, connect_timeout=CONNECT_SECONDS, autocommit=True
+        )
+
+    async def _listening(self) -> psycopg.AsyncConnection:
+        return await psycopg.AsyncConnection.connect(
+            self._url, options=SESSION_OPTIONS, connect_timeout=CONNECT_SECONDS, autocommit=True
+        )
+
+
+def utc_now() -> dt.datetime:
+    """Return the server's clock."""
+    return dt.datetime.now(dt.UTC)

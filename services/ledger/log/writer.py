@@ -1,0 +1,366 @@
+"""The writer of a book: decides on requests and records what is accepted, one group at a time.
+
+Requests that arrive while a transaction is under way wait for the next one, and share it and its
+fsync. A transaction holds the lock on the book's head, so the decisions in it see everything that
+is recorded, and several ledger processes can write to one book. A refused request refuses only
+itself: it leaves the states in memory as they were and adds nothing to the transaction.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import psycopg
+import structlog
+from psycopg_pool import ConnectionPool
+
+from services.ledger.domain.book import Book, Request
+from services.ledger.domain.catalogue import REVERSAL
+from services.ledger.domain.pending import Accepted
+from services.ledger.domain.refusals import Refused, Rule, Violation
+from services.ledger.log.aggregates import LogSource, row_of
+from services.ledger.log.recorder import BookRecorder, Clock
+from services.ledger.log.tables import AttemptRow, EventRow, Head, LogTables, RequestRow
+
+MAX_GROUP_EVENTS = 5000
+"""Bounds how long a transaction holds the head, and the memory that it takes."""
+MAX_CATCH_UP_EVENTS = 10_000
+"""Where others wrote more than this in between, it is cheaper to forget all than to look."""
+MAX_QUEUED_REQUESTS = 10_000
+"""Beyond these a caller is told to come back rather than to wait."""
+RECONNECT_ATTEMPTS = 2
+"""A group is tried again once on a new connection: request ids make that safe."""
+
+_log = structlog.get_logger("gigaledger.writer")
+
+
+class StoreUnavailableError(RuntimeError):
+    """PostgreSQL can't be reached now. Whether a group was recorded may be unknown."""
+
+
+class WriterBusyError(RuntimeError):
+    """Too many requests are waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Where the facts of a request are recorded.
+
+    Attributes:
+        entries: position, stream, version and event id of each; position 0 and no id for a request
+            that was only validated.
+        recorded_at: when the last was recorded.
+        replayed: whether the request had been accepted before.
+    """
+
+    entries: Sequence[tuple[int, str, int, str]]
+    recorded_at: dt.datetime
+    replayed: bool
+
+
+@dataclass(slots=True)
+class Submission:
+    """A request on its way to the writer.
+
+    Attributes:
+        request: the facts.
+        content_hash: SHA-256 of the content in the server's canonical form.
+        validate_only: whether only to say what would happen.
+        answer: resolves to a receipt, or fails with `Refused` or `StoreUnavailableError`.
+    """
+
+    request: Request
+    content_hash: bytes
+    validate_only: bool = False
+    answer: Future[Receipt] = field(default_factory=Future)
+
+
+@dataclass(slots=True)
+class _Group:
+    """What one transaction records, and the answers that it gives once it is committed."""
+
+    rows: list[EventRow] = field(default_factory=list)
+    requests: list[RequestRow] = field(default_factory=list)
+    accepted: list[Accepted] = field(default_factory=list)
+    attempts: list[AttemptRow] = field(default_factory=list)
+    answers: list[tuple[Submission, Receipt | Refused]] = field(default_factory=list)
+    fresh: dict[str, tuple[RequestRow, Receipt]] = field(default_factory=dict)
+
+
+class BookWriter:
+    """Writes to one book from a thread of its own."""
+
+    def __init__(
+        self,
+        connect: Callable[[], psycopg.Connection],
+        pool: ConnectionPool,
+        schema: str,
+        clock: Clock,
+        *,
+        imported: bool,
+    ) -> None:
+        """Start the thread.
+
+        Args:
+            connect: opens a connection that works as the ledger's role.
+            pool: connections for the recorder.
+            schema: schema of the book.
+            clock: the server's clock.
+            imported: whether recorded times come with the facts.
+        """
+        self._connect = connect
+        self._tables = LogTables(schema)
+        self._recorder = BookRecorder(pool, self._tables, clock)
+        self._clock = clock
+        self._imported = imported
+        self._connection: psycopg.Connection | None = None
+        self._book: Book | None = None
+        self._queue: queue.Queue[Submission | AttemptRow | None] = queue.Queue(MAX_QUEUED_REQUESTS)
+        self._thread = threading.Thread(target=self._run, name=f"writer-{schema}", daemon=True)
+        self._thread.start()
+
+    def submit(self, submission: Submission) -> Future[Receipt]:
+        """Hand a request over. The future resolves once it is durable, or fails.
+
+        Raises:
+            WriterBusyError: too many requests are waiting.
+        """
+        # A caller that goes away must not keep the others of its group from their answers.
+        submission.answer.set_running_or_notify_cancel()
+        self._put(submission)
+        return submission.answer
+
+    def note_attempt(self, attempt: AttemptRow) -> None:
+        """Hand over a request that was refused for its form, for the attempt log.
+
+        Raises:
+            WriterBusyError: too many requests are waiting.
+        """
+        self._put(attempt)
+
+    def close(self) -> None:
+        """Finish what is queued, and stop."""
+        self._queue.put(None)
+        self._thread.join()
+        self._drop_connection()
+
+    def _put(self, item: Submission | AttemptRow) -> None:
+        try:
+            self._queue.put_nowait(item)
+        except queue.Full:
+            raise WriterBusyError("the book's queue is full") from None
+
+    def _run(self) -> None:
+        while True:
+            batch, last = self._next_batch()
+            if batch:
+                self._record(batch)
+            if last:
+                return
+
+    def _next_batch(self) -> tuple[list[Submission | AttemptRow], bool]:
+        """Wait for a request and take those that wait with it. True at the end of all."""
+        batch: list[Submission | AttemptRow] = []
+        events = 0
+        item = self._queue.get()
+        while True:
+            if item is None:
+                return batch, True
+            batch.append(item)
+            events += len(item.request.events) if isinstance(item, Submission) else 1
+            if events >= MAX_GROUP_EVENTS:
+                return batch, False
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                return batch, False
+
+    def _record(self, batch: Sequence[Submission | AttemptRow]) -> None:
+        """Record a batch and answer it, whatever happens."""
+        failure: Exception | None = None
+        for _ in range(RECONNECT_ATTEMPTS):
+            try:
+                group = self._transact(batch)
+            except psycopg.OperationalError as error:
+                failure = StoreUnavailableError(f"PostgreSQL is not available: {error}")
+                failure.__cause__ = error
+                _log.warning("connection lost", schema=self._tables.schema, error=str(error))
+                self._drop_connection()
+            except Exception as error:  # noqa: BLE001 - every caller is told, and the writer lives on
+                failure = error
+                _log.exception("group failed", schema=self._tables.schema)
+                self._drop_connection()
+                break
+            else:
+                for submission, answer in group.answers:
+                    _answer(submission, answer)
+                return
+        for item in batch:
+            if isinstance(item, Submission) and failure is not None:
+                item.answer.set_exception(failure)
+
+    def _transact(self, batch: Sequence[Submission | AttemptRow]) -> _Group:
+        """Decide on a batch and record what is accepted, in one transaction."""
+        connection, book = self._ready()
+        group = _Group()
+        with connection.transaction():
+            head = self._tables.lock_head(connection)
+            book.start(head.position, head.recorded_at, self._changed(connection, book, head))
+            submissions = [item for item in batch if isinstance(item, Submission)]
+            group.attempts += [item for item in batch if isinstance(item, AttemptRow)]
+            known = self._tables.requests(
+                connection, [item.request.request_id for item in submissions]
+            )
+            for submission in submissions:
+                self._decide(connection, book, group, submission, known)
+            self._insert(connection, book, group)
+        return group
+
+    def _changed(self, connection: psycopg.Connection, book: Book, head: Head) -> Sequence[str]:
+        """Return the streams that other processes wrote to since the last transaction."""
+        if head.position == book.position:
+            return ()
+        if head.position - book.position > MAX_CATCH_UP_EVENTS:
+            book.forget()
+            return ()
+        return self._tables.changed_streams(connection, book.position)
+
+    def _ready(self) -> tuple[psycopg.Connection, Book]:
+        if self._connection is None or self._connection.closed or self._book is None:
+            self._drop_connection()
+            self._connection = self._connect()
+            source = LogSource(self._recorder, self._tables, self._connection)
+            self._book = Book(source, imported=self._imported)
+        return self._connection, self._book
+
+    def _drop_connection(self) -> None:
+        connection, self._connection, self._book = self._connection, None, None
+        if connection is not None:
+            with suppress(psycopg.Error):
+                connection.close()
+
+    def _decide(
+        self,
+        connection: psycopg.Connection,
+        book: Book,
+        group: _Group,
+        submission: Submission,
+        known: Mapping[str, RequestRow],
+    ) -> None:
+        request = submission.request
+        answer: Receipt | Refused
+        try:
+            answer = self._seen_before(connection, group, submission, known) or self._accept(
+                book, group, submission
+            )
+        except Refused as refused:
+            answer = refused
+            if not submission.validate_only:
+                group.attempts.append(
+                    attempt(self._clock(), request.request_id, request.events[0].actor, refused)
+                )
+        group.answers.append((submission, answer))
+
+    def _seen_before(
+        self,
+        connection: psycopg.Connection,
+        group: _Group,
+        submission: Submission,
+        known: Mapping[str, RequestRow],
+    ) -> Receipt | None:
+        """Return the first answer to a request that was accepted before (HR-ID-01).
+
+        Raises:
+            Refused: the id was used for other content.
+        """
+        request_id = submission.request.request_id
+        if request_id in group.fresh:
+            row, receipt = group.fresh[request_id]
+        elif request_id in known:
+            row, receipt = known[request_id], None
+        else:
+            return None
+        if row.content_hash != submission.content_hash:
+            message = (
+                f"request id {request_id!r} was used for other content, "
+                f"recorded from position {row.first_position} to {row.last_position}"
+            )
+            values = {
+                "first_position": str(row.first_position),
+                "last_position": str(row.last_position),
+            }
+            raise Refused([Violation(Rule.ID_01, "request_id", message, values)])
+        if receipt is None:
+            rows = self._tables.between(connection, row.first_position, row.last_position)
+            receipt = _receipt(rows)
+        return Receipt(receipt.entries, receipt.recorded_at, replayed=True)
+
+    def _accept(self, book: Book, group: _Group, submission: Submission) -> Receipt:
+        request = submission.request
+        if submission.validate_only:
+            tried = book.try_out(request, self._clock())
+            entries = [(0, item.entry.stream, item.entry.version, "") for item in tried]
+            return Receipt(entries, tried[-1].entry.recorded_at, replayed=False)
+        accepted = book.accept(request, self._clock())
+        rows = [row_of(item) for item in accepted]
+        receipt = _receipt(rows)
+        request_row = RequestRow(
+            request.request_id, submission.content_hash, rows[0].position, rows[-1].position
+        )
+        group.rows += rows
+        group.accepted += accepted
+        group.requests.append(request_row)
+        group.fresh[request.request_id] = request_row, receipt
+        return receipt
+
+    def _insert(self, connection: psycopg.Connection, book: Book, group: _Group) -> None:
+        tables = self._tables
+        if group.rows:
+            tables.insert_events(connection, group.rows)
+            tables.insert_requests(connection, group.requests)
+            keys = [
+                (key.kind, key.key, item.entry.position)
+                for item in group.accepted
+                for key in item.keys
+            ]
+            links = [
+                (stream, item.entry.position) for item in group.accepted for stream in item.links
+            ]
+            reversals = [
+                (item.entry.fact.position, item.entry.position)
+                for item in group.accepted
+                if item.entry.kind == REVERSAL
+            ]
+            if keys:
+                tables.insert_keys(connection, keys)
+            if links:
+                tables.insert_links(connection, links)
+            if reversals:
+                tables.insert_reversals(connection, reversals)
+            tables.advance_head(connection, Head(book.position, book.recorded_at))
+        if group.attempts:
+            tables.insert_attempts(connection, group.attempts)
+
+
+def attempt(now: dt.datetime, request_id: str, actor: str, refused: Refused) -> AttemptRow:
+    """Return what the attempt log keeps of a refusal."""
+    rules = sorted({violation.rule.code for violation in refused.violations})
+    return AttemptRow(now, request_id, actor, rules, str(refused))
+
+
+def _receipt(rows: Sequence[EventRow]) -> Receipt:
+    entries = [(row.position, row.stream, row.stream_version, str(row.event_id)) for row in rows]
+    return Receipt(entries, rows[-1].recorded_at, replayed=False)
+
+
+def _answer(submission: Submission, answer: Receipt | Refused) -> None:
+    if isinstance(answer, Refused):
+        submission.answer.set_exception(answer)
+    else:
+        submission.answer.set_result(answer)

@@ -1,0 +1,1 @@
+"""What every process of gigaledger needs to run: settings, logs, PostgreSQL, a gRPC server."""

@@ -1,0 +1,70 @@
+"""A gRPC server as every service runs it: health, reflection, limits, graceful drain."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from services.runtime.settings import Settings
+
+MAX_MESSAGE_BYTES = 70 * 1024 * 1024
+"""A request of 1000 facts of 65,535 bytes, with room for its envelope."""
+
+_log = structlog.get_logger("gigaledger")
+
+
+async def serve(
+    service_name: str,
+    address: str,
+    register: Callable[[grpc.aio.Server], None],
+    settings: Settings,
+    on_drain: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve until SIGTERM or SIGINT, then let calls under way finish.
+
+    Args:
+        service_name: full name of the service, for health and reflection.
+        address: host:port to listen on; port 0 picks a free one.
+        register: adds the service's handlers to the server.
+        settings: how long to drain.
+        on_drain: called when draining begins, to end streams that have no end of their own.
+
+    Raises:
+        RuntimeError: the address can't be listened on.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    server = grpc.aio.server(
+        options=[
+            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.so_reuseport", 0),
+        ]
+    )
+    register(server)
+    health_servicer = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    reflection.enable_server_reflection(
+        (service_name, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+    )
+    port = server.add_insecure_port(address)
+    await server.start()
+    for name in ("", service_name):
+        await health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+    _log.info("serving", service=service_name, address=address, port=port)
+
+    await stop.wait()
+    _log.info("draining", service=service_name, seconds=settings.drain_seconds)
+    await health_servicer.enter_graceful_shutdown()
+    on_drain()
+    await server.stop(settings.drain_seconds)
+    _log.info("stopped", service=service_name)

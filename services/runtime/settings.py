@@ -1,0 +1,44 @@
+"""Settings, from the environment: every variable starts with GIGALEDGER_."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """All settings of all processes. Read once, when a process starts."""
+
+    model_config = SettingsConfigDict(env_prefix="GIGALEDGER_", extra="ignore")
+
+    database_url: str | None = Field(
+        default=None,
+        description="PostgreSQL 15 or newer, e.g. postgresql://user:password@host/gigaledger. "
+        "Where unset, `up` and `demo` start an embedded PostgreSQL.",
+    )
+    data_dir: Path = Field(
+        default=Path("~/.gigaledger"),
+        description="Where the embedded PostgreSQL keeps its data.",
+    )
+    ledger_address: str = Field(
+        default="127.0.0.1:50051",
+        description="Where the ledger service listens and clients find it: host:port.",
+    )
+    projections_address: str = Field(
+        default="127.0.0.1:50052",
+        description="Where the projection service listens and clients find it: host:port.",
+    )
+    drain_seconds: float = Field(
+        default=10.0,
+        ge=0,
+        description="On SIGTERM or SIGINT, how long calls under way may take to finish.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severity that is logged."
+    )
+    log_format: Literal["json", "text"] = Field(
+        default="json", description="One JSON object a line for machines, or text for people."
+    )
