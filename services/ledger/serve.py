@@ -12,10 +12,6 @@ from services.runtime.server import serve
 from services.runtime.settings import Settings
 
 
-class SettingMissingError(RuntimeError):
-    """A setting that the service needs is not given."""
-
-
 async def serve_ledger(settings: Settings) -> None:
     """Serve `gigaledger.v1.LedgerService` until SIGTERM or SIGINT.
 
@@ -25,11 +21,10 @@ async def serve_ledger(settings: Settings) -> None:
         DatabaseNotPreparedError: it is not of the shape that this version needs.
         RuntimeError: the address can't be listened on.
     """
-    if settings.database_url is None:
-        raise SettingMissingError("GIGALEDGER_DATABASE_URL must name a PostgreSQL database")
-    with psycopg.connect(settings.database_url, options=SESSION_OPTIONS) as connection:
+    url = settings.required_database_url()
+    with psycopg.connect(url, options=SESSION_OPTIONS) as connection:
         check_prepared(connection)
-    async with Shelf(settings.database_url, utc_now) as shelf:
+    async with Shelf(url, utc_now) as shelf:
         service = LedgerService(shelf, utc_now)
         await serve(
             SERVICE_NAME,

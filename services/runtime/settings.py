@@ -9,6 +9,10 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
+class SettingMissingError(RuntimeError):
+    """A setting that a service needs is not given. The text names it."""
+
+
 class Settings(BaseSettings):
     """All settings of all processes. Read once, when a process starts."""
 
@@ -42,3 +46,13 @@ class Settings(BaseSettings):
     log_format: Literal["json", "text"] = Field(
         default="json", description="One JSON object a line for machines, or text for people."
     )
+
+    def required_database_url(self) -> str:
+        """Return the database of a service, which starts none itself.
+
+        Raises:
+            SettingMissingError: none is named.
+        """
+        if self.database_url is None:
+            raise SettingMissingError("GIGALEDGER_DATABASE_URL must name a PostgreSQL database")
+        return self.database_url

@@ -115,6 +115,25 @@ class Book:
         self._slots.clear()
         self._pending.clear()
 
+    def wanted_streams(self, request: Request) -> Iterable[str]:
+        """Yield the streams that deciding on a request will ask for and that are not in memory."""
+        for event in request.events:
+            kind = event.WhichOneof("fact")
+            if kind is None or kind == REVERSAL:
+                continue
+            fact = getattr(event, kind)
+            names = [FACT_TYPES[kind].stream(fact)]
+            names += [REFERENCED_STREAMS[r].format(n) for _, r, n in validation.references(fact)]
+            yield from (name for name in names if name not in self._slots)
+
+    def wanted_keys(self, request: Request) -> Iterable[NaturalKey]:
+        """Yield the natural keys that deciding on a request will ask for."""
+        for event in request.events:
+            kind = event.WhichOneof("fact")
+            if kind in FACT_TYPES:
+                draft = Entry(_stream_of(event), 0, 0, self.recorded_at, event)
+                yield from FACT_TYPES[kind].keys(self.state(draft.stream), draft)
+
     def accept(self, request: Request, now: dt.datetime) -> Sequence[Accepted]:
         """Decide on a request. What is accepted is pending until the next `start`.
 

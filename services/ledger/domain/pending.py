@@ -86,7 +86,7 @@ class Pending:
         self.items: list[Accepted] = []
         self._source = source
         self._by_stream: dict[str, list[Entry]] = {}
-        self._key_positions: dict[tuple[str, tuple[str, ...]], list[int]] = {}
+        self._key_positions: dict[NaturalKey, list[int]] = {}
         self._reversals: dict[int, int] = {}
 
     def add(self, accepted: Accepted) -> None:
@@ -96,7 +96,7 @@ class Pending:
         for stream in accepted.streams:
             self._by_stream.setdefault(stream, []).append(entry)
         for key in accepted.keys:
-            self._key_positions.setdefault((key.kind, key.key), []).append(entry.position)
+            self._key_positions.setdefault(key, []).append(entry.position)
         if entry.kind == REVERSAL:
             self._reversals[entry.fact.position] = entry.position
 
@@ -132,7 +132,7 @@ class Pending:
 
     def key_position(self, key: NaturalKey) -> int | None:
         """Return where a natural key is used by an entry that stands; None where it is free."""
-        for position in self._key_positions.get((key.kind, key.key), ()):
+        for position in self._key_positions.get(key, ()):
             if position not in self._reversals:
                 return position
         recorded = self._source.key_position(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -44,7 +45,7 @@ class NaturalKey:
 
     kind: str
     key: tuple[str, ...]
-    field: str
+    field: str = dataclasses.field(compare=False)
 
 
 def same_currency(given: MoneyMessage, field: str, currency: str, document: str) -> Violations:

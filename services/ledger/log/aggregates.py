@@ -6,7 +6,7 @@ other streams that are linked to it. What the rules make of a history is decided
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -94,6 +94,11 @@ class HistoryStore(EventStore[str]):
         super().__init__(EntryMapper(), recorder)
         self._tables = tables
         self._connection = connection
+        self._ahead: dict[str, list[EventRow]] = {}
+
+    def read_ahead(self, streams: Collection[str]) -> None:
+        """Read the histories of several streams at once, and forget those read ahead before."""
+        self._ahead = self._tables.histories(self._connection, streams) if streams else {}
 
     def get(
         self,
@@ -111,7 +116,10 @@ class HistoryStore(EventStore[str]):
         """
         if (gt, lte, desc, limit) != (None, None, False, None):
             raise ValueError("a history is read whole")
-        for row in self._tables.of_stream(self._connection, originator_id):
+        rows = self._ahead.get(originator_id)
+        if rows is None:
+            rows = self._tables.histories(self._connection, [originator_id])[originator_id]
+        for row in rows:
             yield self.mapper.to_domain_event(logged(row))
 
 
@@ -131,9 +139,21 @@ class LogSource:
     ) -> None:
         self._tables = tables
         self._connection = connection
-        store = HistoryStore(recorder, tables, connection)
+        self._store = HistoryStore(recorder, tables, connection)
         self._mapper = EntryMapper()
-        self._repository: Repository[str] = Repository(store)
+        self._repository: Repository[str] = Repository(self._store)
+        self._key_positions: dict[NaturalKey, int | None] = {}
+
+    def read_ahead(self, streams: Collection[str]) -> None:
+        """Begin a transaction: read at once what its decisions will ask for of streams."""
+        self._key_positions.clear()
+        self._store.read_ahead(streams)
+
+    def read_keys_ahead(self, keys: Collection[NaturalKey]) -> None:
+        """Look up at once the natural keys that decisions will ask for."""
+        if keys:
+            found = self._tables.key_positions(self._connection, keys)
+            self._key_positions.update({key: found.get(key) for key in keys})
 
     def entries(self, stream: str) -> Sequence[Entry]:
         """Return the entries of a stream and those linked to it, in order of position."""
@@ -157,7 +177,9 @@ class LogSource:
 
     def key_position(self, key: NaturalKey) -> int | None:
         """Return where a natural key is used by an entry that stands; None where it is free."""
-        return self._tables.key_position(self._connection, key.kind, key.key)
+        if key not in self._key_positions:
+            self.read_keys_ahead([key])
+        return self._key_positions[key]
 
     def reversal_of(self, position: int) -> int | None:
         """Return the position that reverses an entry; None where it stands."""

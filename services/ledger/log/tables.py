@@ -6,6 +6,7 @@ Every statement stays within the schema of one book.
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, LiteralString
@@ -15,15 +16,13 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
+from services.ledger.domain.rulings import NaturalKey
+
 _EVENT_COLUMNS = (
     "position, stream, stream_version, event_id, recorded_at, fact_type, effective_date,"
     " agreement, parties, event"
 )
-_EVENT_TYPES = (
-    *("int8", "text", "int8", "uuid", "timestamptz", "text", "date"),
-    *("text", "text[]", "bytea"),
-)
-
+_OF_EVENT = ", ".join(f"event.{name.strip()}" for name in _EVENT_COLUMNS.split(","))
 
 CHANNEL = "gigaledger"
 """Where appends are notified, with the schema of the book."""
@@ -74,6 +73,11 @@ class AttemptRow:
     message: str
 
 
+def _key_text(key: NaturalKey) -> str:
+    """Return a natural key as one text from which its parts can be read again."""
+    return json.dumps(key.key)
+
+
 class LogTables:
     """The statements on the log of one book. Each joins the transaction of its connection."""
 
@@ -86,13 +90,28 @@ class LogTables:
 
     def lock_head(self, connection: psycopg.Connection) -> Head:
         """Take the lane: nobody else appends to the book until the transaction ends."""
-        row = connection.execute(
+        head, _ = self.open(connection, ())
+        return head
+
+    def open(
+        self, connection: psycopg.Connection, request_ids: Sequence[str]
+    ) -> tuple[Head, Mapping[str, RequestRow]]:
+        """Take the lane, and return the head with those of the requests that were accepted."""
+        locked = connection.execute(
             self._sql("SELECT position, recorded_at FROM {schema}.head FOR UPDATE")
-        ).fetchone()
+        )
+        seen = connection.execute(
+            self._sql(
+                "SELECT request_id, content_hash, first_position, last_position"
+                " FROM {schema}.request WHERE request_id = ANY(%s)"
+            ),
+            (list(request_ids),),
+            binary=True,
+        )
+        row = locked.fetchone()
         if row is None:
             raise AssertionError("a book has a head")
-        position, recorded_at = row
-        return Head(position, recorded_at)
+        return Head(*row), {found[0]: RequestRow(*found) for found in seen}
 
     def head_position(self, connection: psycopg.Connection) -> int:
         """Return the position of the last event; 0 where there is none."""
@@ -109,28 +128,38 @@ class LogTables:
         )
         connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, self.schema))
 
-    def insert_events(self, connection: psycopg.Connection, rows: Iterable[EventRow]) -> None:
+    def insert_events(self, connection: psycopg.Connection, rows: Sequence[EventRow]) -> None:
         """Add rows to the log."""
-        statement = self._sql(
-            f"COPY {{schema}}.event ({_EVENT_COLUMNS}) FROM STDIN (FORMAT BINARY)"
+        connection.execute(
+            self._sql(
+                f"INSERT INTO {{schema}}.event ({_EVENT_COLUMNS})"  # noqa: S608 - literals
+                " SELECT position, stream, stream_version, event_id, recorded_at, fact_type,"
+                " effective_date, agreement, string_to_array(parties, ','), event"
+                " FROM unnest(%b::bigint[], %b::text[], %b::bigint[], %b::uuid[],"
+                " %b::timestamptz[], %b::text[], %b::date[], %b::text[], %b::text[], %b::bytea[])"
+                " AS new (position, stream, stream_version, event_id, recorded_at, fact_type,"
+                " effective_date, agreement, parties, event)"
+            ),
+            (
+                [row.position for row in rows],
+                [row.stream for row in rows],
+                [row.stream_version for row in rows],
+                [row.event_id for row in rows],
+                [row.recorded_at for row in rows],
+                [row.fact_type for row in rows],
+                [row.effective_date for row in rows],
+                [row.agreement for row in rows],
+                [",".join(row.parties) for row in rows],
+                [row.event for row in rows],
+            ),
         )
-        with connection.cursor() as cursor, cursor.copy(statement) as copy:
-            copy.set_types(_EVENT_TYPES)
-            for row in rows:
-                copy.write_row(
-                    (
-                        *(row.position, row.stream, row.stream_version, row.event_id),
-                        *(row.recorded_at, row.fact_type, row.effective_date, row.agreement),
-                        *(list(row.parties), row.event),
-                    )
-                )
 
     def insert_requests(self, connection: psycopg.Connection, rows: Sequence[RequestRow]) -> None:
         """Keep what was accepted."""
         connection.execute(
             self._sql(
                 "INSERT INTO {schema}.request"
-                " SELECT * FROM unnest(%s::text[], %s::bytea[], %s::bigint[], %s::bigint[])"
+                " SELECT * FROM unnest(%b::text[], %b::bytea[], %b::bigint[], %b::bigint[])"
             ),
             (
                 [row.request_id for row in rows],
@@ -141,26 +170,38 @@ class LogTables:
         )
 
     def insert_keys(
-        self, connection: psycopg.Connection, rows: Sequence[tuple[str, Sequence[str], int]]
+        self, connection: psycopg.Connection, rows: Sequence[tuple[NaturalKey, int]]
     ) -> None:
-        """Keep natural keys: kind, key and position."""
-        with connection.cursor() as cursor:
-            cursor.executemany(
-                self._sql("INSERT INTO {schema}.natural_key VALUES (%s, %s, %s)"),
-                [(kind, list(key), position) for kind, key, position in rows],
-            )
+        """Keep natural keys with the positions that use them."""
+        connection.execute(
+            self._sql(
+                "INSERT INTO {schema}.natural_key"
+                " SELECT * FROM unnest(%b::text[], %b::text[], %b::bigint[])"
+            ),
+            (
+                [key.kind for key, _ in rows],
+                [_key_text(key) for key, _ in rows],
+                [position for _, position in rows],
+            ),
+        )
 
     def insert_links(self, connection: psycopg.Connection, rows: Sequence[tuple[str, int]]) -> None:
         """Keep which streams count an event besides its own: stream and position."""
-        with connection.cursor() as cursor:
-            cursor.executemany(self._sql("INSERT INTO {schema}.link VALUES (%s, %s)"), rows)
+        connection.execute(
+            self._sql("INSERT INTO {schema}.link SELECT * FROM unnest(%b::text[], %b::bigint[])"),
+            ([stream for stream, _ in rows], [position for _, position in rows]),
+        )
 
     def insert_reversals(
         self, connection: psycopg.Connection, rows: Sequence[tuple[int, int]]
     ) -> None:
         """Keep what is reversed: the target's position and that of the reversal."""
-        with connection.cursor() as cursor:
-            cursor.executemany(self._sql("INSERT INTO {schema}.reversal VALUES (%s, %s)"), rows)
+        connection.execute(
+            self._sql(
+                "INSERT INTO {schema}.reversal SELECT * FROM unnest(%b::bigint[], %b::bigint[])"
+            ),
+            ([target for target, _ in rows], [position for _, position in rows]),
+        )
 
     def insert_attempts(self, connection: psycopg.Connection, rows: Sequence[AttemptRow]) -> None:
         """Keep what was refused."""
@@ -176,15 +217,6 @@ class LogTables:
                 ],
             )
 
-    def requests(
-        self, connection: psycopg.Connection, request_ids: Sequence[str]
-    ) -> Mapping[str, RequestRow]:
-        """Return those of the requests that were accepted before."""
-        with connection.cursor(row_factory=class_row(RequestRow)) as cursor:
-            statement = self._sql("SELECT * FROM {schema}.request WHERE request_id = ANY(%s)")
-            found = cursor.execute(statement, (list(request_ids),)).fetchall()
-        return {row.request_id: row for row in found}
-
     def changed_streams(self, connection: psycopg.Connection, after_position: int) -> list[str]:
         """Return the streams that were written to, or linked to, after a position."""
         statement = self._sql(
@@ -194,17 +226,21 @@ class LogTables:
         rows = connection.execute(statement, (after_position, after_position)).fetchall()
         return [stream for (stream,) in rows]
 
-    def key_position(
-        self, connection: psycopg.Connection, kind: str, key: Sequence[str]
-    ) -> int | None:
-        """Return where a natural key is used by an event that is not reversed."""
-        statement = self._sql(
-            "SELECT max(k.position) FROM {schema}.natural_key k"
-            " WHERE k.kind = %s AND k.key = %s"
-            " AND NOT EXISTS (SELECT FROM {schema}.reversal r WHERE r.target = k.position)"
+    def key_positions(
+        self, connection: psycopg.Connection, keys: Iterable[NaturalKey]
+    ) -> dict[NaturalKey, int]:
+        """Return where natural keys are used by events that are not reversed."""
+        wanted = {(key.kind, _key_text(key)): key for key in keys}
+        found = connection.execute(
+            self._sql(
+                "SELECT k.kind, k.key, max(k.position) FROM {schema}.natural_key k"
+                " JOIN unnest(%s::text[], %s::text[]) AS wanted (kind, key) USING (kind, key)"
+                " WHERE NOT EXISTS (SELECT FROM {schema}.reversal r WHERE r.target = k.position)"
+                " GROUP BY k.kind, k.key"
+            ),
+            ([kind for kind, _ in wanted], [text for _, text in wanted]),
         )
-        row = connection.execute(statement, (kind, list(key))).fetchone()
-        return row[0] if row else None
+        return {wanted[kind, text]: position for kind, text, position in found}
 
     def reversal_of(self, connection: psycopg.Connection, position: int) -> int | None:
         """Return the position that reverses an event."""
@@ -242,14 +278,22 @@ class LogTables:
             connection, "position BETWEEN %s AND %s ORDER BY position", (first, last)
         )
 
-    def of_stream(self, connection: psycopg.Connection, stream: str) -> list[EventRow]:
-        """Return the rows of a stream and those linked to it, in order of position."""
-        return self._events(
-            connection,
-            "stream = %s OR position IN (SELECT position FROM {schema}.link WHERE stream = %s)"
-            " ORDER BY position",
-            (stream, stream),
+    def histories(
+        self, connection: psycopg.Connection, streams: Iterable[str]
+    ) -> dict[str, list[EventRow]]:
+        """Return the rows of streams and those linked to them, in order of position."""
+        wanted = list(streams)
+        statement = self._sql(
+            f"SELECT stream AS history, {_EVENT_COLUMNS} FROM {{schema}}.event"  # noqa: S608
+            " WHERE stream = ANY(%s)"
+            f" UNION ALL SELECT link.stream, {_OF_EVENT} FROM {{schema}}.link"
+            " JOIN {schema}.event USING (position) WHERE link.stream = ANY(%s)"
+            " ORDER BY history, position"
         )
+        found: dict[str, list[EventRow]] = {stream: [] for stream in wanted}
+        for history, *columns in connection.execute(statement, (wanted, wanted), binary=True):
+            found[history].append(EventRow(*columns))
+        return found
 
     def _events(
         self, connection: psycopg.Connection, condition: LiteralString, values: Sequence[Any]

@@ -120,7 +120,6 @@ class BookWriter:
         self._clock = clock
         self._imported = imported
         self._connection: psycopg.Connection | None = None
-        self._book: Book | None = None
         self._queue: queue.Queue[Submission | AttemptRow | None] = queue.Queue(MAX_QUEUED_REQUESTS)
         self._thread = threading.Thread(target=self._run, name=f"writer-{schema}", daemon=True)
         self._thread.start()
@@ -207,16 +206,18 @@ class BookWriter:
 
     def _transact(self, batch: Sequence[Submission | AttemptRow]) -> _Group:
         """Decide on a batch and record what is accepted, in one transaction."""
-        connection, book = self._ready()
+        connection, book, source = self._ready()
         group = _Group()
-        with connection.transaction():
-            head = self._tables.lock_head(connection)
+        submissions = [item for item in batch if isinstance(item, Submission)]
+        group.attempts += [item for item in batch if isinstance(item, AttemptRow)]
+        # Statements that do not wait for each other's answers go to PostgreSQL together.
+        with connection.pipeline(), connection.transaction():
+            request_ids = [item.request.request_id for item in submissions]
+            head, known = self._tables.open(connection, request_ids)
             book.start(head.position, head.recorded_at, self._changed(connection, book, head))
-            submissions = [item for item in batch if isinstance(item, Submission)]
-            group.attempts += [item for item in batch if isinstance(item, AttemptRow)]
-            known = self._tables.requests(
-                connection, [item.request.request_id for item in submissions]
-            )
+            fresh = [item.request for item in submissions if item.request.request_id not in known]
+            source.read_ahead({name for request in fresh for name in book.wanted_streams(request)})
+            source.read_keys_ahead({key for request in fresh for key in book.wanted_keys(request)})
             for submission in submissions:
                 self._decide(connection, book, group, submission, known)
             self._insert(connection, book, group)
@@ -231,16 +232,16 @@ class BookWriter:
             return ()
         return self._tables.changed_streams(connection, book.position)
 
-    def _ready(self) -> tuple[psycopg.Connection, Book]:
-        if self._connection is None or self._connection.closed or self._book is None:
+    def _ready(self) -> tuple[psycopg.Connection, Book, LogSource]:
+        if self._connection is None or self._connection.closed:
             self._drop_connection()
             self._connection = self._connect()
-            source = LogSource(self._recorder, self._tables, self._connection)
-            self._book = Book(source, imported=self._imported)
-        return self._connection, self._book
+            self._source = LogSource(self._recorder, self._tables, self._connection)
+            self._book = Book(self._source, imported=self._imported)
+        return self._connection, self._book, self._source
 
     def _drop_connection(self) -> None:
-        connection, self._connection, self._book = self._connection, None, None
+        connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(psycopg.Error):
                 connection.close()
@@ -324,11 +325,7 @@ class BookWriter:
         if group.rows:
             tables.insert_events(connection, group.rows)
             tables.insert_requests(connection, group.requests)
-            keys = [
-                (key.kind, key.key, item.entry.position)
-                for item in group.accepted
-                for key in item.keys
-            ]
+            keys = [(key, item.entry.position) for item in group.accepted for key in item.keys]
             links = [
                 (stream, item.entry.position) for item in group.accepted for stream in item.links
             ]

@@ -103,7 +103,7 @@ BEGIN
 
     CREATE TABLE natural_key (
         kind text NOT NULL,
-        key text[] NOT NULL,
+        key text NOT NULL,
         position bigint NOT NULL,
         PRIMARY KEY (kind, key, position)
     );
