@@ -187,11 +187,11 @@ class PurchaseOrderAmended(_message.Message):
     """Units added, or taken away where negative."""
     @_builtins.property
     def unit_price(self) -> _money_pb2.Money:
-        """Price of one unit from now on; unchanged where unset."""
+        """Price of each unit added or taken away; the average of the line where unset."""
 
     @_builtins.property
     def amount_delta(self) -> _money_pb2.Money:
-        """Change of the line's amount, which may be negative."""
+        """Change of the line's amount, which may be negative; quantity_delta times the price where unset."""
 
     def __init__(
         self,
@@ -230,7 +230,7 @@ class PurchaseOrderCancelled(_message.Message):
     """Units cancelled: at most those ordered and neither received nor cancelled (HR-PO-04)."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """Amount by which the order shrinks; quantity times the line's price where unset."""
+        """Amount by which the order shrinks; quantity times the line's average price where unset."""
 
     def __init__(
         self,

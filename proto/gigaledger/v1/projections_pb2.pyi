@@ -954,7 +954,7 @@ class RoundTripPair(_message.Message):
 
     @_builtins.property
     def received(self) -> Global___MoneyFigure:
-        """Received less returned, at the price of the order line."""
+        """Received less returned, at the average price of the order line."""
 
     @_builtins.property
     def invoiced(self) -> Global___MoneyFigure:
@@ -966,7 +966,7 @@ class RoundTripPair(_message.Message):
 
     @_builtins.property
     def received_not_invoiced(self) -> Global___MoneyFigure:
-        """Received and not invoiced, at least 0."""
+        """Received and not invoiced, order by order, at least 0 each."""
 
     @_builtins.property
     def open_payable(self) -> Global___MoneyFigure:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib.resources import files
 
 import psycopg
+from psycopg import sql
 
 from services.runtime.migrations import migrations_of
 
@@ -52,6 +53,12 @@ def prepare_database(url: str) -> None:
                     (migration.number, migration.name),
                 )
         connection.execute(f"GRANT SELECT ON gigaledger.migration TO {LEDGER_ROLE}")
+        # A right on the database is lost where the database is copied or restored from a dump.
+        connection.execute(
+            sql.SQL("GRANT CREATE ON DATABASE {} TO gigaledger_owner").format(
+                sql.Identifier(connection.info.dbname)
+            )
+        )
         check_prepared(connection)
 
 

@@ -14,7 +14,6 @@ BEGIN
             EXECUTE format('CREATE ROLE %I NOLOGIN', role_name);
         END IF;
     END LOOP;
-    EXECUTE format('GRANT CREATE ON DATABASE %I TO gigaledger_owner', current_database());
 END
 $$;
 

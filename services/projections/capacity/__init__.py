@@ -1,0 +1,1 @@
+"""Capacity: contracted, planned, claimed, certified, energised, delivered."""

@@ -1,0 +1,64 @@
+CREATE TABLE capacity_terms (LIKE template_agreement_terms INCLUDING ALL);
+COMMENT ON TABLE capacity_terms IS 'Changes of agreements';
+
+CREATE TABLE capacity_schedule (
+    LIKE template_entry INCLUDING ALL,
+    agreement text NOT NULL,
+    baseline boolean NOT NULL,
+    by_dates date[] NOT NULL,
+    cumulative_power_kw bigint[] NOT NULL
+);
+COMMENT ON TABLE capacity_schedule IS 'Deployment schedules: baselines and revisions, whole';
+COMMENT ON COLUMN capacity_schedule.by_dates IS 'Days of the points, ascending';
+COMMENT ON COLUMN capacity_schedule.cumulative_power_kw IS 'Where the plan stands at the end of each of these days, in kilowatts';
+
+CREATE TABLE capacity_entry (
+    LIKE template_entry INCLUDING ALL,
+    measure text NOT NULL,
+    agreement text NOT NULL,
+    milestone text NOT NULL DEFAULT '',
+    certifier text NOT NULL DEFAULT '',
+    certificate text NOT NULL DEFAULT '',
+    site text NOT NULL DEFAULT '',
+    platform text NOT NULL DEFAULT '',
+    capacity_layer text NOT NULL DEFAULT '',
+    power_basis text NOT NULL,
+    power_kw bigint NOT NULL
+);
+COMMENT ON TABLE capacity_entry IS 'Changes of capacity, as increments';
+COMMENT ON COLUMN capacity_entry.measure IS 'PLANNED, CLAIMED, REJECTED, CERTIFIED, DECERTIFIED, RETIRED or ENERGISED';
+COMMENT ON COLUMN capacity_entry.capacity_layer IS 'Empty where the milestone tells';
+
+CREATE TABLE capacity_order_line (
+    LIKE template_entry INCLUDING ALL,
+    purchase_order text NOT NULL,
+    line integer NOT NULL,
+    sku text NOT NULL,
+    agreement text NOT NULL,
+    contract_kind text NOT NULL
+);
+COMMENT ON TABLE capacity_order_line IS 'What the lines of orders stand for';
+
+CREATE TABLE capacity_hardware (
+    LIKE template_entry INCLUDING ALL,
+    purchase_order text NOT NULL,
+    line integer NOT NULL,
+    site text NOT NULL,
+    quantity bigint NOT NULL
+);
+COMMENT ON TABLE capacity_hardware IS 'Units received (positive) and returned (negative)';
+
+CREATE TABLE capacity_rating (
+    LIKE template_entry INCLUDING ALL,
+    sku text NOT NULL,
+    platform text NOT NULL,
+    rated_power_kw_numerator bigint NOT NULL,
+    rated_power_kw_denominator bigint NOT NULL,
+    power_basis text NOT NULL,
+    gpu_count bigint NOT NULL,
+    gpu_basis text NOT NULL
+);
+COMMENT ON TABLE capacity_rating IS 'Ratings of racks: kilowatts of one rack as an exact fraction, and the GPUs in it';
+
+GRANT SELECT ON capacity_terms, capacity_schedule, capacity_entry, capacity_order_line,
+    capacity_hardware, capacity_rating TO gigaledger_reader;

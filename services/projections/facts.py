@@ -1,0 +1,157 @@
+"""What folds are made of: a recorded event goes in, rows of a read model come out.
+
+A fold is pure and looks at one fact alone. It writes down what the fact says, by the names that the
+fact uses (an order, an invoice, a milestone); who and what these names stand for is looked up when
+a question is asked. So a fold does not depend on what came before, on how the log is cut into
+batches, or on whether a document that it names was corrected later.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gigaledger.v1.common_pb2 import AssertionStatus
+from gigaledger.v1.events_pb2 import RecordedEvent
+from google.type.money_pb2 import Money as MoneyMessage
+
+from services.quantities import date_from_message, instant_from_message, money_from_message
+
+if TYPE_CHECKING:
+    # Known to the type stubs alone: what a generated enum is an instance of.
+    from google.protobuf.internal.enum_type_wrapper import _EnumTypeWrapper
+
+    EnumType = _EnumTypeWrapper[Any]
+
+HEADER = ("position", "item", "recorded_time", "effective_date", "assertion_status")
+"""Columns that every row of every read model starts with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a read model: its table, and its columns after the header."""
+
+    table: str
+    columns: Mapping[str, object]
+
+
+Fold = Callable[[Any], Iterable[Row]]
+"""From a fact's message to the rows that it adds."""
+
+
+class FoldError(Exception):
+    """An event that a projection cannot fold.
+
+    Attributes:
+        position: position of the event.
+    """
+
+    def __init__(self, position: int, reason: str) -> None:
+        super().__init__(reason)
+        self.position = position
+
+
+def enum_text(enum: EnumType, number: int) -> str:
+    """Return the name of an enum's value without the enum's own name: `FACT`, `CHIP_SUPPLY`.
+
+    Raises:
+        ValueError: this version of the contract does not know the value.
+    """
+    return enum.Name(number).removeprefix(_prefix(enum))
+
+
+def enum_number(enum: EnumType, text: str) -> Any:
+    """Return the value that `enum_text` names."""
+    return enum.Value(_prefix(enum) + text)
+
+
+def _prefix(enum: EnumType) -> str:
+    return enum.Name(0).removesuffix("UNSPECIFIED")
+
+
+def money_columns(message: MoneyMessage, prefix: str = "") -> dict[str, object]:
+    """Return the columns of an amount: minor units and currency.
+
+    Raises:
+        QuantityError: the amount is not exact.
+    """
+    money = money_from_message(message)
+    return {f"{prefix}amount_minor": money.amount_minor, f"{prefix}currency": money.currency}
+
+
+def unknown_money_columns(prefix: str = "") -> dict[str, object]:
+    """Return the columns of an amount that is not disclosed: unknown, which is not zero."""
+    return {f"{prefix}amount_minor": None, f"{prefix}currency": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedRow:
+    """A row with the header that says which fact it comes from.
+
+    Attributes:
+        table: the table.
+        columns: all columns, those of `HEADER` first.
+    """
+
+    table: str
+    columns: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What an event does to a read model.
+
+    Attributes:
+        position: position of the event.
+        recorded_time: when it was recorded.
+        rows: the rows that it adds.
+        reverses: the position whose rows count no more from this event on; None for most events.
+    """
+
+    position: int
+    recorded_time: dt.datetime
+    rows: tuple[FoldedRow, ...]
+    reverses: int | None = None
+
+
+def fold_event(folds: Mapping[str, Fold], recorded: RecordedEvent) -> Folded:
+    """Fold one event.
+
+    A fact that a projection has no fold for does not concern it. A reversal concerns all alike: the
+    rows of its target stay, and say from which position on they do not count.
+
+    Raises:
+        FoldError: the fact is of a type that this version does not know, or its fold failed.
+    """
+    position = recorded.position
+    kind = recorded.event.WhichOneof("fact")
+    if kind is None:
+        raise FoldError(position, "the fact is of a type that this version does not know")
+    try:
+        return Folded(
+            position=position,
+            recorded_time=instant_from_message(recorded.recorded_time),
+            rows=tuple(_rows(folds, kind, recorded)),
+            reverses=(recorded.event.entry_reversed.position if kind == "entry_reversed" else None),
+        )
+    except Exception as error:
+        # Whatever goes wrong in a fold must stop this projection alone, at this position.
+        raise FoldError(position, f"{kind}: {type(error).__name__}: {error}") from error
+
+
+def _rows(folds: Mapping[str, Fold], kind: str, recorded: RecordedEvent) -> Iterator[FoldedRow]:
+    fold = folds.get(kind)
+    if fold is None:
+        return
+    event = recorded.event
+    for item, row in enumerate(fold(getattr(event, kind))):
+        header = (
+            recorded.position,
+            item,
+            instant_from_message(recorded.recorded_time),
+            date_from_message(event.effective_date),
+            enum_text(AssertionStatus, event.assertion_status),
+        )
+        yield FoldedRow(row.table, {**dict(zip(HEADER, header, strict=True)), **row.columns})

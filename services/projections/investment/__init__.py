@@ -1,0 +1,1 @@
+"""Investment: committed, entitled, called, funded, issued, remaining."""

@@ -1,0 +1,260 @@
+"""Reading a projection: which facts count, in one snapshot, at a position that is stated.
+
+All rows of a read model stay for ever. What was known at position K are the rows with position <= K
+that were not reversed by then; what counts as of a day are those of them that are effective by
+then.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gigaledger.v1.common_pb2 import AssertionStatus
+from gigaledger.v1.projections_pb2 import ReadContext
+from psycopg import AsyncConnection, IsolationLevel
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool
+
+from services.projections.facts import enum_number, enum_text
+from services.projections.sessions import SESSION_OPTIONS
+from services.quantities import date_to_message, instant_to_message
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+_RECORDED = "position <= %(position)s"
+_KNOWN = f"({_RECORDED} AND (reversed_position IS NULL OR reversed_position > %(position)s))"
+_COUNTED = f"({_KNOWN} AND effective_date <= %(until)s AND assertion_status = ANY(%(statuses)s))"
+
+ALL_STATUSES = frozenset(enum_text(AssertionStatus, value) for value in AssertionStatus.values())
+_HYPOTHETICAL = frozenset({"PLAN", "ASSUMPTION"})
+
+
+def statement(text: str, **parts: str) -> bytes:
+    """Return a query in which names in braces stand for parts of it.
+
+    These stand for conditions on the header of a row. `{recorded}`: recorded by the position that
+    is read. `{known}`: and not reversed by then. `{counted}`: and effective by the day, and of a
+    status, that is asked for.
+
+    Args:
+        text: the query.
+        parts: what else names stand for; may contain those conditions.
+    """
+    conditions = {"recorded": _RECORDED, "known": _KNOWN, "counted": _COUNTED}
+    for name, part in (parts | conditions).items():
+        text = text.replace(f"{{{name}}}", part)
+    return text.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which facts an answer counts.
+
+    Attributes:
+        position: the last position that is known.
+        recorded_time: when the event there was recorded.
+        as_of: the last effective date that counts; None where all do.
+        statuses: the statuses that count.
+    """
+
+    position: int
+    recorded_time: dt.datetime
+    as_of: dt.date | None = None
+    statuses: frozenset[str] = ALL_STATUSES
+
+    @property
+    def until(self) -> dt.date:
+        """The last effective date that counts."""
+        return self.as_of or dt.date.max
+
+    @property
+    def today(self) -> dt.date:
+        """The day for which plans, last days and paces are looked at.
+
+        It is as_of, or else the day (UTC) on which the last known event was recorded.
+        """
+        return self.as_of or self.recorded_time.astimezone(dt.UTC).date()
+
+    def counts(self, effective_date: dt.date, assertion_status: str) -> bool:
+        """Tell whether a row counts that is known."""
+        return effective_date <= self.until and assertion_status in self.statuses
+
+
+@dataclass(slots=True)
+class Reader:
+    """A read-only snapshot of one projection of one book.
+
+    Attributes:
+        connection: in a transaction that sees the projection at `scope.position`.
+        scope: which facts count.
+    """
+
+    connection: AsyncConnection[DictRow]
+    scope: Scope
+    _statuses: set[str] = field(default_factory=set)
+
+    async def rows(self, query: bytes, **parameters: object) -> list[dict[str, Any]]:
+        """Return the rows of a query made by `statement`."""
+        scope = self.scope
+        given = {
+            "position": scope.position,
+            "until": scope.until,
+            "statuses": sorted(scope.statuses),
+            **parameters,
+        }
+        return await (await self.connection.execute(query, given)).fetchall()
+
+    def rests_on(self, statuses: Iterable[str]) -> None:
+        """Note statuses of facts that the answer rests on."""
+        self._statuses.update(statuses)
+
+    def context(self) -> ReadContext:
+        """Return what the answer reflects."""
+        scope = self.scope
+        return ReadContext(
+            position=scope.position,
+            recorded_time=instant_to_message(scope.recorded_time),
+            as_of=date_to_message(scope.as_of) if scope.as_of else None,
+            assertion_statuses=sorted(
+                enum_number(AssertionStatus, status) for status in self._statuses
+            ),
+            hypothetical=bool(self._statuses & _HYPOTHETICAL),
+        )
+
+
+class BookNotFoundError(Exception):
+    """There is no such book."""
+
+    def __init__(self, schema: str) -> None:
+        super().__init__(f"there is no book that is kept in schema {schema}")
+
+
+class BehindError(Exception):
+    """The projection does not reflect the position that is asked for.
+
+    Attributes:
+        position: the position that it reflects; 0 where no worker has begun.
+    """
+
+    def __init__(self, position: int) -> None:
+        super().__init__(f"the projection reflects position {position}")
+        self.position = position
+
+
+def reading_pool(database_url: str, size: int) -> AsyncConnectionPool[AsyncConnection[DictRow]]:
+    """Return a pool, not yet open, of connections for reading snapshots."""
+
+    async def configure(connection: AsyncConnection[DictRow]) -> None:
+        await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
+        await connection.set_read_only(True)
+
+    return AsyncConnectionPool(
+        database_url,
+        connection_class=AsyncConnection[DictRow],
+        kwargs={"options": SESSION_OPTIONS, "row_factory": dict_row},
+        min_size=1,
+        max_size=size,
+        open=False,
+        configure=configure,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How far a projection is, and what stopped it.
+
+    Attributes:
+        updated_time: when a worker last wrote; None where none did.
+        failed_position: the position that it stopped at; None where it runs.
+    """
+
+    position: int
+    updated_time: dt.datetime | None
+    failed_position: int | None
+    failure: str | None
+
+
+async def read_statuses(
+    pool: AsyncConnectionPool[AsyncConnection[DictRow]], schema: str
+) -> dict[str, Status]:
+    """Return how far each projection of a book is; nothing where no worker has begun.
+
+    Raises:
+        BookNotFoundError: the schema does not exist.
+    """
+    async with pool.connection() as connection:
+        if not await _enter(connection, schema):
+            return {}
+        cursor = await connection.execute(
+            "SELECT projection, position, updated_time, failed_position, failure"
+            " FROM projection_progress"
+        )
+        return {row.pop("projection"): Status(**row) for row in await cursor.fetchall()}
+
+
+@asynccontextmanager
+async def open_reader(
+    pool: AsyncConnectionPool[AsyncConnection[DictRow]],
+    schema: str,
+    projection: str,
+    *,
+    min_position: int = 1,
+    as_of: dt.date | None = None,
+    statuses: Collection[str] = (),
+) -> AsyncIterator[Reader]:
+    """Open a snapshot of a projection.
+
+    Raises:
+        BookNotFoundError: the schema does not exist.
+        BehindError: the projection does not reflect min_position yet.
+    """
+    async with pool.connection() as connection:
+        progress = await _progress(connection, schema, projection)
+        if progress is None or progress["position"] < max(1, min_position):
+            raise BehindError(progress["position"] if progress else 0)
+        scope = Scope(
+            position=progress["position"],
+            recorded_time=progress["recorded_time"],
+            as_of=as_of,
+            statuses=frozenset(statuses) or ALL_STATUSES,
+        )
+        yield Reader(connection, scope)
+
+
+async def _progress(
+    connection: AsyncConnection[DictRow], schema: str, projection: str
+) -> DictRow | None:
+    if not await _enter(connection, schema):
+        return None
+    return await (
+        await connection.execute(
+            "SELECT position, recorded_time FROM projection_progress WHERE projection = %s",
+            (projection,),
+        )
+    ).fetchone()
+
+
+async def _enter(connection: AsyncConnection[DictRow], schema: str) -> bool:
+    """Make the names of tables stand for those of a book; False where a worker must make them.
+
+    Raises:
+        BookNotFoundError: the schema does not exist.
+    """
+    found = await (
+        await connection.execute(
+            """
+            SELECT to_regnamespace(%(schema)s) IS NOT NULL AS book,
+                   to_regclass(%(schema)s || '.projection_progress') IS NOT NULL AS table,
+                   set_config('search_path', %(schema)s, true)
+            """,
+            {"schema": schema},
+        )
+    ).fetchone()
+    if found is None or not found["book"]:
+        raise BookNotFoundError(schema)
+    return bool(found["table"])

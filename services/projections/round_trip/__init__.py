@@ -1,0 +1,1 @@
+"""Round trip: purchases against investment between pairs of parties."""

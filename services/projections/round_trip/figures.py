@@ -1,0 +1,171 @@
+"""The formulas of the round trip (domain rules, section 2.3). Pure.
+
+Purchases and investment are series: what is added on which day. A basis sets one series of a pair
+against another.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from gigaledger.v1.projections_pb2 import RoundTripBalance, RoundTripBasis, RoundTripPair
+
+from services.projections.agreements import History
+from services.projections.amounts import Amount, money, ratio, total
+
+
+class Measure(Enum):
+    """What is added to a pair."""
+
+    ORDERED = auto()
+    RECEIVED = auto()
+    INVOICED = auto()
+    PAID = auto()
+    COMMITTED = auto()
+    CALLED = auto()
+    FUNDED_CASH = auto()
+    FUNDED_NON_CASH = auto()
+    RECEIVED_NOT_INVOICED = auto()
+    OPEN_PAYABLE = auto()
+    REFUND_DUE = auto()
+    UNAPPLIED = auto()
+
+
+_BASES = {
+    RoundTripBasis.ROUND_TRIP_BASIS_COMMITMENT: (Measure.ORDERED, Measure.COMMITTED),
+    RoundTripBasis.ROUND_TRIP_BASIS_ACCRUAL: (Measure.INVOICED, Measure.CALLED),
+    RoundTripBasis.ROUND_TRIP_BASIS_CASH: (Measure.PAID, Measure.FUNDED_CASH),
+    RoundTripBasis.ROUND_TRIP_BASIS_ORDERED_AGAINST_FUNDED: (Measure.ORDERED, Measure.FUNDED_CASH),
+    RoundTripBasis.ROUND_TRIP_BASIS_INVOICED_AGAINST_FUNDED: (
+        Measure.INVOICED,
+        Measure.FUNDED_CASH,
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """An amount between a customer who is invested in and a supplier who invests.
+
+    Attributes:
+        day: when it was added; for what stands open, any day.
+        statuses: statuses of the facts that it rests on.
+    """
+
+    measure: Measure
+    supplier: str
+    customer: str
+    currency: str
+    day: dt.date
+    amount: Amount
+    statuses: frozenset[str]
+
+
+@dataclass(slots=True)
+class Pair:
+    """All movements between two parties or groups in one currency, by measure and day."""
+
+    supplier: str
+    customer: str
+    currency: str
+    _series: dict[Measure, dict[dt.date, Amount]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(Amount))
+    )
+
+    def add(self, movement: Movement) -> None:
+        """Add a movement between the two."""
+        self._series[movement.measure][movement.day] += movement.amount
+
+    def total(self, measure: Measure) -> Amount:
+        """Return the sum of a measure."""
+        return total(self._series[measure].values())
+
+    def peak_exposure_minor(self, purchases: Measure, investment: Measure) -> int:
+        """Return the highest excess of investment over purchases at the end of any day."""
+        bought, invested = self._series[purchases], self._series[investment]
+        peak = exposure = 0
+        for day in sorted(bought.keys() | invested.keys()):
+            exposure += invested[day].minor - bought[day].minor
+            peak = max(peak, exposure)
+        return peak
+
+    def message(self) -> RoundTripPair:
+        """Return the pair of the contract."""
+
+        def figure(measure: Measure) -> Amount:
+            return self.total(measure)
+
+        currency = self.currency
+        return RoundTripPair(
+            supplier_investor=self.supplier,
+            customer_investee=self.customer,
+            currency_code=currency,
+            balances=[self._balance(basis) for basis in _BASES],
+            ordered=figure(Measure.ORDERED).figure(currency),
+            received=figure(Measure.RECEIVED).figure(currency),
+            invoiced=figure(Measure.INVOICED).figure(currency),
+            paid=figure(Measure.PAID).figure(currency),
+            received_not_invoiced=figure(Measure.RECEIVED_NOT_INVOICED).figure(currency),
+            open_payable=figure(Measure.OPEN_PAYABLE).figure(currency),
+            refund_due=figure(Measure.REFUND_DUE).figure(currency),
+            unapplied_payments=figure(Measure.UNAPPLIED).figure(currency),
+            invested_non_cash=figure(Measure.FUNDED_NON_CASH).figure(currency),
+        )
+
+    def _balance(self, basis: RoundTripBasis.ValueType) -> RoundTripBalance:
+        bought, invested = _BASES[basis]
+        purchases, investment = self.total(bought), self.total(invested)
+        recycled_minor = max(0, min(purchases.minor, investment.minor))
+        return RoundTripBalance(
+            basis=basis,
+            purchases=purchases.figure(self.currency),
+            investment=investment.figure(self.currency),
+            net_balance=money(purchases.minor - investment.minor, self.currency),
+            recycled=money(recycled_minor, self.currency),
+            ratio_investment=ratio(recycled_minor, investment.minor, self.currency),
+            ratio_purchases=ratio(recycled_minor, purchases.minor, self.currency),
+            peak_exposure=money(self.peak_exposure_minor(bought, invested), self.currency),
+        )
+
+
+def pairs_of(movements: Iterable[Movement]) -> list[Pair]:
+    """Return the pairs between which something moved, in order of supplier, customer, currency."""
+    pairs: dict[tuple[str, str, str], Pair] = {}
+    for movement in movements:
+        key = (movement.supplier, movement.customer, movement.currency)
+        pairs.setdefault(key, Pair(*key)).add(movement)
+    return [pairs[key] for key in sorted(pairs)]
+
+
+def commitments(history: History, until: dt.date, today: dt.date) -> Iterator[Movement]:
+    """Yield how the binding commitment of an agreement changed, day by day.
+
+    Args:
+        history: of the agreement.
+        until: the last effective date that counts.
+        today: the day to which its last day is compared.
+    """
+    statuses = frozenset(change.assertion_status for change in history.changes)
+
+    def movement(terms_day: dt.date, amount: Amount, whose: tuple[str, str, str]) -> Movement:
+        return Movement(Measure.COMMITTED, *whose, terms_day, amount, statuses)
+
+    before, whose_before = Amount(), ("", "", "")
+    for day in sorted(day for day in history.days() if day <= until):
+        standing = history.on(day, min(day, today))
+        if standing is None:
+            continue
+        terms = standing.terms
+        after = Amount(terms.commitment_minor or 0, int(terms.undisclosed))
+        after = after if standing.binds else Amount()
+        whose = (terms.investor, terms.issuer, terms.currency)
+        if (after, whose) != (before, whose_before):
+            if before != Amount():
+                yield movement(day, Amount() - before, whose_before)
+            if after != Amount():
+                yield movement(day, after, whose)
+            before, whose_before = after, whose

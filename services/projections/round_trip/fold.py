@@ -1,0 +1,260 @@
+"""From facts to the read model of the round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gigaledger.v1.equity_facts_pb2 import (
+    CapitalCallIssued,
+    CapitalContributionFunded,
+    CapitalReturned,
+    ContributionForm,
+)
+from gigaledger.v1.party_facts_pb2 import GroupMembershipChanged, PartyRegistered
+from gigaledger.v1.procurement_facts_pb2 import (
+    CreditNoteIssued,
+    GoodsReceived,
+    GoodsReturned,
+    InvoiceIssued,
+    OrderLine,
+    PrepaymentMade,
+    PurchaseOrderAmended,
+    PurchaseOrderCancelled,
+    PurchaseOrderPlaced,
+    SupplierPaymentSettled,
+    SupplierRefundSettled,
+)
+from google.type.money_pb2 import Money
+
+from services.projections.agreement_terms import terms_folds
+from services.projections.facts import Row, money_columns, unknown_money_columns
+from services.projections.projection import Projection
+from services.quantities import money_from_message
+
+
+def _minor(message: Money) -> int:
+    return money_from_message(message).amount_minor
+
+
+def _registered(fact: PartyRegistered) -> Iterator[Row]:
+    yield Row("round_trip_group", {"party": fact.party, "party_group": fact.group})
+
+
+def _group_changed(fact: GroupMembershipChanged) -> Iterator[Row]:
+    yield Row("round_trip_group", {"party": fact.party, "party_group": fact.group})
+
+
+def _goods(
+    measure: str, fact: object, line: int, quantity: int, amount_minor: int | None, **columns: bool
+) -> Row:
+    return Row(
+        "round_trip_goods",
+        {
+            "measure": measure,
+            "purchase_order": fact.purchase_order,  # type: ignore[attr-defined]
+            "line": line,
+            "quantity": quantity,
+            "amount_minor": amount_minor,
+            **columns,
+        },
+    )
+
+
+def _placed(fact: PurchaseOrderPlaced) -> Iterator[Row]:
+    currencies = [line.amount.currency_code or line.unit_price.currency_code for line in fact.lines]
+    yield Row(
+        "round_trip_order",
+        {
+            "purchase_order": fact.purchase_order,
+            "buyer": fact.buyer,
+            "supplier": fact.supplier,
+            "currency": next(filter(None, currencies), ""),
+        },
+    )
+    for line in fact.lines:
+        amount = _line_amount(line)
+        yield _goods(
+            "ORDERED", fact, line.line, line.quantity, amount, undisclosed=line.amount_undisclosed
+        )
+
+
+def _line_amount(line: OrderLine) -> int | None:
+    if line.HasField("amount"):
+        return _minor(line.amount)
+    return line.quantity * _minor(line.unit_price) if line.HasField("unit_price") else None
+
+
+def _amended(fact: PurchaseOrderAmended) -> Iterator[Row]:
+    amount = None
+    if fact.HasField("amount_delta"):
+        amount = _minor(fact.amount_delta)
+    elif fact.HasField("unit_price"):
+        amount = fact.quantity_delta * _minor(fact.unit_price)
+    yield _goods("ORDERED", fact, fact.line, fact.quantity_delta, amount)
+
+
+def _cancelled(fact: PurchaseOrderCancelled) -> Iterator[Row]:
+    amount = -_minor(fact.amount) if fact.HasField("amount") else None
+    yield _goods("CANCELLED", fact, fact.line, -fact.quantity, amount)
+
+
+def _received(fact: GoodsReceived) -> Iterator[Row]:
+    yield _goods("RECEIVED", fact, fact.line, fact.quantity, None)
+
+
+def _returned(fact: GoodsReturned) -> Iterator[Row]:
+    yield _goods("RECEIVED", fact, fact.line, -fact.quantity, None)
+
+
+def _account(purchase_order: str, buyer: str, supplier: str) -> str:
+    return purchase_order or f"{buyer}:{supplier}"
+
+
+def _invoice(fact: InvoiceIssued | CreditNoteIssued, sign: int) -> Row:
+    return Row(
+        "round_trip_invoice",
+        {
+            "credit": sign < 0,
+            "account": _account(fact.purchase_order, fact.buyer, fact.supplier),
+            "purchase_order": fact.purchase_order,
+            "invoice": fact.invoice,
+            "supplier": fact.supplier,
+            "buyer": fact.buyer,
+            "amount_minor": sign * _minor(fact.amount),
+            "currency": fact.amount.currency_code,
+            "order_amount_minor": None,
+        },
+    )
+
+
+def _invoiced(fact: InvoiceIssued) -> Iterator[Row]:
+    row = _invoice(fact, 1)
+    yield Row(row.table, {**row.columns, "order_amount_minor": _document_minor(fact)})
+
+
+def _credited(fact: CreditNoteIssued) -> Iterator[Row]:
+    yield _invoice(fact, -1)
+
+
+def _document_minor(fact: InvoiceIssued | SupplierPaymentSettled | PrepaymentMade) -> int:
+    return _minor(fact.fx.document_amount if fact.HasField("fx") else fact.amount)
+
+
+def _payment(
+    fact: SupplierPaymentSettled | PrepaymentMade | SupplierRefundSettled,
+    customer: str,
+    supplier: str,
+    **columns: object,
+) -> Row:
+    return Row(
+        "round_trip_payment",
+        {
+            "account": _account(fact.purchase_order, customer, supplier),
+            "payment": fact.payment,
+            "customer": customer,
+            "supplier": supplier,
+            "currency": fact.amount.currency_code,
+            **columns,
+        },
+    )
+
+
+def _paid(fact: SupplierPaymentSettled) -> Iterator[Row]:
+    yield _payment(
+        fact,
+        fact.payer,
+        fact.payee,
+        refund=False,
+        invoice=fact.invoice,
+        amount_minor=_minor(fact.amount),
+        document_amount_minor=_document_minor(fact),
+    )
+
+
+def _prepaid(fact: PrepaymentMade) -> Iterator[Row]:
+    yield _payment(
+        fact,
+        fact.payer,
+        fact.payee,
+        refund=False,
+        invoice="",
+        amount_minor=_minor(fact.amount),
+        document_amount_minor=_document_minor(fact),
+    )
+
+
+def _refunded(fact: SupplierRefundSettled) -> Iterator[Row]:
+    yield _payment(
+        fact,
+        fact.payee,
+        fact.payer,
+        refund=True,
+        invoice="",
+        amount_minor=-_minor(fact.amount),
+        document_amount_minor=None,
+    )
+
+
+def _capital(measure: str, agreement: str, **columns: object) -> Row:
+    return Row("round_trip_capital", {"measure": measure, "agreement": agreement, **columns})
+
+
+def _called(fact: CapitalCallIssued) -> Iterator[Row]:
+    yield _capital("CALLED", fact.agreement, **money_columns(fact.amount))
+
+
+def _funded(fact: CapitalContributionFunded) -> Iterator[Row]:
+    in_kind = fact.form == ContributionForm.CONTRIBUTION_FORM_NON_CASH
+    yield _capital(
+        "FUNDED_NON_CASH" if in_kind else "FUNDED_CASH",
+        fact.agreement,
+        contribution=fact.contribution,
+        investor=fact.payer,
+        issuer=fact.payee,
+        **(money_columns(fact.amount) if fact.HasField("amount") else unknown_money_columns()),
+    )
+
+
+def _capital_returned(fact: CapitalReturned) -> Iterator[Row]:
+    yield _capital(
+        "RETURNED",
+        fact.agreement,
+        contribution=fact.contribution,
+        investor=fact.payee,
+        issuer=fact.payer,
+        amount_minor=-_minor(fact.amount),
+        currency=fact.amount.currency_code,
+    )
+
+
+ROUND_TRIP = Projection(
+    name="round-trip",
+    package="services.projections.round_trip",
+    folds=terms_folds("round_trip_terms")
+    | {
+        "party_registered": _registered,
+        "group_membership_changed": _group_changed,
+        "purchase_order_placed": _placed,
+        "purchase_order_amended": _amended,
+        "purchase_order_cancelled": _cancelled,
+        "goods_received": _received,
+        "goods_returned": _returned,
+        "invoice_issued": _invoiced,
+        "credit_note_issued": _credited,
+        "supplier_payment_settled": _paid,
+        "prepayment_made": _prepaid,
+        "supplier_refund_settled": _refunded,
+        "capital_call_issued": _called,
+        "capital_contribution_funded": _funded,
+        "capital_returned": _capital_returned,
+    },
+    tables=(
+        "round_trip_terms",
+        "round_trip_group",
+        "round_trip_order",
+        "round_trip_goods",
+        "round_trip_invoice",
+        "round_trip_payment",
+        "round_trip_capital",
+    ),
+)

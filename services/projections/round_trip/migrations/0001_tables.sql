@@ -1,0 +1,87 @@
+CREATE TABLE round_trip_terms (LIKE template_agreement_terms INCLUDING ALL);
+COMMENT ON TABLE round_trip_terms IS 'Changes of agreements';
+
+CREATE TABLE round_trip_group (
+    LIKE template_entry INCLUDING ALL,
+    party text NOT NULL,
+    party_group text NOT NULL
+);
+COMMENT ON TABLE round_trip_group IS 'Group that a party belongs to from the effective date on; empty: a group of its own';
+
+CREATE TABLE round_trip_order (
+    LIKE template_entry INCLUDING ALL,
+    purchase_order text NOT NULL,
+    buyer text NOT NULL,
+    supplier text NOT NULL,
+    currency text NOT NULL
+);
+COMMENT ON TABLE round_trip_order IS 'Parties and currency of orders';
+
+CREATE TABLE round_trip_goods (
+    LIKE template_entry INCLUDING ALL,
+    measure text NOT NULL,
+    purchase_order text NOT NULL,
+    line integer NOT NULL,
+    quantity bigint NOT NULL,
+    amount_minor numeric,
+    undisclosed boolean NOT NULL DEFAULT false
+);
+COMMENT ON TABLE round_trip_goods IS 'Goods ordered and received';
+COMMENT ON COLUMN round_trip_goods.measure IS 'ORDERED (placed and amended), CANCELLED (negative) or RECEIVED (negative where returned)';
+COMMENT ON COLUMN round_trip_goods.amount_minor IS 'In minor units of the currency of the order; null where the price of the line tells, or where undisclosed';
+
+CREATE TABLE round_trip_invoice (
+    LIKE template_entry INCLUDING ALL,
+    credit boolean NOT NULL,
+    account text NOT NULL,
+    purchase_order text NOT NULL,
+    invoice text NOT NULL,
+    supplier text NOT NULL,
+    buyer text NOT NULL,
+    amount_minor bigint NOT NULL,
+    currency text NOT NULL,
+    order_amount_minor bigint
+);
+COMMENT ON TABLE round_trip_invoice IS 'Invoices, and credit notes (negative)';
+COMMENT ON COLUMN round_trip_invoice.account IS 'Where the number of the invoice stands for it: the order, or buyer:supplier where there is none';
+COMMENT ON COLUMN round_trip_invoice.order_amount_minor IS 'The amount in the currency of the order; null for a credit note, whose invoice tells the rate';
+
+CREATE TABLE round_trip_payment (
+    LIKE template_entry INCLUDING ALL,
+    refund boolean NOT NULL,
+    account text NOT NULL,
+    payment text NOT NULL,
+    invoice text NOT NULL,
+    customer text NOT NULL,
+    supplier text NOT NULL,
+    amount_minor bigint NOT NULL,
+    currency text NOT NULL,
+    document_amount_minor bigint
+);
+COMMENT ON TABLE round_trip_payment IS 'Payments and prepayments, and refunds (negative)';
+COMMENT ON COLUMN round_trip_payment.account IS 'Where the number of the payment stands for it: the order, or customer:supplier where there is none';
+COMMENT ON COLUMN round_trip_payment.customer IS 'Who paid, and is paid back';
+COMMENT ON COLUMN round_trip_payment.document_amount_minor IS 'The amount in the currency of what is paid; null for a refund, whose payment tells the rate';
+
+CREATE TABLE round_trip_capital (
+    LIKE template_entry INCLUDING ALL,
+    measure text NOT NULL,
+    agreement text NOT NULL,
+    contribution text NOT NULL DEFAULT '',
+    investor text NOT NULL DEFAULT '',
+    issuer text NOT NULL DEFAULT '',
+    amount_minor bigint,
+    currency text NOT NULL
+);
+COMMENT ON TABLE round_trip_capital IS 'Capital called, funded and returned (negative)';
+COMMENT ON COLUMN round_trip_capital.measure IS 'CALLED, FUNDED_CASH, FUNDED_NON_CASH or RETURNED';
+COMMENT ON COLUMN round_trip_capital.amount_minor IS 'In minor units of the currency; null where not disclosed';
+COMMENT ON COLUMN round_trip_capital.investor IS 'Who paid the contribution, and is paid back; empty for a call, whose agreement tells';
+
+GRANT SELECT ON round_trip_terms, round_trip_group, round_trip_order, round_trip_goods,
+    round_trip_invoice, round_trip_payment, round_trip_capital TO gigaledger_reader;
+
+CREATE FUNCTION in_proportion(part numeric, whole numeric, amount numeric) RETURNS numeric
+    LANGUAGE sql IMMUTABLE
+    RETURN sign(part * amount) * div(2 * abs(part * amount) + whole, 2 * whole);
+COMMENT ON FUNCTION in_proportion IS 'The share of an amount that a part has of a positive whole, rounded half away from zero: exact, where a division is not';

@@ -1,0 +1,97 @@
+"""A book's read models in a real PostgreSQL, filled without a ledger service."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import psycopg
+import pytest
+from gigaledger.v1.events_pb2 import RecordedEvent
+from psycopg import AsyncConnection, sql
+from psycopg.rows import DictRow
+from psycopg_pool import AsyncConnectionPool
+
+from services.ledger.log.schema import SESSION_OPTIONS as LEDGER_OPTIONS
+from services.projections import store
+from services.projections.catalogue import PROJECTIONS
+from services.projections.projection import Projection
+from services.projections.reading import Reader, open_reader, reading_pool
+from services.projections.sessions import SESSION_OPTIONS
+
+SCHEMA = "book_main"
+
+
+@dataclass
+class ReadModels:
+    """The read models of one book."""
+
+    connection: AsyncConnection[tuple[object, ...]]
+    pool: AsyncConnectionPool[AsyncConnection[DictRow]]
+
+    async def apply(self, events: Sequence[RecordedEvent], *projections: Projection) -> None:
+        """Fold events, into all projections unless some are named."""
+        for projection in projections or PROJECTIONS:
+            await store.apply(self.connection, SCHEMA, projection, events, "resume")
+
+    @asynccontextmanager
+    async def reader(
+        self,
+        projection: str,
+        as_of: dt.date | None = None,
+        statuses: Collection[str] = (),
+        min_position: int = 1,
+    ) -> AsyncIterator[Reader]:
+        """Open a snapshot."""
+        async with open_reader(
+            self.pool,
+            SCHEMA,
+            projection,
+            as_of=as_of,
+            statuses=statuses,
+            min_position=min_position,
+        ) as reader:
+            yield reader
+
+    async def forget(self) -> None:
+        """Empty all tables, so that everything can be folded again."""
+        for projection in PROJECTIONS:
+            for table in projection.tables:
+                await self.connection.execute(
+                    sql.SQL("TRUNCATE {}").format(sql.Identifier(SCHEMA, table))
+                )
+        await self.connection.execute(
+            sql.SQL("UPDATE {} SET position = 0, resume_token = ''").format(
+                sql.Identifier(SCHEMA, "projection_progress")
+            )
+        )
+
+    async def content(self) -> dict[str, list[tuple[object, ...]]]:
+        """Everything in the tables of entries, in order."""
+        found = {}
+        for projection in PROJECTIONS:
+            for table in projection.tables:
+                cursor = await self.connection.execute(
+                    sql.SQL("SELECT * FROM {} ORDER BY position, item").format(
+                        sql.Identifier(SCHEMA, table)
+                    )
+                )
+                found[table] = await cursor.fetchall()
+        return found
+
+
+@pytest.fixture
+async def read_models(database_url: str) -> AsyncIterator[ReadModels]:
+    """The read models of a fresh book."""
+    with psycopg.connect(database_url, options=LEDGER_OPTIONS, autocommit=True) as connection:
+        connection.execute("SELECT gigaledger.create_book('main', 'Main', true, '2025-01-01Z')")
+    async with (
+        await AsyncConnection.connect(
+            database_url, options=SESSION_OPTIONS, autocommit=True
+        ) as writing,
+        reading_pool(database_url, 2) as pool,
+    ):
+        await store.migrate(writing, SCHEMA)
+        yield ReadModels(writing, pool)

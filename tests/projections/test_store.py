@@ -1,0 +1,116 @@
+"""What is kept of a log does not depend on how it came: batches, restarts, several workers."""
+
+from __future__ import annotations
+
+import pytest
+from gigaledger.v1.events_pb2 import RecordedEvent
+
+from services.projections import store
+from services.projections.catalogue import PROJECTIONS
+from services.projections.facts import FoldError, fold_event
+from services.projections.reading import BehindError
+from tests.facts import fact, invoiced, paid, parties, placed, reversed_entry
+from tests.projections.conftest import SCHEMA, ReadModels
+from tests.projections.log import example, log_of
+
+CORRECTIONS = example("corrections")
+
+
+@pytest.mark.parametrize("size", [1, 2, 7])
+async def test_batches_leave_the_tables_of_a_rebuild(read_models: ReadModels, size: int) -> None:
+    for start in range(0, len(CORRECTIONS), size):
+        await read_models.apply(CORRECTIONS[start : start + size])
+    in_batches = await read_models.content()
+
+    await read_models.forget()
+    await read_models.apply(CORRECTIONS)
+
+    assert await read_models.content() == in_batches
+    # The payment at position 30 was recorded in error, as position 31 says.
+    reversals = {(row[0], row[5]) for rows in in_batches.values() for row in rows if row[5]}
+    assert reversals == {(30, 31)}
+
+
+async def test_events_are_counted_once(read_models: ReadModels) -> None:
+    await read_models.apply(CORRECTIONS[:20])
+    before = await read_models.content()
+
+    for again in (CORRECTIONS[:20], CORRECTIONS[10:30], CORRECTIONS[25:]):
+        with pytest.raises(store.OvertakenError):
+            await read_models.apply(again)
+
+    assert await read_models.content() == before
+
+
+async def test_a_reversal_in_the_batch_of_its_target(read_models: ReadModels) -> None:
+    log = log_of([*parties("SUP", "CUS"), placed(), invoiced(), paid(), reversed_entry(6)])
+
+    await read_models.apply(log)
+
+    rows = (await read_models.content())["round_trip_payment"]
+    assert [(row[0], row[5]) for row in rows] == [(6, 7)]
+
+
+async def test_what_cannot_be_folded_stops_only_its_projection(read_models: ReadModels) -> None:
+    log = log_of([*parties("SUP", "CUS"), placed(), invoiced(), paid()])
+    poison = RecordedEvent()
+    poison.CopyFrom(log[4])
+    poison.event.invoice_issued.amount.currency_code = "XXY"
+    capacity, investment, round_trip = PROJECTIONS
+    poisoned = [*log[:4], poison, log[5]]
+
+    await read_models.apply(poisoned, capacity)
+    await read_models.apply(poisoned, investment)
+    with pytest.raises(FoldError, match="XXY"):
+        await read_models.apply(poisoned, round_trip)
+
+    progress = {
+        projection.name: await store.read_progress(read_models.connection, SCHEMA, projection)
+        for projection in PROJECTIONS
+    }
+    assert progress["capacity"].position == progress["investment"].position == 6
+    assert progress["round-trip"].position == 4
+    assert "invoice_issued" in progress["round-trip"].failure
+    # Once it can be folded, the projection goes on from there.
+    await read_models.apply(log[4:], round_trip)
+    healed = await store.read_progress(read_models.connection, SCHEMA, round_trip)
+    assert (healed.position, healed.failure) == (6, "")
+
+
+async def test_a_fact_of_a_later_version_stops_a_projection(read_models: ReadModels) -> None:
+    unknown = RecordedEvent()
+    unknown.CopyFrom(log_of([])[0])
+    unknown.event.ClearField("book_opened")
+
+    with pytest.raises(FoldError, match="does not know"):
+        await read_models.apply([unknown])
+
+
+async def test_a_reader_is_told_when_a_position_is_not_reached(read_models: ReadModels) -> None:
+    await read_models.apply(CORRECTIONS[:5])
+
+    with pytest.raises(BehindError) as caught:
+        async with read_models.reader("capacity", min_position=6):
+            pass
+
+    assert caught.value.position == 5
+
+
+async def test_migrating_again_changes_nothing(read_models: ReadModels) -> None:
+    await read_models.apply(CORRECTIONS[:5])
+    before = await read_models.content()
+
+    await store.migrate(read_models.connection, SCHEMA)
+
+    assert await read_models.content() == before
+
+
+async def test_the_role_of_projections_cannot_read_the_log(read_models: ReadModels) -> None:
+    with pytest.raises(Exception, match="permission denied"):
+        await read_models.connection.execute("SELECT * FROM book_main.event")
+
+
+def test_facts_that_do_not_concern_a_projection_add_no_rows() -> None:
+    (_, period) = log_of([fact("period_closed", period="2026-01")])
+
+    assert [fold_event(projection.folds, period).rows for projection in PROJECTIONS] == [(), (), ()]
