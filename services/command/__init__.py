@@ -1,0 +1,1 @@
+"""The `gigaledger` command: run the services, append facts, read them, ask for reports."""

@@ -1,0 +1,61 @@
+"""How the command ends: its exit codes, and errors that say what to do."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the exit code of `gigaledger` means. Part of its interface: numbers never change."""
+
+    OK = 0
+    REFUSED = 1
+    USAGE = 2
+    UNAVAILABLE = 3
+    NOT_FOUND = 4
+    INVALID_INPUT = 5
+    NOT_PREPARED = 6
+    FAILED = 7
+    INTERRUPTED = 130
+
+    @property
+    def meaning(self) -> str:
+        """In words, for people."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    ExitCode.OK: "done; for what runs until it is told to stop: stopped",
+    ExitCode.REFUSED: "refused by the ledger: a rule stands against it, or an id is taken",
+    ExitCode.USAGE: "the command line or a setting is wrong",
+    ExitCode.UNAVAILABLE: "a service or the database can't be reached or does not answer",
+    ExitCode.NOT_FOUND: "there is no such book, event or file",
+    ExitCode.INVALID_INPUT: "a line of an input file can't be read",
+    ExitCode.NOT_PREPARED: "the database lacks what `gigaledger database prepare` sets up",
+    ExitCode.FAILED: "something broke: a process ended by itself, or an unexpected error",
+    ExitCode.INTERRUPTED: "stopped by Ctrl-C or a signal before it was done",
+}
+
+
+class CommandError(Exception):
+    """Ends the command. Shown on standard error.
+
+    Attributes:
+        message: what is wrong.
+        exit_code: how the command ends.
+        hint: what to do about it; empty where the message says so.
+    """
+
+    def __init__(self, message: str, exit_code: ExitCode, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.exit_code = exit_code
+        self.hint = hint
+
+
+class OutputClosed(Exception):  # noqa: N818 - not an error: the reader has seen enough
+    """Whoever read the output has closed it, as `head` does."""
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error: somebody said stop
+    """A signal asked to stop, and the work was not done."""

@@ -1,0 +1,213 @@
+"""The commands that ask the projections: report and projection."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from gigaledger.v1.common_pb2 import AssertionStatus
+from gigaledger.v1.projections_pb2 import (
+    PartyLevel,
+    QueryCapacityRequest,
+    QueryInvestmentRequest,
+    QueryRoundTripRequest,
+    ReadSpec,
+)
+
+from services.command import client
+from services.command.books import list_projections, projection_table
+from services.command.options import parse_date
+from services.command.output import console, print_json, print_json_line
+from services.command.reports import (
+    capacity_tables,
+    investment_tables,
+    print_report,
+    round_trip_tables,
+)
+from services.command.settings import (
+    Book,
+    Json,
+    ProjectionsAddress,
+    book_name,
+    projections_address,
+)
+from services.quantities import date_to_message
+
+_REPORT_HELP = """Ask how many GW, how much invested, and what came back.
+
+Every answer says up to which position of the log it holds, and HYPOTHETICAL where it rests on \
+plans or assumptions.
+
+\b
+[bold]Examples[/bold]
+  gigaledger report capacity --as-of 2026-12-31
+  gigaledger report investment --agreement AGR-DA --json
+  gigaledger report round-trip --status fact --status reported --level entity
+"""
+
+report_app = typer.Typer(
+    help=_REPORT_HELP,
+    no_args_is_help=True,
+)
+projection_app = typer.Typer(help="See how far the projections are.", no_args_is_help=True)
+
+
+class Status(StrEnum):
+    """How firmly a fact is asserted, as typed on the command line."""
+
+    FACT = "fact"
+    REPORTED = "reported"
+    PLAN = "plan"
+    ASSUMPTION = "assumption"
+
+
+class Level(StrEnum):
+    """Whom the pairs of the round trip stand for."""
+
+    GROUP = "group"
+    ENTITY = "entity"
+
+
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of", metavar="DATE", help="Only facts effective by this day.", show_default=False
+    ),
+]
+Statuses = Annotated[
+    list[Status] | None,
+    typer.Option("--status", help="Only facts asserted so. Repeat for more.", show_default=False),
+]
+Agreement = Annotated[
+    str,
+    typer.Option(
+        "--agreement",
+        metavar="A",
+        help="Only this agreement and those that it supersedes.",
+        show_default=False,
+    ),
+]
+MinPosition = Annotated[
+    int,
+    typer.Option(
+        "--min-position",
+        min=0,
+        metavar="N",
+        help="Wait, at most 5 seconds, until the answer reflects the log up to this position.",
+        show_default=False,
+    ),
+]
+
+
+@report_app.command("capacity")
+def report_capacity(
+    *,
+    book: Book = "main",
+    as_of: AsOf = None,
+    agreement: Agreement = "",
+    status: Statuses = None,
+    min_position: MinPosition = 0,
+    projections: ProjectionsAddress = None,
+    as_json: Json = False,
+) -> None:
+    """GW: contracted, planned, claimed, certified, and what the hardware received can carry."""
+    request = QueryCapacityRequest(
+        book=book_name(book), read=_read(as_of, status, min_position), agreement=agreement
+    )
+    with client.projections(projections_address(projections)) as stub:
+        response = stub.QueryCapacity(request, timeout=client.CALL_SECONDS)
+    if as_json:
+        print_json(response)
+    else:
+        print_report(console(), response.context, *capacity_tables(response))
+
+
+@report_app.command("investment")
+def report_investment(
+    *,
+    book: Book = "main",
+    as_of: AsOf = None,
+    agreement: Agreement = "",
+    status: Statuses = None,
+    min_position: MinPosition = 0,
+    projections: ProjectionsAddress = None,
+    as_json: Json = False,
+) -> None:
+    """Money invested: committed, entitled, called, funded, issued, by agreement and tranche."""
+    request = QueryInvestmentRequest(
+        book=book_name(book), read=_read(as_of, status, min_position), agreement=agreement
+    )
+    with client.projections(projections_address(projections)) as stub:
+        response = stub.QueryInvestment(request, timeout=client.CALL_SECONDS)
+    if as_json:
+        print_json(response)
+    else:
+        print_report(console(), response.context, *investment_tables(response))
+
+
+@report_app.command("round-trip")
+def report_round_trip(  # noqa: PLR0913 - options of the command line
+    *,
+    book: Book = "main",
+    as_of: AsOf = None,
+    status: Statuses = None,
+    level: Annotated[
+        Level, typer.Option(help="Groups of companies, or legal entities.")
+    ] = Level.GROUP,
+    supplier: Annotated[
+        str,
+        typer.Option(metavar="P", help="Only pairs with this supplier.", show_default=False),
+    ] = "",
+    customer: Annotated[
+        str,
+        typer.Option(metavar="P", help="Only pairs with this customer.", show_default=False),
+    ] = "",
+    min_position: MinPosition = 0,
+    projections: ProjectionsAddress = None,
+    as_json: Json = False,
+) -> None:
+    """Purchases against investment between those who supply and invest and those who buy."""
+    request = QueryRoundTripRequest(
+        book=book_name(book),
+        read=_read(as_of, status, min_position),
+        level=PartyLevel.Value(f"PARTY_LEVEL_{level.name}"),
+        supplier_investor=supplier,
+        customer_investee=customer,
+    )
+    with client.projections(projections_address(projections)) as stub:
+        response = stub.QueryRoundTrip(request, timeout=client.CALL_SECONDS)
+    if as_json:
+        print_json(response)
+    else:
+        print_report(console(), response.context, *round_trip_tables(response))
+
+
+@projection_app.command("list")
+def projection_list(
+    *, book: Book = "main", projections: ProjectionsAddress = None, as_json: Json = False
+) -> None:
+    """List the projections of a book: status, position, head of the log, lag."""
+    with client.projections(projections_address(projections)) as stub:
+        found = list_projections(stub, book_name(book))
+    if as_json:
+        for item in found:
+            print_json_line(item)
+    else:
+        console().print(projection_table(found))
+
+
+def register(app: typer.Typer, panel: str) -> None:
+    """Add the commands to the program, under a heading of its help."""
+    app.add_typer(report_app, name="report", rich_help_panel=panel)
+    app.add_typer(projection_app, name="projection", rich_help_panel=panel)
+
+
+def _read(as_of: str | None, statuses: list[Status] | None, min_position: int) -> ReadSpec:
+    read = ReadSpec(min_position=min_position)
+    if as_of is not None:
+        read.as_of.CopyFrom(date_to_message(parse_date(as_of, "--as-of")))
+    read.assertion_statuses.extend(
+        AssertionStatus.Value(f"ASSERTION_STATUS_{status.name}") for status in statuses or []
+    )
+    return read
