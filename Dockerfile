@@ -1,0 +1,29 @@
+# One image for every part of gigaledger: the command says which part runs.
+FROM python:3.13-slim AS build
+
+ENV UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1 UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 NO_COLOR=1 \
+    UV_PREVIEW_FEATURES=build-dependency-hashes
+RUN python3 -m pip install --no-cache-dir --disable-pip-version-check uv==0.13.9
+
+WORKDIR /build
+COPY requirements.lock ./
+RUN python3 -m uv venv /opt/gigaledger \
+    && python3 -m uv pip sync --no-cache --python /opt/gigaledger --require-hashes requirements.lock
+COPY LICENSE README.md pyproject.toml requirements-dev.lock ./
+COPY examples examples
+COPY proto proto
+COPY services services
+RUN python3 -m uv pip install --no-cache --python /opt/gigaledger --no-deps \
+        --build-constraints requirements-dev.lock --require-build-hashes .
+
+
+FROM python:3.13-slim
+
+COPY --from=build /opt/gigaledger /opt/gigaledger
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin gigaledger
+ENV PATH=/opt/gigaledger/bin:$PATH PYTHONUNBUFFERED=1
+USER gigaledger
+# 50051: the ledger service. 50052: the projection service.
+EXPOSE 50051 50052
+ENTRYPOINT ["gigaledger"]
+CMD ["--help"]

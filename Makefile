@@ -1,0 +1,128 @@
+# Everything a person does with a clone of gigaledger. It needs make and Python 3.11 or newer: the
+# rest is installed below this directory, into .tools/ and .venv/, by the first target that needs it.
+#
+#   PYTHON=/path/to/python3   the Python to use, where the first one on PATH is not the right one
+#   UV=/path/to/uv            the uv to use (0.13 or newer), instead of fetching it into .tools/
+#   ARGS="..."                options for the program behind a target: make test ARGS="-k round_trip"
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+UV_VERSION := 0.13.9
+UV ?= .tools/bin/uv
+UV_IS_HERE := $(if $(filter file,$(origin UV)),.tools/uv-$(UV_VERSION))
+ARGS ?=
+
+# The Python of this machine is used, never one that uv would download.
+export UV_PYTHON_DOWNLOADS := never
+export UV_NO_PROGRESS := 1
+unexport VIRTUAL_ENV
+
+# The first Python on PATH that is new enough. Evaluated only where a recipe uses it.
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.14; do \
+	if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+	then command -v $$name; break; fi; done)
+
+.PHONY: help
+help: ## Show this list
+	@echo 'Usage: make TARGET [ARGS="..."]'
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: .venv/.installed ## Run a whole ledger with the example deal, show the answers, stop
+	@.venv/bin/gigaledger demo $(ARGS)
+
+.PHONY: up
+up: .venv/.installed ## Run the ledger and its projections until Ctrl-C
+	@.venv/bin/gigaledger up $(ARGS)
+
+.PHONY: test
+test: check ## Check style and types, then run all tests
+	@echo '== tests: rules, log, services, contract (pytest)'
+	@.venv/bin/pytest $(ARGS)
+
+.PHONY: check
+check: .venv/.installed-for-development ## Check style and types without running tests
+	@echo '== style (ruff check)'
+	@.venv/bin/ruff check . || { echo 'Style is off. "make format" mends what can be mended by itself.'; exit 1; }
+	@echo '== layout (ruff format)'
+	@.venv/bin/ruff format --check . || { echo 'Layout is off. "make format" mends it.'; exit 1; }
+	@echo '== types (mypy --strict)'
+	@.venv/bin/mypy || { echo 'A type does not fit: see the lines above.'; exit 1; }
+
+.PHONY: format
+format: .venv/.installed-for-development ## Lay out the code and mend simple faults of style
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/buf format -w proto
+
+.PHONY: proto
+proto: .venv/.installed-for-development ## Generate the Python side of the contract in proto/
+	@.venv/bin/python proto/generate.py
+	@echo 'The Python modules beside the .proto files are fresh.'
+
+.PHONY: release-contract
+release-contract: .venv/.installed-for-development ## Make today's contract the one that later ones may not break
+	@.venv/bin/python -m tests.contract.image proto/released.binpb
+	@echo 'proto/released.binpb is written: commit it together with the release.'
+
+.PHONY: setup
+setup: .venv/.installed-for-development ## Install everything that development needs
+	@echo 'Ready: .venv/bin/gigaledger --help'
+
+.PHONY: lock
+lock: $(UV_IS_HERE) ## Choose versions of all dependencies anew (ARGS=--upgrade for the newest)
+	$(UV) pip compile $(COMPILE) $(ARGS) pyproject.toml -o requirements.lock
+	$(UV) pip compile $(COMPILE) $(ARGS) -c requirements.lock --group dev pyproject.toml \
+		-o requirements-dev.lock
+
+# Both files are for every platform, hold hashes and no address of an index.
+COMPILE := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-annotate --no-header
+
+.PHONY: clean
+clean: ## Remove what was installed and generated here; data of ledgers stays
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ---- what the targets above stand on -------------------------------------------------------------
+
+# Exactly the locked versions, each checked against its hash, then gigaledger itself, editable. The
+# build of gigaledger takes its tools from the lock of development, under the same check.
+INSTALL_PROJECT = $(UV) pip install --quiet --python .venv --no-deps --no-sources \
+	--build-constraints requirements-dev.lock --require-build-hashes --editable .
+
+.venv/.installed: requirements.lock pyproject.toml | .venv/pyvenv.cfg
+	@echo 'Installing gigaledger into .venv/ ...'
+	@$(UV) pip install --quiet --python .venv --require-hashes -r requirements.lock
+	@$(INSTALL_PROJECT)
+	@touch $@
+
+.venv/.installed-for-development: requirements-dev.lock .venv/.installed
+	@echo 'Installing the tools of development into .venv/ ...'
+	@$(UV) pip sync --quiet --python .venv --require-hashes requirements-dev.lock
+	@$(INSTALL_PROJECT)
+	@touch $@
+
+.venv/pyvenv.cfg: | $(UV_IS_HERE)
+	@$(REQUIRE_PYTHON)
+	@$(UV) venv --quiet --allow-existing --python "$(PYTHON)" .venv
+
+.tools/uv-$(UV_VERSION):
+	@$(REQUIRE_PYTHON)
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo '$(PYTHON) can not make virtual environments. On Debian and Ubuntu,'; \
+		echo '"apt install python3-venv" adds what is missing. Or, where you have uv: make UV=uv'; \
+		exit 1; } >&2
+	@echo 'Fetching uv $(UV_VERSION) into .tools/ ...'
+	@rm -rf .tools
+	@"$(PYTHON)" -m venv .tools
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) || { \
+		echo 'pip could not fetch uv: see the lines above.'; exit 1; } >&2
+	@touch $@
+
+REQUIRE_PYTHON = "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	echo 'gigaledger needs Python 3.11 or newer; none was found on PATH.'; \
+	echo 'Install one, or name it: make PYTHON=/path/to/python3'; exit 1; } >&2

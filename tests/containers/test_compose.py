@@ -1,0 +1,138 @@
+"""docker-compose.yml: the image is built, everything starts in order, and the command works."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import grpc
+import pytest
+
+from tests.docker_engine import engine_problem, image_problem
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = Path(sys.executable).with_name("gigaledger")
+EXAMPLE = ROOT / "examples" / "nvidia-openai-plan.jsonl"
+
+_BUILD_SECONDS = 900
+_START_SECONDS = 180
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(_BUILD_SECONDS + 2 * _START_SECONDS)]
+
+
+@dataclass(frozen=True)
+class Composition:
+    """The services of docker-compose.yml under a project name of their own."""
+
+    program: list[str]
+    environment: dict[str, str]
+
+    def run(self, *arguments: str, seconds: float = _START_SECONDS) -> str:
+        result = self.attempt(*arguments, seconds=seconds)
+        assert result.returncode == 0, result.stdout
+        return result.stdout
+
+    def attempt(self, *arguments: str, seconds: float) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*self.program, *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=seconds,
+        )
+
+    def address(self, service: str, port: int) -> str:
+        return self.run("port", service, str(port)).split()[-1]
+
+
+def compose_program() -> list[str] | None:
+    """Return the Compose of this machine, of either generation."""
+    if shutil.which("docker"):
+        plugin = ["docker", "compose"]
+        probe = subprocess.run([*plugin, "version"], capture_output=True, check=False)
+        if probe.returncode == 0:
+            return plugin
+    standalone = shutil.which("docker-compose")
+    return [standalone] if standalone else None
+
+
+@pytest.fixture(scope="module")
+def composition() -> Iterator[Composition]:
+    program = compose_program()
+    if program is None:
+        pytest.skip("Docker Compose is not installed")
+    for problem in (
+        engine_problem(),
+        image_problem("postgres:18"),
+        image_problem("python:3.13-slim"),
+    ):
+        if problem:
+            pytest.skip(problem)
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("GIGALEDGER_")
+    }
+    free_ports = {"GIGALEDGER_LEDGER_PORT": "0", "GIGALEDGER_PROJECTIONS_PORT": "0"}
+    project = {"COMPOSE_PROJECT_NAME": f"gigaledger-test-{uuid4().hex[:12]}"}
+    # Some machines reach a package index from their own network alone.
+    network = os.environ.get("GIGALEDGER_BUILD_NETWORK")
+    for candidate in [network] if network else ["default", "host"]:
+        composed = Composition(
+            program, inherited | free_ports | project | {"GIGALEDGER_BUILD_NETWORK": candidate}
+        )
+        build = composed.attempt("build", "ledger", seconds=_BUILD_SECONDS)
+        if build.returncode == 0:
+            break
+    assert build.returncode == 0, build.stdout
+    try:
+        composed.run("up", "--detach")
+        yield composed
+    finally:
+        sys.stdout.write(composed.run("logs"))
+        composed.run("down", "--volumes")
+
+
+def gigaledger(composition: Composition, *arguments: str) -> str:
+    """Run the command as a user of the containers does, and return what it prints."""
+    result = subprocess.run(
+        [COMMAND, *arguments],
+        env=composition.environment
+        | {
+            "GIGALEDGER_LEDGER_ADDRESS": composition.address("ledger", 50051),
+            "GIGALEDGER_PROJECTIONS_ADDRESS": composition.address("projections", 50052),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_START_SECONDS,
+    )
+    assert result.returncode == 0, result.stderr + result.stdout
+    return result.stdout
+
+
+def test_facts_go_in_and_answers_come_out(composition: Composition) -> None:
+    for service, port in (("ledger", 50051), ("projections", 50052)):
+        with grpc.insecure_channel(composition.address(service, port)) as channel:
+            grpc.channel_ready_future(channel).result(_START_SECONDS)
+
+    gigaledger(
+        composition, "book", "create", "main", "--imported", "--opened-at", "2025-09-22T00:00:00Z"
+    )
+    gigaledger(composition, "append", str(EXAMPLE))
+    report = json.loads(gigaledger(composition, "report", "capacity", "--json"))
+
+    assert report
+
+
+def test_containers_do_not_run_as_root(composition: Composition) -> None:
+    assert composition.run("exec", "-T", "ledger", "id", "-u").strip() != "0"

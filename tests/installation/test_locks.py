@@ -1,0 +1,59 @@
+"""The lock files: what is installed is what was chosen, wherever it is installed."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN_TIME = ROOT / "requirements.lock"
+DEVELOPMENT = ROOT / "requirements-dev.lock"
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+RUN_TIME_REQUIREMENTS: list[str] = PROJECT["project"]["dependencies"]
+DEVELOPMENT_REQUIREMENTS: list[str] = [
+    *PROJECT["build-system"]["requires"],
+    *PROJECT["dependency-groups"]["dev"],
+]
+
+
+def locked_versions(lock: Path) -> dict[str, str]:
+    """Return the version of each package of a lock file."""
+    pins = re.findall(r"^([\w.-]+)==([^\s;]+)", lock.read_text(), re.MULTILINE)
+    return {canonicalize_name(name): version for name, version in pins}
+
+
+@pytest.mark.parametrize(
+    ("lock", "requirements"),
+    [
+        (RUN_TIME, RUN_TIME_REQUIREMENTS),
+        (DEVELOPMENT, RUN_TIME_REQUIREMENTS + DEVELOPMENT_REQUIREMENTS),
+    ],
+    ids=lambda value: value.name if isinstance(value, Path) else "",
+)
+def test_lock_satisfies_the_project(lock: Path, requirements: list[str]) -> None:
+    versions = locked_versions(lock)
+    for text in requirements:
+        requirement = Requirement(text)
+        name = canonicalize_name(requirement.name)
+        assert name in versions, f"{text} is not locked: run 'make lock'"
+        assert requirement.specifier.contains(versions[name], prereleases=True), (
+            f"{name} is locked at {versions[name]}, which is not {text}: run 'make lock'"
+        )
+
+
+def test_development_runs_the_versions_of_run_time() -> None:
+    assert locked_versions(RUN_TIME).items() <= locked_versions(DEVELOPMENT).items()
+
+
+@pytest.mark.parametrize("lock", [RUN_TIME, DEVELOPMENT], ids=lambda lock: lock.name)
+def test_lock_has_hashes_and_no_address(lock: Path) -> None:
+    text = lock.read_text()
+    assert "://" not in text
+    for entry in re.split(r"\n(?=\S)", text):
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}", entry), entry
