@@ -170,6 +170,13 @@ class Agreements:
         """Return the agreements that a query for one of them covers; None where it names none."""
         return covered(self.known, agreement) if agreement else None
 
+    def statuses(self, agreement: str) -> Iterator[str]:
+        """Return the statuses of an agreement's changes and of those by which it is replaced."""
+        for name, history in self.counted.items():
+            for change in history.changes:
+                if name == agreement or agreement in change.supersedes:
+                    yield change.assertion_status
+
 
 async def read_agreements(reader: Reader, table: str) -> Agreements:
     """Read the agreements from a projection's table of terms."""

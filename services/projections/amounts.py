@@ -36,8 +36,11 @@ class Amount:
         return Amount(max(0, self.minor), self.undisclosed)
 
     def figure(self, currency: str) -> MoneyFigure:
-        """Return the figure of the contract."""
-        return MoneyFigure(amount=money(self.minor, currency), undisclosed_count=self.undisclosed)
+        """Return the figure of the contract; without an amount where no currency is known."""
+        return MoneyFigure(
+            amount=money(self.minor, currency) if currency else None,
+            undisclosed_count=self.undisclosed,
+        )
 
 
 def total(amounts: Iterable[Amount]) -> Amount:

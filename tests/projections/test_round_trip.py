@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.events_pb2 import Event
 from gigaledger.v1.projections_pb2 import (
+    MoneyFigure,
     PartyLevel,
     QueryRoundTripRequest,
     QueryRoundTripResponse,
@@ -86,12 +88,12 @@ def balance(pair: RoundTripPair, basis: str) -> RoundTripBalance:
     return found
 
 
-def minor(message: object) -> int:
+def minor(message: Any) -> int:
     """The amount of a Money, or of a figure of which nothing is undisclosed."""
-    if hasattr(message, "undisclosed_count"):
+    if isinstance(message, MoneyFigure):
         assert message.undisclosed_count == 0
         message = message.amount
-    return money_from_message(message).amount_minor  # type: ignore[arg-type]
+    return money_from_message(message).amount_minor
 
 
 def days(number: int) -> dt.date:

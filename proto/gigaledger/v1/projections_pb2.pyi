@@ -734,7 +734,7 @@ class TrancheFigures(_message.Message):
     tranche: _builtins.int
     """Number of the tranche."""
     entitled: _builtins.bool
-    """True where its conditions hold."""
+    """True where the agreement binds and the tranche's conditions hold."""
     shares: _builtins.str
     """Shares issued, likewise: a decimal number."""
     price_per_share: _builtins.str

@@ -186,7 +186,7 @@ def _add_terms(
         plan = plan_of(name, agreements.counted, schedules, scope.until)
         if not terms.power_kw and plan is None:
             continue
-        reader.rests_on(change.assertion_status for change in history.changes)
+        reader.rests_on(agreements.statuses(name))
         sums = figures[terms.capacity_layer, terms.power_basis]
         if not standing.in_force:
             continue

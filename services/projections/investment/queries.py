@@ -199,7 +199,7 @@ async def query_investment(reader: Reader, agreement: str) -> QueryInvestmentRes
         if not figures:
             continue
         reader.rests_on(account.records.statuses())
-        reader.rests_on(_statuses_of_terms(agreements, name))
+        reader.rests_on(agreements.statuses(name))
         for currency, found in figures.items():
             lines.append(_figures_message(found, currency, account))
             totals[currency] = totals[currency] + found if currency in totals else found
@@ -248,14 +248,6 @@ def _account(scope: Scope, agreements: Agreements, name: str, records: _Records)
         ),
         records=records,
     )
-
-
-def _statuses_of_terms(agreements: Agreements, name: str) -> Iterator[str]:
-    """Return the statuses of an agreement's changes, and of those by which others replace it."""
-    for other, history in agreements.counted.items():
-        for change in history.changes:
-            if other == name or name in change.supersedes:
-                yield change.assertion_status
 
 
 def _figures(account: _Account) -> dict[str, Figures]:

@@ -141,15 +141,17 @@ def pairs_of(movements: Iterable[Movement]) -> list[Pair]:
     return [pairs[key] for key in sorted(pairs)]
 
 
-def commitments(history: History, until: dt.date, today: dt.date) -> Iterator[Movement]:
+def commitments(
+    history: History, statuses: frozenset[str], until: dt.date, today: dt.date
+) -> Iterator[Movement]:
     """Yield how the binding commitment of an agreement changed, day by day.
 
     Args:
         history: of the agreement.
+        statuses: statuses of the facts that it rests on.
         until: the last effective date that counts.
         today: the day to which its last day is compared.
     """
-    statuses = frozenset(change.assertion_status for change in history.changes)
 
     def movement(terms_day: dt.date, amount: Amount, whose: tuple[str, str, str]) -> Movement:
         return Movement(Measure.COMMITTED, *whose, terms_day, amount, statuses)

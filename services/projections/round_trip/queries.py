@@ -258,11 +258,10 @@ async def _groups(reader: Reader) -> dict[str, str]:
 
 async def _movements(reader: Reader) -> list[Movement]:
     agreements = await read_agreements(reader, "round_trip_terms")
-    movements = [
-        movement
-        for history in agreements.counted.values()
-        for movement in commitments(history, reader.scope.until, reader.scope.today)
-    ]
+    movements: list[Movement] = []
+    for name, history in agreements.counted.items():
+        statuses = frozenset(agreements.statuses(name))
+        movements += commitments(history, statuses, reader.scope.until, reader.scope.today)
     for query in (_DELIVERIES, _INVOICED, _RECEIVED_NOT_INVOICED, _PAID, _OPEN):
         movements += [_movement(row, reader.scope) for row in await reader.rows(query)]
     for row in await reader.rows(_CAPITAL):
