@@ -31,5 +31,5 @@ async def serve_ledger(settings: Settings) -> None:
             settings.ledger_address,
             lambda server: add_to_server(service, server),
             settings,
-            on_drain=shelf.wakeups.end,
+            on_drain=service.drain,
         )

@@ -7,7 +7,7 @@ import datetime as dt
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import wraps
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 import psycopg
@@ -33,6 +33,7 @@ from gigaledger.v1.projections_pb2 import (
 from gigaledger.v1.projections_pb2 import Projection as ProjectionMessage
 from gigaledger.v1.projections_pb2_grpc import ProjectionServiceServicer
 from google.protobuf.message import Message
+from google.rpc.status_pb2 import Status as RpcStatus
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 from psycopg_pool import AsyncConnectionPool
@@ -52,7 +53,7 @@ from services.projections.reading import (
 )
 from services.projections.round_trip.queries import query_round_trip
 from services.quantities import QuantityError, date_from_message, instant_to_message
-from services.runtime.status import abort, bad_request, error_info, retry_info
+from services.runtime.status import abort, bad_request, error_info, error_status, retry_info
 
 if TYPE_CHECKING:
     from gigaledger.v1.ledger_pb2_grpc import LedgerServiceAsyncStub
@@ -109,38 +110,39 @@ def _answered(method: _Method) -> _Method:
         except grpc.aio.AbortError:
             raise
         except Exception as error:  # noqa: BLE001 - the boundary: every error becomes a status
-            await _abort_with(error, context)
+            await abort(context, _status_of(error))
 
     return call  # type: ignore[return-value]
 
 
-async def _abort_with(error: Exception, context: Context) -> NoReturn:
+def _status_of(error: Exception) -> RpcStatus:  # noqa: PLR0911 - one for each error
+    """Return the status that says what went wrong."""
     match error:
         case InvalidArgumentError():
             details = [error_info("FIELD_INVALID"), bad_request(error.field, str(error))]
-            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error), details)
+            return error_status(grpc.StatusCode.INVALID_ARGUMENT, str(error), details)
         case BookNotFoundError():
             details = [error_info("BOOK_NOT_FOUND")]
-            await abort(context, grpc.StatusCode.NOT_FOUND, str(error), details)
+            return error_status(grpc.StatusCode.NOT_FOUND, str(error), details)
         case _UnknownProjectionError():
             details = [error_info("PROJECTION_NOT_FOUND")]
-            await abort(context, grpc.StatusCode.NOT_FOUND, str(error), details)
+            return error_status(grpc.StatusCode.NOT_FOUND, str(error), details)
         case BehindError():
             position = {"position": str(error.position)}
             details = [error_info("PROJECTION_BEHIND", position), retry_info(RETRY_SECONDS)]
-            await abort(context, grpc.StatusCode.UNAVAILABLE, str(error), details)
+            return error_status(grpc.StatusCode.UNAVAILABLE, str(error), details)
         case psycopg.OperationalError() | psycopg_pool.PoolTimeout() | psycopg_pool.PoolClosed():
             details = [error_info("STORE_UNAVAILABLE"), retry_info(RETRY_SECONDS)]
             message = "the database of the projections is not available"
-            await abort(context, grpc.StatusCode.UNAVAILABLE, message, details)
+            return error_status(grpc.StatusCode.UNAVAILABLE, message, details)
         case grpc.aio.AioRpcError():
             details = [error_info("LEDGER_UNAVAILABLE"), retry_info(RETRY_SECONDS)]
             message = f"the ledger service does not tell the head of the log: {error.details()}"
-            await abort(context, grpc.StatusCode.UNAVAILABLE, message, details)
+            return error_status(grpc.StatusCode.UNAVAILABLE, message, details)
         case _:
             _log.error("unexpected error", exc_info=error)
             message = "an error of the projection service itself; its log says more"
-            await abort(context, grpc.StatusCode.INTERNAL, message, [error_info("INTERNAL")])
+            return error_status(grpc.StatusCode.INTERNAL, message, [error_info("INTERNAL")])
 
 
 class ProjectionService(ProjectionServiceServicer):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -14,23 +14,25 @@ from google.rpc.status_pb2 import Status
 
 ERROR_DOMAIN = "gigaledger"
 _DETAILS_KEY = "grpc-status-details-bin"
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
-async def abort(
-    context: grpc.aio.ServicerContext[Message, Message],
-    code: grpc.StatusCode,
-    message: str,
-    details: Sequence[Message],
-) -> NoReturn:
-    """End the call with a status and its details. Never returns."""
+def error_status(code: grpc.StatusCode, message: str, details: Sequence[Message]) -> Status:
+    """Return a status with its details."""
     packed = []
     for detail in details:
         holder = AnyMessage()
         holder.Pack(detail)
         packed.append(holder)
-    status = Status(code=code.value[0], message=message, details=packed)
+    return Status(code=code.value[0], message=message, details=packed)
+
+
+async def abort(context: grpc.aio.ServicerContext[Any, Any], ending: Status) -> NoReturn:
+    """End the call with a status. Never returns."""
     await context.abort(
-        code, message, trailing_metadata=((_DETAILS_KEY, status.SerializeToString()),)
+        _CODES[ending.code],
+        ending.message,
+        trailing_metadata=((_DETAILS_KEY, ending.SerializeToString()),),
     )
     raise AssertionError("abort does not return")
 

@@ -26,10 +26,11 @@ from gigaledger.v1 import control_facts_pb2 as gigaledger_dot_v1_dot_control__fa
 from gigaledger.v1 import events_pb2 as gigaledger_dot_v1_dot_events__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from google.type import date_pb2 as google_dot_type_dot_date__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1agigaledger/v1/ledger.proto\x12\rgigaledger.v1\x1a!gigaledger/v1/control_facts.proto\x1a\x1agigaledger/v1/events.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16google/type/date.proto\"\xd3\x01\n\x04\x42ook\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\'\n\x05\x63lock\x18\x03 \x01(\x0e\x32\x18.gigaledger.v1.BookClock\x12/\n\x0bopened_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rhead_position\x18\x05 \x01(\x03\x12\x36\n\x12head_recorded_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9a\x01\n\x11\x43reateBookRequest\x12\x15\n\x07\x62ook_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\'\n\x05\x63lock\x18\x03 \x01(\x0e\x32\x18.gigaledger.v1.BookClock\x12/\n\x0bopened_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"7\n\x12\x43reateBookResponse\x12!\n\x04\x62ook\x18\x01 \x01(\x0b\x32\x13.gigaledger.v1.Book\"$\n\x0eGetBookRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"4\n\x0fGetBookResponse\x12!\n\x04\x62ook\x18\x01 \x01(\x0b\x32\x13.gigaledger.v1.Book\"9\n\x10ListBooksRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"P\n\x11ListBooksResponse\x12\"\n\x05\x62ooks\x18\x01 \x03(\x0b\x32\x13.gigaledger.v1.Book\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"h\n\x08NewEvent\x12)\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x14.gigaledger.v1.EventB\x04\xe2\x41\x01\x02\x12\x31\n\rrecorded_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"T\n\x0bStreamCheck\x12\x14\n\x06stream\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\x07version\x18\x02 \x01(\x03H\x00\x12\x10\n\x06\x65xists\x18\x03 \x01(\x08H\x00\x42\n\n\x08\x65xpected\"\xb5\x01\n\x13\x41ppendEventsRequest\x12\x12\n\x04\x62ook\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x17.gigaledger.v1.NewEventB\x04\xe2\x41\x01\x02\x12*\n\x06\x63hecks\x18\x04 \x03(\x0b\x32\x1a.gigaledger.v1.StreamCheck\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"Z\n\x0c\x45ventReceipt\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x0e\n\x06stream\x18\x02 \x01(\t\x12\x16\n\x0estream_version\x18\x03 \x01(\x03\x12\x10\n\x08\x65vent_id\x18\x04 \x01(\t\"\x8a\x01\n\x14\x41ppendEventsResponse\x12-\n\x08receipts\x18\x01 \x03(\x0b\x32\x1b.gigaledger.v1.EventReceipt\x12\x31\n\rrecorded_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"%\n\x0fGetEventRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"?\n\x10GetEventResponse\x12+\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1c.gigaledger.v1.RecordedEvent\"\xa7\x01\n\x0b\x45ventFilter\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x12\n\nfact_types\x18\x02 \x03(\t\x12\x11\n\tagreement\x18\x03 \x01(\t\x12\r\n\x05party\x18\x04 \x01(\t\x12)\n\x0e\x65\x66\x66\x65\x63tive_from\x18\x05 \x01(\x0b\x32\x11.google.type.Date\x12\'\n\x0c\x65\x66\x66\x65\x63tive_to\x18\x06 \x01(\x0b\x32\x11.google.type.Date\"|\n\x11ListEventsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12*\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x1a.gigaledger.v1.EventFilter\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"[\n\x12ListEventsResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.gigaledger.v1.RecordedEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x7f\n\x11ReadEventsRequest\x12\x12\n\x04\x62ook\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\rfrom_position\x18\x02 \x01(\x03\x12\x13\n\x0bto_position\x18\x03 \x01(\x03\x12*\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x1a.gigaledger.v1.EventFilter\"\\\n\x12ReadEventsResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.gigaledger.v1.RecordedEvent\x12\x18\n\x10through_position\x18\x02 \x01(\x03\"\x93\x01\n\x16SubscribeEventsRequest\x12\x12\n\x04\x62ook\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\x0e\x61\x66ter_position\x18\x02 \x01(\x03H\x00\x12\x16\n\x0cresume_token\x18\x03 \x01(\tH\x00\x12*\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x1a.gigaledger.v1.EventFilterB\x07\n\x05start\"\x8a\x01\n\x17SubscribeEventsResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.gigaledger.v1.RecordedEvent\x12\x18\n\x10through_position\x18\x02 \x01(\x03\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\x12\x11\n\tcaught_up\x18\x04 \x01(\x08\"\x90\x01\n\x07\x41ttempt\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x32\n\x0e\x61ttempted_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\r\n\x05rules\x18\x05 \x03(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\"R\n\x13ListAttemptsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Y\n\x14ListAttemptsResponse\x12(\n\x08\x61ttempts\x18\x01 \x03(\x0b\x32\x16.gigaledger.v1.Attempt\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x87\x06\n\rLedgerService\x12Q\n\nCreateBook\x12 .gigaledger.v1.CreateBookRequest\x1a!.gigaledger.v1.CreateBookResponse\x12H\n\x07GetBook\x12\x1d.gigaledger.v1.GetBookRequest\x1a\x1e.gigaledger.v1.GetBookResponse\x12N\n\tListBooks\x12\x1f.gigaledger.v1.ListBooksRequest\x1a .gigaledger.v1.ListBooksResponse\x12W\n\x0c\x41ppendEvents\x12\".gigaledger.v1.AppendEventsRequest\x1a#.gigaledger.v1.AppendEventsResponse\x12K\n\x08GetEvent\x12\x1e.gigaledger.v1.GetEventRequest\x1a\x1f.gigaledger.v1.GetEventResponse\x12Q\n\nListEvents\x12 .gigaledger.v1.ListEventsRequest\x1a!.gigaledger.v1.ListEventsResponse\x12S\n\nReadEvents\x12 .gigaledger.v1.ReadEventsRequest\x1a!.gigaledger.v1.ReadEventsResponse0\x01\x12\x62\n\x0fSubscribeEvents\x12%.gigaledger.v1.SubscribeEventsRequest\x1a&.gigaledger.v1.SubscribeEventsResponse0\x01\x12W\n\x0cListAttempts\x12\".gigaledger.v1.ListAttemptsRequest\x1a#.gigaledger.v1.ListAttemptsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1agigaledger/v1/ledger.proto\x12\rgigaledger.v1\x1a!gigaledger/v1/control_facts.proto\x1a\x1agigaledger/v1/events.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x16google/type/date.proto\"\xd3\x01\n\x04\x42ook\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\'\n\x05\x63lock\x18\x03 \x01(\x0e\x32\x18.gigaledger.v1.BookClock\x12/\n\x0bopened_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rhead_position\x18\x05 \x01(\x03\x12\x36\n\x12head_recorded_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9a\x01\n\x11\x43reateBookRequest\x12\x15\n\x07\x62ook_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\'\n\x05\x63lock\x18\x03 \x01(\x0e\x32\x18.gigaledger.v1.BookClock\x12/\n\x0bopened_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"7\n\x12\x43reateBookResponse\x12!\n\x04\x62ook\x18\x01 \x01(\x0b\x32\x13.gigaledger.v1.Book\"$\n\x0eGetBookRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"4\n\x0fGetBookResponse\x12!\n\x04\x62ook\x18\x01 \x01(\x0b\x32\x13.gigaledger.v1.Book\"9\n\x10ListBooksRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"P\n\x11ListBooksResponse\x12\"\n\x05\x62ooks\x18\x01 \x03(\x0b\x32\x13.gigaledger.v1.Book\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"h\n\x08NewEvent\x12)\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x14.gigaledger.v1.EventB\x04\xe2\x41\x01\x02\x12\x31\n\rrecorded_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"T\n\x0bStreamCheck\x12\x14\n\x06stream\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\x07version\x18\x02 \x01(\x03H\x00\x12\x10\n\x06\x65xists\x18\x03 \x01(\x08H\x00\x42\n\n\x08\x65xpected\"\xb5\x01\n\x13\x41ppendEventsRequest\x12\x12\n\x04\x62ook\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x17.gigaledger.v1.NewEventB\x04\xe2\x41\x01\x02\x12*\n\x06\x63hecks\x18\x04 \x03(\x0b\x32\x1a.gigaledger.v1.StreamCheck\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"Z\n\x0c\x45ventReceipt\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x0e\n\x06stream\x18\x02 \x01(\t\x12\x16\n\x0estream_version\x18\x03 \x01(\x03\x12\x10\n\x08\x65vent_id\x18\x04 \x01(\t\"\x8a\x01\n\x14\x41ppendEventsResponse\x12-\n\x08receipts\x18\x01 \x03(\x0b\x32\x1b.gigaledger.v1.EventReceipt\x12\x31\n\rrecorded_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"T\n\x18\x41ppendEventStreamRequest\x12\x38\n\x06\x61ppend\x18\x01 \x01(\x0b\x32\".gigaledger.v1.AppendEventsRequestB\x04\xe2\x41\x01\x02\"\x84\x01\n\x19\x41ppendEventStreamResponse\x12\x37\n\x08\x61ppended\x18\x01 \x01(\x0b\x32#.gigaledger.v1.AppendEventsResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"%\n\x0fGetEventRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"?\n\x10GetEventResponse\x12+\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1c.gigaledger.v1.RecordedEvent\"\xa7\x01\n\x0b\x45ventFilter\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x12\n\nfact_types\x18\x02 \x03(\t\x12\x11\n\tagreement\x18\x03 \x01(\t\x12\r\n\x05party\x18\x04 \x01(\t\x12)\n\x0e\x65\x66\x66\x65\x63tive_from\x18\x05 \x01(\x0b\x32\x11.google.type.Date\x12\'\n\x0c\x65\x66\x66\x65\x63tive_to\x18\x06 \x01(\x0b\x32\x11.google.type.Date\"|\n\x11ListEventsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12*\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x1a.gigaledger.v1.EventFilter\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"[\n\x12ListEventsResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.gigaledger.v1.RecordedEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x7f\n\x11ReadEventsRequest\x12\x12\n\x04\x62ook\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\rfrom_position\x18\x02 \x01(\x03\x12\x13\n\x0bto_position\x18\x03 \x01(\x03\x12*\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x1a.gigaledger.v1.EventFilter\"\\\n\x12ReadEventsResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.gigaledger.v1.RecordedEvent\x12\x18\n\x10through_position\x18\x02 \x01(\x03\"\x93\x01\n\x16SubscribeEventsRequest\x12\x12\n\x04\x62ook\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\x0e\x61\x66ter_position\x18\x02 \x01(\x03H\x00\x12\x16\n\x0cresume_token\x18\x03 \x01(\tH\x00\x12*\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x1a.gigaledger.v1.EventFilterB\x07\n\x05start\"\x8a\x01\n\x17SubscribeEventsResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.gigaledger.v1.RecordedEvent\x12\x18\n\x10through_position\x18\x02 \x01(\x03\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\x12\x11\n\tcaught_up\x18\x04 \x01(\x08\"\x90\x01\n\x07\x41ttempt\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x32\n\x0e\x61ttempted_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\r\n\x05rules\x18\x05 \x03(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\"R\n\x13ListAttemptsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Y\n\x14ListAttemptsResponse\x12(\n\x08\x61ttempts\x18\x01 \x03(\x0b\x32\x16.gigaledger.v1.Attempt\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xf3\x06\n\rLedgerService\x12Q\n\nCreateBook\x12 .gigaledger.v1.CreateBookRequest\x1a!.gigaledger.v1.CreateBookResponse\x12H\n\x07GetBook\x12\x1d.gigaledger.v1.GetBookRequest\x1a\x1e.gigaledger.v1.GetBookResponse\x12N\n\tListBooks\x12\x1f.gigaledger.v1.ListBooksRequest\x1a .gigaledger.v1.ListBooksResponse\x12W\n\x0c\x41ppendEvents\x12\".gigaledger.v1.AppendEventsRequest\x1a#.gigaledger.v1.AppendEventsResponse\x12j\n\x11\x41ppendEventStream\x12\'.gigaledger.v1.AppendEventStreamRequest\x1a(.gigaledger.v1.AppendEventStreamResponse(\x01\x30\x01\x12K\n\x08GetEvent\x12\x1e.gigaledger.v1.GetEventRequest\x1a\x1f.gigaledger.v1.GetEventResponse\x12Q\n\nListEvents\x12 .gigaledger.v1.ListEventsRequest\x1a!.gigaledger.v1.ListEventsResponse\x12S\n\nReadEvents\x12 .gigaledger.v1.ReadEventsRequest\x1a!.gigaledger.v1.ReadEventsResponse0\x01\x12\x62\n\x0fSubscribeEvents\x12%.gigaledger.v1.SubscribeEventsRequest\x1a&.gigaledger.v1.SubscribeEventsResponse0\x01\x12W\n\x0cListAttempts\x12\".gigaledger.v1.ListAttemptsRequest\x1a#.gigaledger.v1.ListAttemptsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,6 +51,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPENDEVENTSREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
   _globals['_APPENDEVENTSREQUEST'].fields_by_name['events']._loaded_options = None
   _globals['_APPENDEVENTSREQUEST'].fields_by_name['events']._serialized_options = b'\342A\001\002'
+  _globals['_APPENDEVENTSTREAMREQUEST'].fields_by_name['append']._loaded_options = None
+  _globals['_APPENDEVENTSTREAMREQUEST'].fields_by_name['append']._serialized_options = b'\342A\001\002'
   _globals['_GETEVENTREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETEVENTREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
   _globals['_LISTEVENTSREQUEST'].fields_by_name['parent']._loaded_options = None
@@ -60,54 +63,58 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBSCRIBEEVENTSREQUEST'].fields_by_name['book']._serialized_options = b'\342A\001\002'
   _globals['_LISTATTEMPTSREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_LISTATTEMPTSREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002'
-  _globals['_BOOK']._serialized_start=199
-  _globals['_BOOK']._serialized_end=410
-  _globals['_CREATEBOOKREQUEST']._serialized_start=413
-  _globals['_CREATEBOOKREQUEST']._serialized_end=567
-  _globals['_CREATEBOOKRESPONSE']._serialized_start=569
-  _globals['_CREATEBOOKRESPONSE']._serialized_end=624
-  _globals['_GETBOOKREQUEST']._serialized_start=626
-  _globals['_GETBOOKREQUEST']._serialized_end=662
-  _globals['_GETBOOKRESPONSE']._serialized_start=664
-  _globals['_GETBOOKRESPONSE']._serialized_end=716
-  _globals['_LISTBOOKSREQUEST']._serialized_start=718
-  _globals['_LISTBOOKSREQUEST']._serialized_end=775
-  _globals['_LISTBOOKSRESPONSE']._serialized_start=777
-  _globals['_LISTBOOKSRESPONSE']._serialized_end=857
-  _globals['_NEWEVENT']._serialized_start=859
-  _globals['_NEWEVENT']._serialized_end=963
-  _globals['_STREAMCHECK']._serialized_start=965
-  _globals['_STREAMCHECK']._serialized_end=1049
-  _globals['_APPENDEVENTSREQUEST']._serialized_start=1052
-  _globals['_APPENDEVENTSREQUEST']._serialized_end=1233
-  _globals['_EVENTRECEIPT']._serialized_start=1235
-  _globals['_EVENTRECEIPT']._serialized_end=1325
-  _globals['_APPENDEVENTSRESPONSE']._serialized_start=1328
-  _globals['_APPENDEVENTSRESPONSE']._serialized_end=1466
-  _globals['_GETEVENTREQUEST']._serialized_start=1468
-  _globals['_GETEVENTREQUEST']._serialized_end=1505
-  _globals['_GETEVENTRESPONSE']._serialized_start=1507
-  _globals['_GETEVENTRESPONSE']._serialized_end=1570
-  _globals['_EVENTFILTER']._serialized_start=1573
-  _globals['_EVENTFILTER']._serialized_end=1740
-  _globals['_LISTEVENTSREQUEST']._serialized_start=1742
-  _globals['_LISTEVENTSREQUEST']._serialized_end=1866
-  _globals['_LISTEVENTSRESPONSE']._serialized_start=1868
-  _globals['_LISTEVENTSRESPONSE']._serialized_end=1959
-  _globals['_READEVENTSREQUEST']._serialized_start=1961
-  _globals['_READEVENTSREQUEST']._serialized_end=2088
-  _globals['_READEVENTSRESPONSE']._serialized_start=2090
-  _globals['_READEVENTSRESPONSE']._serialized_end=2182
-  _globals['_SUBSCRIBEEVENTSREQUEST']._serialized_start=2185
-  _globals['_SUBSCRIBEEVENTSREQUEST']._serialized_end=2332
-  _globals['_SUBSCRIBEEVENTSRESPONSE']._serialized_start=2335
-  _globals['_SUBSCRIBEEVENTSRESPONSE']._serialized_end=2473
-  _globals['_ATTEMPT']._serialized_start=2476
-  _globals['_ATTEMPT']._serialized_end=2620
-  _globals['_LISTATTEMPTSREQUEST']._serialized_start=2622
-  _globals['_LISTATTEMPTSREQUEST']._serialized_end=2704
-  _globals['_LISTATTEMPTSRESPONSE']._serialized_start=2706
-  _globals['_LISTATTEMPTSRESPONSE']._serialized_end=2795
-  _globals['_LEDGERSERVICE']._serialized_start=2798
-  _globals['_LEDGERSERVICE']._serialized_end=3573
+  _globals['_BOOK']._serialized_start=224
+  _globals['_BOOK']._serialized_end=435
+  _globals['_CREATEBOOKREQUEST']._serialized_start=438
+  _globals['_CREATEBOOKREQUEST']._serialized_end=592
+  _globals['_CREATEBOOKRESPONSE']._serialized_start=594
+  _globals['_CREATEBOOKRESPONSE']._serialized_end=649
+  _globals['_GETBOOKREQUEST']._serialized_start=651
+  _globals['_GETBOOKREQUEST']._serialized_end=687
+  _globals['_GETBOOKRESPONSE']._serialized_start=689
+  _globals['_GETBOOKRESPONSE']._serialized_end=741
+  _globals['_LISTBOOKSREQUEST']._serialized_start=743
+  _globals['_LISTBOOKSREQUEST']._serialized_end=800
+  _globals['_LISTBOOKSRESPONSE']._serialized_start=802
+  _globals['_LISTBOOKSRESPONSE']._serialized_end=882
+  _globals['_NEWEVENT']._serialized_start=884
+  _globals['_NEWEVENT']._serialized_end=988
+  _globals['_STREAMCHECK']._serialized_start=990
+  _globals['_STREAMCHECK']._serialized_end=1074
+  _globals['_APPENDEVENTSREQUEST']._serialized_start=1077
+  _globals['_APPENDEVENTSREQUEST']._serialized_end=1258
+  _globals['_EVENTRECEIPT']._serialized_start=1260
+  _globals['_EVENTRECEIPT']._serialized_end=1350
+  _globals['_APPENDEVENTSRESPONSE']._serialized_start=1353
+  _globals['_APPENDEVENTSRESPONSE']._serialized_end=1491
+  _globals['_APPENDEVENTSTREAMREQUEST']._serialized_start=1493
+  _globals['_APPENDEVENTSTREAMREQUEST']._serialized_end=1577
+  _globals['_APPENDEVENTSTREAMRESPONSE']._serialized_start=1580
+  _globals['_APPENDEVENTSTREAMRESPONSE']._serialized_end=1712
+  _globals['_GETEVENTREQUEST']._serialized_start=1714
+  _globals['_GETEVENTREQUEST']._serialized_end=1751
+  _globals['_GETEVENTRESPONSE']._serialized_start=1753
+  _globals['_GETEVENTRESPONSE']._serialized_end=1816
+  _globals['_EVENTFILTER']._serialized_start=1819
+  _globals['_EVENTFILTER']._serialized_end=1986
+  _globals['_LISTEVENTSREQUEST']._serialized_start=1988
+  _globals['_LISTEVENTSREQUEST']._serialized_end=2112
+  _globals['_LISTEVENTSRESPONSE']._serialized_start=2114
+  _globals['_LISTEVENTSRESPONSE']._serialized_end=2205
+  _globals['_READEVENTSREQUEST']._serialized_start=2207
+  _globals['_READEVENTSREQUEST']._serialized_end=2334
+  _globals['_READEVENTSRESPONSE']._serialized_start=2336
+  _globals['_READEVENTSRESPONSE']._serialized_end=2428
+  _globals['_SUBSCRIBEEVENTSREQUEST']._serialized_start=2431
+  _globals['_SUBSCRIBEEVENTSREQUEST']._serialized_end=2578
+  _globals['_SUBSCRIBEEVENTSRESPONSE']._serialized_start=2581
+  _globals['_SUBSCRIBEEVENTSRESPONSE']._serialized_end=2719
+  _globals['_ATTEMPT']._serialized_start=2722
+  _globals['_ATTEMPT']._serialized_end=2866
+  _globals['_LISTATTEMPTSREQUEST']._serialized_start=2868
+  _globals['_LISTATTEMPTSREQUEST']._serialized_end=2950
+  _globals['_LISTATTEMPTSRESPONSE']._serialized_start=2952
+  _globals['_LISTATTEMPTSRESPONSE']._serialized_end=3041
+  _globals['_LEDGERSERVICE']._serialized_start=3044
+  _globals['_LEDGERSERVICE']._serialized_end=3927
 # @@protoc_insertion_point(module_scope)

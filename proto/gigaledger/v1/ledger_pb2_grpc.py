@@ -58,6 +58,11 @@ class LedgerServiceStub:
                 request_serializer=gigaledger_dot_v1_dot_ledger__pb2.AppendEventsRequest.SerializeToString,
                 response_deserializer=gigaledger_dot_v1_dot_ledger__pb2.AppendEventsResponse.FromString,
                 _registered_method=True)
+        self.AppendEventStream = channel.stream_stream(
+                '/gigaledger.v1.LedgerService/AppendEventStream',
+                request_serializer=gigaledger_dot_v1_dot_ledger__pb2.AppendEventStreamRequest.SerializeToString,
+                response_deserializer=gigaledger_dot_v1_dot_ledger__pb2.AppendEventStreamResponse.FromString,
+                _registered_method=True)
         self.GetEvent = channel.unary_unary(
                 '/gigaledger.v1.LedgerService/GetEvent',
                 request_serializer=gigaledger_dot_v1_dot_ledger__pb2.GetEventRequest.SerializeToString,
@@ -121,6 +126,16 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AppendEventStream(self, request_iterator, context):
+        """Appends one request after another, each as AppendEvents does: all or none, and safe to repeat.
+        They are decided on in the order in which they are sent and answered in that order, and a caller
+        need not wait for an answer before sending the next. A request that fails is answered with its
+        error, and the stream goes on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetEvent(self, request, context):
         """Returns one event. NOT_FOUND where the position is beyond the head.
         """
@@ -179,6 +194,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.AppendEvents,
                     request_deserializer=gigaledger_dot_v1_dot_ledger__pb2.AppendEventsRequest.FromString,
                     response_serializer=gigaledger_dot_v1_dot_ledger__pb2.AppendEventsResponse.SerializeToString,
+            ),
+            'AppendEventStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.AppendEventStream,
+                    request_deserializer=gigaledger_dot_v1_dot_ledger__pb2.AppendEventStreamRequest.FromString,
+                    response_serializer=gigaledger_dot_v1_dot_ledger__pb2.AppendEventStreamResponse.SerializeToString,
             ),
             'GetEvent': grpc.unary_unary_rpc_method_handler(
                     servicer.GetEvent,
@@ -318,6 +338,33 @@ class LedgerService:
             '/gigaledger.v1.LedgerService/AppendEvents',
             gigaledger_dot_v1_dot_ledger__pb2.AppendEventsRequest.SerializeToString,
             gigaledger_dot_v1_dot_ledger__pb2.AppendEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AppendEventStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/gigaledger.v1.LedgerService/AppendEventStream',
+            gigaledger_dot_v1_dot_ledger__pb2.AppendEventStreamRequest.SerializeToString,
+            gigaledger_dot_v1_dot_ledger__pb2.AppendEventStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,12 @@ class LedgerServiceStub:
     """Appends facts, all or none. An acknowledged append is durable. Safe to repeat with the same
     request_id after any failure whose outcome is unknown.
     """
+    AppendEventStream: _grpc.StreamStreamMultiCallable[_ledger_pb2.AppendEventStreamRequest, _ledger_pb2.AppendEventStreamResponse]
+    """Appends one request after another, each as AppendEvents does: all or none, and safe to repeat.
+    They are decided on in the order in which they are sent and answered in that order, and a caller
+    need not wait for an answer before sending the next. A request that fails is answered with its
+    error, and the stream goes on.
+    """
     GetEvent: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.GetEventRequest, _ledger_pb2.GetEventResponse]
     """Returns one event. NOT_FOUND where the position is beyond the head."""
     ListEvents: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ListEventsRequest, _ledger_pb2.ListEventsResponse]
@@ -78,6 +84,12 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     AppendEvents: _aio.UnaryUnaryMultiCallable[_ledger_pb2.AppendEventsRequest, _ledger_pb2.AppendEventsResponse]  # type: ignore[assignment]
     """Appends facts, all or none. An acknowledged append is durable. Safe to repeat with the same
     request_id after any failure whose outcome is unknown.
+    """
+    AppendEventStream: _aio.StreamStreamMultiCallable[_ledger_pb2.AppendEventStreamRequest, _ledger_pb2.AppendEventStreamResponse]  # type: ignore[assignment]
+    """Appends one request after another, each as AppendEvents does: all or none, and safe to repeat.
+    They are decided on in the order in which they are sent and answered in that order, and a caller
+    need not wait for an answer before sending the next. A request that fails is answered with its
+    error, and the stream goes on.
     """
     GetEvent: _aio.UnaryUnaryMultiCallable[_ledger_pb2.GetEventRequest, _ledger_pb2.GetEventResponse]  # type: ignore[assignment]
     """Returns one event. NOT_FOUND where the position is beyond the head."""
@@ -131,6 +143,18 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_ledger_pb2.AppendEventsResponse, _abc.Awaitable[_ledger_pb2.AppendEventsResponse]]:
         """Appends facts, all or none. An acknowledged append is durable. Safe to repeat with the same
         request_id after any failure whose outcome is unknown.
+        """
+
+    @_abc_1.abstractmethod
+    def AppendEventStream(
+        self,
+        request_iterator: _MaybeAsyncIterator[_ledger_pb2.AppendEventStreamRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_ledger_pb2.AppendEventStreamResponse], _abc.AsyncIterator[_ledger_pb2.AppendEventStreamResponse]]:
+        """Appends one request after another, each as AppendEvents does: all or none, and safe to repeat.
+        They are decided on in the order in which they are sent and answered in that order, and a caller
+        need not wait for an answer before sending the next. A request that fails is answered with its
+        error, and the stream goes on.
         """
 
     @_abc_1.abstractmethod

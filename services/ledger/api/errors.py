@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import wraps
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import grpc
 import psycopg
@@ -12,11 +12,12 @@ import psycopg_pool
 import structlog
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, PreconditionFailure
+from google.rpc.status_pb2 import Status
 
 from services.ledger.domain.refusals import Kind, Refused, Violation
 from services.ledger.log.shelf import UnknownBookError
 from services.ledger.log.writer import StoreUnavailableError, WriterBusyError
-from services.runtime.status import abort, bad_request, error_info, retry_info
+from services.runtime.status import abort, bad_request, error_info, error_status, retry_info
 
 RETRY_SECONDS = 0.5
 """When a caller should come back after a passing failure."""
@@ -79,7 +80,7 @@ def answered(method: _Method) -> _Method:
         except grpc.aio.AbortError:
             raise
         except Exception as error:  # noqa: BLE001 - the boundary: every error becomes a status
-            await _abort_with(error, context)
+            await abort(context, status_of(error))
 
     return call  # type: ignore[return-value]
 
@@ -88,43 +89,45 @@ def answered_stream(method: _Stream) -> _Stream:
     """Turn what a streaming method raises into a status."""
 
     @wraps(method)
-    async def call(self: object, request: Message, context: Context) -> AsyncIterator[Any]:
+    async def call(self: object, request: Any, context: Context) -> AsyncIterator[Any]:
         try:
             async for response in method(self, request, context):
                 yield response
         except grpc.aio.AbortError:
             raise
         except Exception as error:  # noqa: BLE001 - the boundary: every error becomes a status
-            await _abort_with(error, context)
+            await abort(context, status_of(error))
 
     return call  # type: ignore[return-value]
 
 
-async def _abort_with(error: Exception, context: Context) -> NoReturn:
+def status_of(error: Exception) -> Status:  # noqa: PLR0911 - one for each error
+    """Return the status that says what went wrong. What is unexpected goes to the process's log."""
     match error:
         case Refused():
-            await _abort_refused(error, context)
+            return _status_of_refusal(error)
         case InvalidArgumentError():
             details = [error_info("FIELD_INVALID"), bad_request(error.field, str(error))]
-            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error), details)
+            return error_status(grpc.StatusCode.INVALID_ARGUMENT, str(error), details)
         case NotFoundError():
-            details = [error_info(error.reason)]
-            await abort(context, grpc.StatusCode.NOT_FOUND, str(error), details)
+            return error_status(grpc.StatusCode.NOT_FOUND, str(error), [error_info(error.reason)])
         case UnknownBookError():
-            details = [error_info("BOOK_NOT_FOUND")]
-            await abort(context, grpc.StatusCode.NOT_FOUND, str(error), details)
+            return error_status(
+                grpc.StatusCode.NOT_FOUND, str(error), [error_info("BOOK_NOT_FOUND")]
+            )
         case AlreadyExistsError():
-            details = [error_info(error.reason)]
-            await abort(context, grpc.StatusCode.ALREADY_EXISTS, str(error), details)
+            return error_status(
+                grpc.StatusCode.ALREADY_EXISTS, str(error), [error_info(error.reason)]
+            )
         case HistoryDivergedError():
-            details = [error_info("HISTORY_DIVERGED")]
-            await abort(context, grpc.StatusCode.FAILED_PRECONDITION, str(error), details)
+            reason = error_info("HISTORY_DIVERGED")
+            return error_status(grpc.StatusCode.FAILED_PRECONDITION, str(error), [reason])
         case ShuttingDownError():
             details = [error_info("SHUTTING_DOWN"), retry_info(RETRY_SECONDS)]
-            await abort(context, grpc.StatusCode.UNAVAILABLE, str(error), details)
+            return error_status(grpc.StatusCode.UNAVAILABLE, str(error), details)
         case WriterBusyError():
             details = [error_info("BOOK_BUSY"), retry_info(RETRY_SECONDS)]
-            await abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, str(error), details)
+            return error_status(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error), details)
         case (
             StoreUnavailableError()
             | psycopg.OperationalError()
@@ -133,14 +136,14 @@ async def _abort_with(error: Exception, context: Context) -> NoReturn:
         ):
             details = [error_info("STORE_UNAVAILABLE"), retry_info(RETRY_SECONDS)]
             message = "the ledger's database is not available; repeat with the same request_id"
-            await abort(context, grpc.StatusCode.UNAVAILABLE, message, details)
+            return error_status(grpc.StatusCode.UNAVAILABLE, message, details)
         case _:
             _log.error("unexpected error", exc_info=error)
             message = "an error of the ledger itself; its log says more"
-            await abort(context, grpc.StatusCode.INTERNAL, message, [error_info("INTERNAL")])
+            return error_status(grpc.StatusCode.INTERNAL, message, [error_info("INTERNAL")])
 
 
-async def _abort_refused(refused: Refused, context: Context) -> NoReturn:
+def _status_of_refusal(refused: Refused) -> Status:
     kinds = {violation.rule.kind for violation in refused.violations}
     kind = next(kind for kind in _CODES if kind in kinds)
     first = next(v for v in refused.violations if v.rule.kind is kind)
@@ -149,7 +152,7 @@ async def _abort_refused(refused: Refused, context: Context) -> NoReturn:
         details.append(_bad_request(refused.violations))
     else:
         details.append(_precondition_failure(refused.violations))
-    await abort(context, _CODES[kind], f"{first.field}: {refused}", details)
+    return error_status(_CODES[kind], f"{first.field}: {refused}", details)
 
 
 def _bad_request(violations: tuple[Violation, ...]) -> BadRequest:

@@ -47,6 +47,11 @@ def add_to_server(service: LedgerService, server: grpc.aio.Server) -> None:
         )
         for name, method, request in streams
     }
+    handlers["AppendEventStream"] = grpc.stream_stream_rpc_method_handler(
+        service.append_event_stream,
+        request_deserializer=pb.AppendEventStreamRequest.FromString,
+        response_serializer=_serialized,
+    )
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE_NAME, handlers),))
 
 

@@ -7,6 +7,7 @@ import base64
 import binascii
 import datetime as dt
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from typing import Literal
 from uuid import UUID
 
@@ -16,6 +17,8 @@ from gigaledger.v1.events_pb2 import Event
 from gigaledger.v1.ledger_pb2 import (
     AppendEventsRequest,
     AppendEventsResponse,
+    AppendEventStreamRequest,
+    AppendEventStreamResponse,
     Attempt,
     Book,
     CreateBookRequest,
@@ -48,6 +51,7 @@ from services.ledger.api.errors import (
     ShuttingDownError,
     answered,
     answered_stream,
+    status_of,
 )
 from services.ledger.api.requests import submission_of
 from services.ledger.domain.refusals import Refused
@@ -69,6 +73,8 @@ from services.quantities import (
 )
 
 MAX_DISPLAY_NAME = 200
+STREAM_WINDOW = 256
+"""Requests of one stream that are decided on together, at the most."""
 _FACT_TYPES = frozenset(field.name for field in Event.DESCRIPTOR.oneofs_by_name["fact"].fields)
 
 
@@ -82,6 +88,7 @@ class LedgerService:
         """Serve the books of a shelf."""
         self._shelf = shelf
         self._clock = clock
+        self._taking: set[asyncio.Task[None]] = set()
 
     @answered
     async def create_book(
@@ -147,6 +154,16 @@ class LedgerService:
         self, request: AppendEventsRequest, _context: Context
     ) -> AppendEventsResponse:
         """Append facts, all or none."""
+        return _response(await asyncio.wrap_future(await self._submit(request)))
+
+    async def _submit(self, request: AppendEventsRequest) -> Future[Receipt]:
+        """Hand a request to the writer of its book.
+
+        Raises:
+            Refused: its form is wrong.
+            UnknownBookError: there is no such book.
+            WriterBusyError: too many requests are waiting.
+        """
         book = await self._shelf.book(names.book_of(request.book, "book"))
         writer = self._shelf.writer(book)
         try:
@@ -157,7 +174,54 @@ class LedgerService:
                 noted = attempt(self._clock(), request.request_id[:128], actor[:128], refused)
                 writer.note_attempt(noted)
             raise
-        return _response(await asyncio.wrap_future(writer.submit(submission)))
+        return writer.submit(submission)
+
+    @answered_stream
+    async def append_event_stream(
+        self, requests: AsyncIterator[AppendEventStreamRequest], _context: Context
+    ) -> AsyncIterator[AppendEventStreamResponse]:
+        """Append requests as they come, and answer them in their order.
+
+        Requests beyond a window are not read before earlier ones are answered: so the caller feels
+        how fast the ledger is, and the stream never has more than its share of the writer's queue.
+        """
+        submitted: asyncio.Queue[Future[Receipt] | None] = asyncio.Queue()
+        window = asyncio.Semaphore(STREAM_WINDOW)
+
+        async def take() -> None:
+            try:
+                async for request in requests:
+                    await window.acquire()
+                    submitted.put_nowait(await self._submit_or_fail(request.append))
+            finally:
+                submitted.put_nowait(None)
+
+        taking = asyncio.create_task(take())
+        self._taking.add(taking)
+        try:
+            while (receipt := await submitted.get()) is not None:
+                yield await _outcome(receipt)
+                window.release()
+        finally:
+            self._taking.discard(taking)
+            taking.cancel()
+            await asyncio.gather(taking, return_exceptions=True)
+        if self._shelf.wakeups.ended:
+            raise ShuttingDownError("the ledger is shutting down; send what is left again")
+
+    async def _submit_or_fail(self, request: AppendEventsRequest) -> Future[Receipt]:
+        try:
+            return await self._submit(request)
+        except Exception as error:  # noqa: BLE001 - answered in its turn
+            failed: Future[Receipt] = Future()
+            failed.set_exception(error)
+            return failed
+
+    def drain(self) -> None:
+        """End streams that have no end of their own. What was taken is still answered."""
+        self._shelf.wakeups.end()
+        for taking in self._taking:
+            taking.cancel()
 
     @answered
     async def get_event(self, request: GetEventRequest, _context: Context) -> bytes:
@@ -295,6 +359,13 @@ class LedgerService:
             for row in rows[:size]
         ]
         return ListAttemptsResponse(attempts=attempts, next_page_token=more)
+
+
+async def _outcome(receipt: Future[Receipt]) -> AppendEventStreamResponse:
+    try:
+        return AppendEventStreamResponse(appended=_response(await asyncio.wrap_future(receipt)))
+    except Exception as error:  # noqa: BLE001 - every error becomes an answer
+        return AppendEventStreamResponse(error=status_of(error))
 
 
 async def _book(connection: psycopg.AsyncConnection, row: BookRow) -> Book:
