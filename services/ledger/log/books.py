@@ -15,7 +15,7 @@ from psycopg.rows import class_row
 from services.ledger.domain.book import Book, Request
 from services.ledger.domain.pending import EmptySource
 from services.ledger.log.aggregates import row_of
-from services.ledger.log.tables import Head, LogTables
+from services.ledger.log.tables import Head, LogTables, Recording
 from services.quantities import date_to_message
 
 _ACTOR = "gigaledger"
@@ -71,8 +71,7 @@ def create_book(
                 raise AssertionError("the function returns the schema")
             tables = LogTables(row[0])
             tables.lock_head(connection)
-            tables.insert_events(connection, [row_of(opening)])
-            tables.advance_head(connection, Head(1, opened_at))
+            tables.record(connection, Head(1, opened_at), Recording([row_of(opening)]))
     except psycopg.errors.UniqueViolation as error:
         raise BookExistsError(f"book {book} exists already") from error
     return BookRow(book, str(row[0]), display_name, imported, opened_at)

@@ -27,7 +27,7 @@ from psycopg import sql
 from psycopg_pool import ConnectionPool
 from uuid_utils.compat import uuid7
 
-from services.ledger.log.tables import CHANNEL, EventRow, Head, LogTables
+from services.ledger.log.tables import CHANNEL, EventRow, Head, LogTables, Recording
 
 NOTIFICATION_BATCH = 500
 """Notifications that a subscription reads at once."""
@@ -74,10 +74,10 @@ class BookRecorder(ApplicationRecorder):
                 for position, stored in enumerate(stored_events, start=head.position + 1)
             ]
             try:
-                self._tables.insert_events(connection, rows)
+                head = Head(rows[-1].position, recorded_at)
+                self._tables.record(connection, head, Recording(rows))
             except psycopg.errors.UniqueViolation as error:
                 raise IntegrityError(error) from error
-            self._tables.advance_head(connection, Head(rows[-1].position, recorded_at))
         return [row.position for row in rows]
 
     def select_events(

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -78,15 +78,109 @@ def _key_text(key: NaturalKey) -> str:
     return json.dumps(key.key)
 
 
+@dataclass(slots=True)
+class Recording:
+    """What is recorded together.
+
+    Attributes:
+        rows: the events.
+        requests: the requests that they came in.
+        keys: natural keys with the positions that use them.
+        links: streams that count an event besides its own, with its position.
+        reversals: positions of what is reversed, with those of the reversals.
+    """
+
+    rows: list[EventRow] = field(default_factory=list)
+    requests: list[RequestRow] = field(default_factory=list)
+    keys: list[tuple[NaturalKey, int]] = field(default_factory=list)
+    links: list[tuple[str, int]] = field(default_factory=list)
+    reversals: list[tuple[int, int]] = field(default_factory=list)
+
+    def inserts(self) -> Iterator[tuple[str, str, Sequence[Sequence[object]]]]:
+        """Yield for each table a name, the statement that adds to it, and its columns."""
+        rows, requests = self.rows, self.requests
+        yield (
+            "new_event",
+            _INSERT_EVENTS,
+            (
+                [row.position for row in rows],
+                [row.stream for row in rows],
+                [row.stream_version for row in rows],
+                [row.event_id for row in rows],
+                [row.recorded_at for row in rows],
+                [row.fact_type for row in rows],
+                [row.effective_date for row in rows],
+                [row.agreement for row in rows],
+                [",".join(row.parties) for row in rows],
+                [row.event for row in rows],
+            ),
+        )
+        yield (
+            "new_request",
+            _INSERT_REQUESTS,
+            (
+                [row.request_id for row in requests],
+                [row.content_hash for row in requests],
+                [row.first_position for row in requests],
+                [row.last_position for row in requests],
+            ),
+        )
+        yield (
+            "new_key",
+            _INSERT_KEYS,
+            (
+                [key.kind for key, _ in self.keys],
+                [_key_text(key) for key, _ in self.keys],
+                [position for _, position in self.keys],
+            ),
+        )
+        yield (
+            "new_link",
+            _INSERT_LINKS,
+            ([stream for stream, _ in self.links], [position for _, position in self.links]),
+        )
+        yield (
+            "new_reversal",
+            _INSERT_REVERSALS,
+            (
+                [target for target, _ in self.reversals],
+                [position for _, position in self.reversals],
+            ),
+        )
+
+
+# An array of arrays is a matrix to PostgreSQL: parties go as texts, whose parts have no commas.
+_INSERT_EVENTS = f"""
+    INSERT INTO {{schema}}.event ({_EVENT_COLUMNS})
+    SELECT position, stream, stream_version, event_id, recorded_at, fact_type, effective_date,
+           agreement, string_to_array(parties, ','), event
+    FROM unnest(%b::bigint[], %b::text[], %b::bigint[], %b::uuid[], %b::timestamptz[], %b::text[],
+                %b::date[], %b::text[], %b::text[], %b::bytea[])
+        AS new (position, stream, stream_version, event_id, recorded_at, fact_type, effective_date,
+                agreement, parties, event)
+"""  # noqa: S608 - literals
+_INSERT_REQUESTS = (
+    "INSERT INTO {schema}.request"
+    " SELECT * FROM unnest(%b::text[], %b::bytea[], %b::bigint[], %b::bigint[])"
+)
+_INSERT_KEYS = (
+    "INSERT INTO {schema}.natural_key SELECT * FROM unnest(%b::text[], %b::text[], %b::bigint[])"
+)
+_INSERT_LINKS = "INSERT INTO {schema}.link SELECT * FROM unnest(%b::text[], %b::bigint[])"
+_INSERT_REVERSALS = "INSERT INTO {schema}.reversal SELECT * FROM unnest(%b::bigint[], %b::bigint[])"
+
+
 class LogTables:
     """The statements on the log of one book. Each joins the transaction of its connection."""
 
     def __init__(self, schema: str) -> None:
-        """Compose the statements for a schema."""
+        """Work with the tables in a schema."""
         self.schema = schema
+        self._schema = sql.Identifier(schema).as_string()
 
-    def _sql(self, statement: LiteralString) -> sql.Composed:
-        return sql.SQL(statement).format(schema=sql.Identifier(self.schema))
+    def _sql(self, statement: str) -> bytes:
+        """Return a statement in which `{schema}` stands for the schema of the book."""
+        return statement.replace("{schema}", self._schema).encode()
 
     def lock_head(self, connection: psycopg.Connection) -> Head:
         """Take the lane: nobody else appends to the book until the transaction ends."""
@@ -120,87 +214,21 @@ class LogTables:
             raise AssertionError("a book has a head")
         return int(row[0])
 
-    def advance_head(self, connection: psycopg.Connection, head: Head) -> None:
-        """Move the head, and wake those who follow the log once the transaction is committed."""
-        connection.execute(
-            self._sql("UPDATE {schema}.head SET position = %s, recorded_at = %s"),
-            (head.position, head.recorded_at),
-        )
-        connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, self.schema))
+    def record(self, connection: psycopg.Connection, head: Head, recording: Recording) -> None:
+        """Record what was accepted, move the head, and wake those who follow the log.
 
-    def insert_events(self, connection: psycopg.Connection, rows: Sequence[EventRow]) -> None:
-        """Add rows to the log."""
+        One statement, so that a group costs one round trip however much is in it. Followers are
+        woken once the transaction is committed.
+        """
+        parts, values = [], list[object]()
+        for name, statement, columns in recording.inserts():
+            if columns[0]:
+                parts.append(f"{name} AS ({statement})")
+                values += columns
+        moved = "moved AS (UPDATE {schema}.head SET position = %s, recorded_at = %s)"
         connection.execute(
-            self._sql(
-                f"INSERT INTO {{schema}}.event ({_EVENT_COLUMNS})"  # noqa: S608 - literals
-                " SELECT position, stream, stream_version, event_id, recorded_at, fact_type,"
-                " effective_date, agreement, string_to_array(parties, ','), event"
-                " FROM unnest(%b::bigint[], %b::text[], %b::bigint[], %b::uuid[],"
-                " %b::timestamptz[], %b::text[], %b::date[], %b::text[], %b::text[], %b::bytea[])"
-                " AS new (position, stream, stream_version, event_id, recorded_at, fact_type,"
-                " effective_date, agreement, parties, event)"
-            ),
-            (
-                [row.position for row in rows],
-                [row.stream for row in rows],
-                [row.stream_version for row in rows],
-                [row.event_id for row in rows],
-                [row.recorded_at for row in rows],
-                [row.fact_type for row in rows],
-                [row.effective_date for row in rows],
-                [row.agreement for row in rows],
-                [",".join(row.parties) for row in rows],
-                [row.event for row in rows],
-            ),
-        )
-
-    def insert_requests(self, connection: psycopg.Connection, rows: Sequence[RequestRow]) -> None:
-        """Keep what was accepted."""
-        connection.execute(
-            self._sql(
-                "INSERT INTO {schema}.request"
-                " SELECT * FROM unnest(%b::text[], %b::bytea[], %b::bigint[], %b::bigint[])"
-            ),
-            (
-                [row.request_id for row in rows],
-                [row.content_hash for row in rows],
-                [row.first_position for row in rows],
-                [row.last_position for row in rows],
-            ),
-        )
-
-    def insert_keys(
-        self, connection: psycopg.Connection, rows: Sequence[tuple[NaturalKey, int]]
-    ) -> None:
-        """Keep natural keys with the positions that use them."""
-        connection.execute(
-            self._sql(
-                "INSERT INTO {schema}.natural_key"
-                " SELECT * FROM unnest(%b::text[], %b::text[], %b::bigint[])"
-            ),
-            (
-                [key.kind for key, _ in rows],
-                [_key_text(key) for key, _ in rows],
-                [position for _, position in rows],
-            ),
-        )
-
-    def insert_links(self, connection: psycopg.Connection, rows: Sequence[tuple[str, int]]) -> None:
-        """Keep which streams count an event besides its own: stream and position."""
-        connection.execute(
-            self._sql("INSERT INTO {schema}.link SELECT * FROM unnest(%b::text[], %b::bigint[])"),
-            ([stream for stream, _ in rows], [position for _, position in rows]),
-        )
-
-    def insert_reversals(
-        self, connection: psycopg.Connection, rows: Sequence[tuple[int, int]]
-    ) -> None:
-        """Keep what is reversed: the target's position and that of the reversal."""
-        connection.execute(
-            self._sql(
-                "INSERT INTO {schema}.reversal SELECT * FROM unnest(%b::bigint[], %b::bigint[])"
-            ),
-            ([target for target, _ in rows], [position for _, position in rows]),
+            self._sql(f"WITH {', '.join([*parts, moved])} SELECT pg_notify(%s, %s)"),
+            (*values, head.position, head.recorded_at, CHANNEL, self.schema),
         )
 
     def insert_attempts(self, connection: psycopg.Connection, rows: Sequence[AttemptRow]) -> None:

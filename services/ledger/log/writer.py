@@ -22,11 +22,17 @@ from psycopg_pool import ConnectionPool
 
 from services.ledger.domain.book import Book, Request
 from services.ledger.domain.catalogue import REVERSAL
-from services.ledger.domain.pending import Accepted
 from services.ledger.domain.refusals import Refused, Rule, Violation
 from services.ledger.log.aggregates import LogSource, row_of
 from services.ledger.log.recorder import BookRecorder, Clock
-from services.ledger.log.tables import AttemptRow, EventRow, Head, LogTables, RequestRow
+from services.ledger.log.tables import (
+    AttemptRow,
+    EventRow,
+    Head,
+    LogTables,
+    Recording,
+    RequestRow,
+)
 
 MAX_GROUP_EVENTS = 5000
 """Bounds how long a transaction holds the head, and the memory that it takes."""
@@ -85,9 +91,7 @@ class Submission:
 class _Group:
     """What one transaction records, and the answers that it gives once it is committed."""
 
-    rows: list[EventRow] = field(default_factory=list)
-    requests: list[RequestRow] = field(default_factory=list)
-    accepted: list[Accepted] = field(default_factory=list)
+    recording: Recording = field(default_factory=Recording)
     attempts: list[AttemptRow] = field(default_factory=list)
     answers: list[tuple[Submission, Receipt | Refused]] = field(default_factory=list)
     fresh: dict[str, tuple[RequestRow, Receipt]] = field(default_factory=dict)
@@ -314,35 +318,23 @@ class BookWriter:
         request_row = RequestRow(
             request.request_id, submission.content_hash, rows[0].position, rows[-1].position
         )
-        group.rows += rows
-        group.accepted += accepted
-        group.requests.append(request_row)
+        group.recording.rows += rows
+        group.recording.requests.append(request_row)
+        for item in accepted:
+            position = item.entry.position
+            group.recording.keys += [(key, position) for key in item.keys]
+            group.recording.links += [(stream, position) for stream in item.links]
+            if item.entry.kind == REVERSAL:
+                group.recording.reversals.append((item.entry.fact.position, position))
         group.fresh[request.request_id] = request_row, receipt
         return receipt
 
     def _insert(self, connection: psycopg.Connection, book: Book, group: _Group) -> None:
-        tables = self._tables
-        if group.rows:
-            tables.insert_events(connection, group.rows)
-            tables.insert_requests(connection, group.requests)
-            keys = [(key, item.entry.position) for item in group.accepted for key in item.keys]
-            links = [
-                (stream, item.entry.position) for item in group.accepted for stream in item.links
-            ]
-            reversals = [
-                (item.entry.fact.position, item.entry.position)
-                for item in group.accepted
-                if item.entry.kind == REVERSAL
-            ]
-            if keys:
-                tables.insert_keys(connection, keys)
-            if links:
-                tables.insert_links(connection, links)
-            if reversals:
-                tables.insert_reversals(connection, reversals)
-            tables.advance_head(connection, Head(book.position, book.recorded_at))
+        if group.recording.rows:
+            head = Head(book.position, book.recorded_at)
+            self._tables.record(connection, head, group.recording)
         if group.attempts:
-            tables.insert_attempts(connection, group.attempts)
+            self._tables.insert_attempts(connection, group.attempts)
 
 
 def attempt(now: dt.datetime, request_id: str, actor: str, refused: Refused) -> AttemptRow:

@@ -1,0 +1,24 @@
+"""A fresh book, alone and with two sides that trade."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from services.ledger.log.writer import BookWriter
+from tests.log.books import SIDES, LoggedBook, append, new_book
+
+
+@pytest.fixture
+def book(database_url: str) -> LoggedBook:
+    """A book in which nothing is recorded but that it was opened, at position 1."""
+    return new_book(database_url)
+
+
+@pytest.fixture
+def writer(book: LoggedBook) -> Iterator[BookWriter]:
+    """A writer of the book, which has recorded the parties SUP and CUS at positions 2 and 3."""
+    with book.writer() as writer:
+        append(writer, "sides", *SIDES)
+        yield writer
