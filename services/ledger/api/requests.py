@@ -14,6 +14,7 @@ from services.ledger.domain.validation import malformed
 from services.ledger.log.writer import Submission
 from services.quantities import QuantityError, instant_from_message
 
+_STREAM = re.compile(r"[A-Za-z0-9._/-]{1,255}")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
@@ -73,6 +74,9 @@ def _violations(request: AppendEventsRequest) -> list[Violation]:
                 field = f"events[{index}].recorded_time"
                 found.append(Violation(Rule.FIELD_INVALID, field, str(error)))
     for index, check in enumerate(request.checks):
+        if not _STREAM.fullmatch(check.stream):
+            message = f"{check.stream!r} is not the name of a stream"
+            found.append(Violation(Rule.FIELD_INVALID, f"checks[{index}].stream", message))
         if check.WhichOneof("expected") is None or check.version < 0:
             message = "says neither which version is expected, 0 or more, nor whether it exists"
             found.append(Violation(Rule.FIELD_INVALID, f"checks[{index}].expected", message))

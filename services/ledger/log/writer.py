@@ -186,7 +186,7 @@ class BookWriter:
 
     def _record(self, batch: Sequence[Submission | AttemptRow]) -> None:
         """Record a batch and answer it, whatever happens."""
-        failure: Exception | None = None
+        failure: Exception
         for _ in range(RECONNECT_ATTEMPTS):
             try:
                 group = self._transact(batch)
@@ -197,15 +197,20 @@ class BookWriter:
                 self._drop_connection()
             except Exception as error:  # noqa: BLE001 - every caller is told, and the writer lives on
                 failure = error
-                _log.exception("group failed", schema=self._tables.schema)
                 self._drop_connection()
                 break
             else:
                 for submission, answer in group.answers:
                     _answer(submission, answer)
                 return
+        if len(batch) > 1 and not isinstance(failure, StoreUnavailableError):
+            # One of them breaks the writer: that is a fault of ours, and only it shall fail.
+            for item in batch:
+                self._record([item])
+            return
+        _log.error("not recorded", schema=self._tables.schema, exc_info=failure)
         for item in batch:
-            if isinstance(item, Submission) and failure is not None:
+            if isinstance(item, Submission):
                 item.answer.set_exception(failure)
 
     def _transact(self, batch: Sequence[Submission | AttemptRow]) -> _Group:
