@@ -1,0 +1,145 @@
+"""Reading the log: pages, filters, and that neither leaves anything out."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import AsyncIterator
+from random import Random
+
+import psycopg
+import pytest
+
+from services.ledger.log import reader as reading
+from services.ledger.log.reader import Filter, LogReader, LogRow
+from services.ledger.log.schema import SESSION_OPTIONS
+from tests.facts import definitive, fact, invoiced, parties, placed
+from tests.log.books import SIDES, LoggedBook, append
+
+DAYS = tuple(dt.date(2026, 2, day) for day in (1, 2, 3))
+DAY_2 = DAYS[1]
+HEAD = 57
+STREAMS = ("purchaseOrders/PO-1", "purchaseOrders/PO-2", "agreements/AGR", "parties/SUP", "none/X")
+FILTERS = [
+    Filter(stream, fact_types, agreement, party, first, last)
+    for stream in ("", *STREAMS)
+    for fact_types in ((), ("goods_received",), ("invoice_issued", "party_registered"))
+    for agreement in ("", "AGR", "NONE")
+    for party in ("", "SUP", "THIRD")
+    for first, last in ((None, None), (DAY_2, None), (None, DAY_2), (DAY_2, DAY_2))
+]
+
+
+@pytest.fixture
+def filled(book: LoggedBook) -> LoggedBook:
+    """A book of 57 facts of two orders, on three days."""
+    with book.writer() as writer:
+        append(writer, "start", *SIDES, *parties("THIRD"), definitive())
+        append(writer, "one", placed(agreement="AGR"))
+        append(writer, "two", placed(purchase_order="PO-2", supplier="THIRD"))
+        for number in range(25):
+            day = DAYS[number % 3]
+            order = f"PO-{number % 2 + 1}"
+            goods = fact("goods_received", on=day, purchase_order=order, line=1, quantity=1)
+            append(writer, f"r-{number}", goods, invoiced(1, f"I-{number}", purchase_order=order))
+    return book
+
+
+@pytest.fixture
+async def connection(filled: LoggedBook) -> AsyncIterator[psycopg.AsyncConnection]:
+    """A connection as the ledger reads with."""
+    async with await psycopg.AsyncConnection.connect(
+        filled.url, options=SESSION_OPTIONS, autocommit=True
+    ) as connection:
+        yield connection
+
+
+def matches(chosen: Filter, row: LogRow, recorded: dict[object, tuple[object, ...]]) -> bool:
+    """Whether a filter lets a row through, by its definition."""
+    kind, effective, agreement, involved = recorded[row.position]
+    assert isinstance(effective, dt.date)
+    assert isinstance(involved, list)
+    return (
+        (not chosen.stream or row.stream == chosen.stream)
+        and (not chosen.fact_types or kind in chosen.fact_types)
+        and (not chosen.agreement or agreement == chosen.agreement)
+        and (not chosen.party or chosen.party in involved)
+        and (chosen.effective_from is None or effective >= chosen.effective_from)
+        and (chosen.effective_to is None or effective <= chosen.effective_to)
+    )
+
+
+async def all_of(
+    connection: psycopg.AsyncConnection, book: LoggedBook, chosen: Filter, after: int, to: int
+) -> list[LogRow]:
+    """Read all pages."""
+    found: list[LogRow] = []
+    async for page in LogReader(book.schema).pages(connection, after, to, chosen):
+        found += page.rows
+    return found
+
+
+async def test_without_a_filter_everything_is_there(
+    filled: LoggedBook, connection: psycopg.AsyncConnection
+) -> None:
+    rows = await all_of(connection, filled, Filter(), 0, HEAD)
+
+    assert [(row.position, row.event) for row in rows] == [
+        (row.position, row.event) for row in filled.rows()
+    ]
+
+
+async def test_a_stream_filter_gives_its_versions(
+    filled: LoggedBook, connection: psycopg.AsyncConnection
+) -> None:
+    rows = await all_of(connection, filled, Filter(stream="purchaseOrders/PO-1"), 0, HEAD)
+
+    assert [row.stream_version for row in rows] == list(range(1, 28))
+
+
+async def test_filters_leave_out_what_they_say_and_nothing_else(
+    filled: LoggedBook, connection: psycopg.AsyncConnection
+) -> None:
+    columns = "position, fact_type, effective_date, agreement, parties"
+    recorded = {row[0]: row[1:] for row in filled.select(columns, "event")}
+    everything = await all_of(connection, filled, Filter(), 0, HEAD)
+    reader = LogReader(filled.schema)
+    random = Random(7)  # noqa: S311 - the same choices each time
+    for chosen in FILTERS:
+        after, to, limit = random.randint(0, HEAD), random.randint(0, HEAD), random.randint(1, 7)
+        found: list[int] = []
+        through = after
+        while through < to:
+            page = await reader.page(connection, through, to, chosen, limit)
+            assert through < page.through_position <= to
+            found += [row.position for row in page.rows]
+            through = page.through_position
+
+        assert found == [
+            row.position
+            for row in everything
+            if after < row.position <= to and matches(chosen, row, recorded)
+        ]
+
+
+async def test_a_filter_that_finds_nothing_tells_how_far_it_looked(
+    filled: LoggedBook, connection: psycopg.AsyncConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "SCAN_POSITIONS", 20)
+    reader = LogReader(filled.schema)
+    chosen = Filter(party="NOBODY")
+
+    pages = [page async for page in reader.pages(connection, 0, HEAD, chosen)]
+
+    assert [page.through_position for page in pages] == [20, 40, HEAD]
+
+
+async def test_one_event_by_its_position(
+    filled: LoggedBook, connection: psycopg.AsyncConnection
+) -> None:
+    reader = LogReader(filled.schema)
+
+    row = await reader.event(connection, 6)
+    assert row is not None
+    assert (row.position, row.stream) == (6, "purchaseOrders/PO-1")
+    assert await reader.event(connection, HEAD + 1) is None
+    assert await reader.event(connection, 0) is None
