@@ -7,6 +7,7 @@ decimals, power is whole kilowatts, days are dates. Nothing here is ever a float
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import cache
@@ -26,6 +27,8 @@ MAX_DECIMAL_PLACES = 10
 MAX_DECIMAL_DIGITS = 38
 """Digits of a decimal in all: what SQL systems store exactly."""
 
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+"""The form of `google.type.Decimal`. Python would take more: other digits, underscores, spaces."""
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -117,14 +120,14 @@ def decimal_from_text(text: str) -> Decimal:
     Raises:
         QuantityError: not a plain decimal number, or more places or digits than are kept.
     """
+    if not _DECIMAL.fullmatch(text):
+        raise QuantityError(f"{text!r} is not a decimal number")
     try:
         number = Decimal(text)
     except InvalidOperation:
-        raise QuantityError(f"{text!r} is not a decimal number") from None
+        raise QuantityError(f"{text!r} is not a number that can be kept") from None
     exponent = number.as_tuple().exponent
-    if not isinstance(exponent, int):
-        raise QuantityError(f"{text!r} is not a finite number")
-    if exponent < -MAX_DECIMAL_PLACES:
+    if not isinstance(exponent, int) or exponent < -MAX_DECIMAL_PLACES:
         raise QuantityError(f"more than {MAX_DECIMAL_PLACES} decimal places")
     if number.adjusted() >= MAX_DECIMAL_DIGITS - MAX_DECIMAL_PLACES:
         raise QuantityError(f"more than {MAX_DECIMAL_DIGITS - MAX_DECIMAL_PLACES} digits")

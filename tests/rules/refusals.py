@@ -533,6 +533,13 @@ CASES = [
         [*AGREED, authorised("100")],
     ),
     Case(
+        "fewer authorised than issued already",
+        "HR-INV-04",
+        authorised("199"),
+        "authorised_shares",
+        [*AGREED, issued("200")],
+    ),
+    Case(
         "more issued than authorised, in two agreements",
         "HR-INV-04",
         issued("41"),

@@ -14,7 +14,7 @@ from services.ledger.domain.validation import malformed
 from services.ledger.log.writer import Submission
 from services.quantities import QuantityError, instant_from_message
 
-_STREAM = re.compile(r"[A-Za-z0-9._/-]{1,255}")
+_STREAM = re.compile(r"[A-Za-z0-9._:/-]{1,255}")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 

@@ -309,10 +309,15 @@ class ShareClass:
             )
 
 
-def decide_share_class(_state: ShareClass, entry: Entry, _given: Given) -> Violations:
-    """Decide on ShareClassAuthorised: HR-INV-07."""
-    if decimal_from_message(entry.fact.authorised_shares) <= 0:
+def decide_share_class(state: ShareClass, entry: Entry, _given: Given) -> Violations:
+    """Decide on ShareClassAuthorised: HR-INV-04 where shares are issued already, HR-INV-07."""
+    authorised = decimal_from_message(entry.fact.authorised_shares)
+    if authorised <= 0:
         yield Violation(Rule.FIELD_INVALID, "authorised_shares", "must be more than 0")
+    elif state.authorised + authorised < state.issued:
+        message = f"brings {state.authorised + authorised} shares, but {state.issued} are issued"
+        values = {"value": str(state.authorised + authorised), "issued": str(state.issued)}
+        yield Violation(Rule.INV_04, "authorised_shares", message, values)
     yield from _votes(entry.fact, non_voting=entry.fact.non_voting)
 
 
