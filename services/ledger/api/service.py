@@ -172,7 +172,7 @@ class LedgerService:
             if not request.validate_only:
                 actor = request.events[0].event.actor if request.events else ""
                 noted = attempt(self._clock(), request.request_id[:128], actor[:128], refused)
-                writer.note_attempt(noted)
+                await asyncio.wrap_future(writer.note_attempt(noted))
             raise
         return writer.submit(submission)
 

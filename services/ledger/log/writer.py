@@ -88,6 +88,22 @@ class Submission:
 
 
 @dataclass(slots=True)
+class NotedAttempt:
+    """A request that was refused for its form, on its way to the attempt log.
+
+    Attributes:
+        row: what is kept.
+        answer: resolves once it is durable, or fails with `StoreUnavailableError`.
+    """
+
+    row: AttemptRow
+    answer: Future[None] = field(default_factory=Future)
+
+
+_Item = Submission | NotedAttempt
+
+
+@dataclass(slots=True)
 class _Group:
     """What one transaction records, and the answers that it gives once it is committed."""
 
@@ -124,7 +140,7 @@ class BookWriter:
         self._clock = clock
         self._imported = imported
         self._connection: psycopg.Connection | None = None
-        self._queue: queue.Queue[Submission | AttemptRow | None] = queue.Queue(MAX_QUEUED_REQUESTS)
+        self._queue: queue.Queue[_Item | None] = queue.Queue(MAX_QUEUED_REQUESTS)
         self._thread = threading.Thread(target=self._run, name=f"writer-{schema}", daemon=True)
         self._thread.start()
 
@@ -139,13 +155,16 @@ class BookWriter:
         self._put(submission)
         return submission.answer
 
-    def note_attempt(self, attempt: AttemptRow) -> None:
-        """Hand over a request that was refused for its form, for the attempt log.
+    def note_attempt(self, row: AttemptRow) -> Future[None]:
+        """Hand over a request that was refused for its form. The future resolves once it is kept.
 
         Raises:
             WriterBusyError: too many requests are waiting.
         """
-        self._put(attempt)
+        noted = NotedAttempt(row)
+        noted.answer.set_running_or_notify_cancel()
+        self._put(noted)
+        return noted.answer
 
     def close(self) -> None:
         """Finish what is queued, and stop."""
@@ -153,7 +172,7 @@ class BookWriter:
         self._thread.join()
         self._drop_connection()
 
-    def _put(self, item: Submission | AttemptRow) -> None:
+    def _put(self, item: _Item) -> None:
         try:
             self._queue.put_nowait(item)
         except queue.Full:
@@ -167,9 +186,9 @@ class BookWriter:
             if last:
                 return
 
-    def _next_batch(self) -> tuple[list[Submission | AttemptRow], bool]:
+    def _next_batch(self) -> tuple[list[_Item], bool]:
         """Wait for a request and take those that wait with it. True at the end of all."""
-        batch: list[Submission | AttemptRow] = []
+        batch: list[_Item] = []
         events = 0
         item = self._queue.get()
         while True:
@@ -184,7 +203,7 @@ class BookWriter:
             except queue.Empty:
                 return batch, False
 
-    def _record(self, batch: Sequence[Submission | AttemptRow]) -> None:
+    def _record(self, batch: Sequence[_Item]) -> None:
         """Record a batch and answer it, whatever happens."""
         failure: Exception
         for _ in range(RECONNECT_ATTEMPTS):
@@ -202,6 +221,9 @@ class BookWriter:
             else:
                 for submission, answer in group.answers:
                     _answer(submission, answer)
+                for item in batch:
+                    if isinstance(item, NotedAttempt):
+                        item.answer.set_result(None)
                 return
         if len(batch) > 1 and not isinstance(failure, StoreUnavailableError):
             # One of them breaks the writer: that is a fault of ours, and only it shall fail.
@@ -210,15 +232,14 @@ class BookWriter:
             return
         _log.error("not recorded", schema=self._tables.schema, exc_info=failure)
         for item in batch:
-            if isinstance(item, Submission):
-                item.answer.set_exception(failure)
+            item.answer.set_exception(failure)
 
-    def _transact(self, batch: Sequence[Submission | AttemptRow]) -> _Group:
+    def _transact(self, batch: Sequence[_Item]) -> _Group:
         """Decide on a batch and record what is accepted, in one transaction."""
         connection, book, source = self._ready()
         group = _Group()
         submissions = [item for item in batch if isinstance(item, Submission)]
-        group.attempts += [item for item in batch if isinstance(item, AttemptRow)]
+        group.attempts += [item.row for item in batch if isinstance(item, NotedAttempt)]
         # Statements that do not wait for each other's answers go to PostgreSQL together.
         with connection.pipeline(), connection.transaction():
             request_ids = [item.request.request_id for item in submissions]

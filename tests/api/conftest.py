@@ -1,0 +1,41 @@
+"""One ledger process for the tests of a module; each test has books of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
+
+from services.ledger.log.schema import prepare_database
+from tests.api.calls import Caller
+from tests.postgres import PostgresServer
+from tests.processes import ServiceProcess
+
+
+@pytest.fixture(scope="module")
+def ledger_process(
+    postgres_server: PostgresServer, prepared_template: str
+) -> Iterator[ServiceProcess]:
+    """A ledger that serves."""
+    with postgres_server.database(prepared_template) as url:
+        prepare_database(url)
+        process = ServiceProcess("ledger", {"GIGALEDGER_DATABASE_URL": url})
+        process.start()
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def stub(ledger_process: ServiceProcess) -> Iterator[LedgerServiceStub]:
+    """A client of it."""
+    with ledger_process.channel() as channel:
+        yield LedgerServiceStub(channel)
+
+
+@pytest.fixture
+def caller(stub: LedgerServiceStub) -> Caller:
+    """A caller of a fresh book."""
+    return Caller.of_new_book(stub)
