@@ -8,8 +8,9 @@ from gigaledger.v1.ledger_pb2 import ListAttemptsRequest, StreamCheck
 from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure
 
+from services.ledger.api.errors import MAX_NAMED_VIOLATIONS
 from services.ledger.domain.refusals import Kind, Rule
-from tests.api.calls import Caller
+from tests.api.calls import Caller, error_of
 from tests.facts import certified, parties, placed, received
 from tests.rules.refusals import CASES, CERTIFIED, NOW, Case
 
@@ -105,3 +106,33 @@ def test_refusals_are_listed(caller: Caller) -> None:
     assert [list(attempt.rules) for attempt in attempts] == [["FIELD_REQUIRED"], ["HR-ID-03"]]
     assert [attempt.actor for attempt in attempts] == ["", "alice"]
     assert attempts[0].number > attempts[1].number
+
+
+def test_a_request_that_is_wrong_all_over(caller: Caller) -> None:
+    """However much is wrong, the answer reaches the caller: metadata is limited."""
+    events = parties(*("\0" * 60_000 for _ in range(3)), *(f"P{n}" for n in range(900)))
+    for event in events:
+        event.actor = ""
+        event.party_registered.lei = "WRONG" * 10
+        event.party_registered.legal_name = "x" * 10_000
+
+    error = caller.refused(*events)
+
+    assert error.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert len(error.fields) == MAX_NAMED_VIOLATIONS
+    assert "more)" in error.message
+
+
+@pytest.mark.parametrize("text", ["\0", "\0" * 3000, "\N{PILE OF POO}" * 3000, "\u202e"])
+def test_refusals_of_texts_that_are_none(caller: Caller, text: str) -> None:
+    event = received(1)
+    event.actor = text
+    request = caller.request(event)
+    request.request_id = text
+
+    error = error_of(lambda: caller.stub.AppendEvents(request))
+
+    assert error.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert "request_id" in error.fields
+    (attempt,) = caller.stub.ListAttempts(ListAttemptsRequest(parent=caller.book)).attempts
+    assert attempt.actor[0] == text[0].replace("\0", "\N{SYMBOL FOR NULL}")

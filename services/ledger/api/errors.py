@@ -22,6 +22,11 @@ from services.runtime.status import abort, bad_request, error_info, error_status
 RETRY_SECONDS = 0.5
 """When a caller should come back after a passing failure."""
 
+MAX_NAMED_VIOLATIONS = 20
+MAX_TEXT = 200
+"""Details travel in trailing metadata, of which clients take 8 KiB by default: so much is named of
+violations, and of each text in them."""
+
 _CODES = {
     Kind.MALFORMED: grpc.StatusCode.INVALID_ARGUMENT,
     Kind.DUPLICATE: grpc.StatusCode.ALREADY_EXISTS,
@@ -147,19 +152,30 @@ def _status_of_refusal(refused: Refused) -> Status:
     kinds = {violation.rule.kind for violation in refused.violations}
     kind = next(kind for kind in _CODES if kind in kinds)
     first = next(v for v in refused.violations if v.rule.kind is kind)
-    details: list[Message] = [error_info(first.rule.code, {**first.values, "field": first.field})]
+    metadata = {name: _short(value) for name, value in first.values.items()}
+    details: list[Message] = [error_info(first.rule.code, metadata | {"field": first.field})]
+    named = refused.violations[:MAX_NAMED_VIOLATIONS]
     if kind is Kind.MALFORMED:
-        details.append(_bad_request(refused.violations))
+        details.append(_bad_request(named))
     else:
-        details.append(_precondition_failure(refused.violations))
-    return error_status(_CODES[kind], f"{first.field}: {refused}", details)
+        details.append(_precondition_failure(named))
+    message = f"{first.field}: {first.rule.code}: {_short(first.message)}"
+    if len(refused.violations) > 1:
+        message += f" (and {len(refused.violations) - 1} more)"
+    return error_status(_CODES[kind], message, details)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}..."
 
 
 def _bad_request(violations: tuple[Violation, ...]) -> BadRequest:
     return BadRequest(
         field_violations=[
             BadRequest.FieldViolation(
-                field=violation.field, description=violation.message, reason=violation.rule.code
+                field=violation.field,
+                description=_short(violation.message),
+                reason=violation.rule.code,
             )
             for violation in violations
         ]
@@ -170,7 +186,9 @@ def _precondition_failure(violations: tuple[Violation, ...]) -> PreconditionFail
     return PreconditionFailure(
         violations=[
             PreconditionFailure.Violation(
-                type=violation.rule.code, subject=violation.field, description=violation.message
+                type=violation.rule.code,
+                subject=violation.field,
+                description=_short(violation.message),
             )
             for violation in violations
         ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 
@@ -77,7 +76,7 @@ def page_place(token: str, query: bytes) -> str:
     try:
         decoded = base64.b64decode(token, altchars=b"-_", validate=True)
         place = decoded[8:].decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         raise InvalidArgumentError("page_token", "is not a token of this service") from None
     if decoded[:8] != _digest(query):
         raise InvalidArgumentError("page_token", "belongs to another query")

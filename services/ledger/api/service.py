@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import datetime as dt
+import re
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from typing import Literal
@@ -75,6 +75,7 @@ from services.quantities import (
 MAX_DISPLAY_NAME = 200
 STREAM_WINDOW = 256
 """Requests of one stream that are decided on together, at the most."""
+_POSITION = re.compile(r"[1-9][0-9]{0,17}")
 _FACT_TYPES = frozenset(field.name for field in Event.DESCRIPTOR.oneofs_by_name["fact"].fields)
 
 
@@ -96,8 +97,8 @@ class LedgerService:
     ) -> CreateBookResponse:
         """Open a book."""
         book = names.book_id(request.book_id, "book_id")
-        if len(request.display_name) > MAX_DISPLAY_NAME:
-            message = f"must be at most {MAX_DISPLAY_NAME} characters"
+        if len(request.display_name) > MAX_DISPLAY_NAME or not request.display_name.isprintable():
+            message = f"must be at most {MAX_DISPLAY_NAME} printable characters"
             raise InvalidArgumentError("display_name", message)
         imported = request.clock == BookClock.BOOK_CLOCK_IMPORTED
         opened_at = self._opened_at(request, imported=imported)
@@ -142,7 +143,9 @@ class LedgerService:
     async def list_books(self, request: ListBooksRequest, _context: Context) -> ListBooksResponse:
         """List books in order of id."""
         size = names.page_size(request.page_size)
-        after = names.page_place(request.page_token, b"books") if request.page_token else ""
+        after = ""
+        if request.page_token:
+            after = names.book_id(names.page_place(request.page_token, b"books"), "page_token")
         async with self._shelf.reading() as connection:
             rows = await list_books(connection, after, size + 1)
             books = [await _book(connection, row) for row in rows[:size]]
@@ -171,7 +174,7 @@ class LedgerService:
         except Refused as refused:
             if not request.validate_only:
                 actor = request.events[0].event.actor if request.events else ""
-                noted = attempt(self._clock(), request.request_id[:128], actor[:128], refused)
+                noted = attempt(self._clock(), request.request_id, actor, refused)
                 await asyncio.wrap_future(writer.note_attempt(noted))
             raise
         return writer.submit(submission)
@@ -398,6 +401,9 @@ def _filter(message: EventFilter) -> Filter:
             raise InvalidArgumentError(
                 f"filter.fact_types[{index}]", f"{name!r} is not the name of a fact in Event"
             )
+    for name in ("stream", "agreement", "party"):
+        if not getattr(message, name).isprintable():
+            raise InvalidArgumentError(f"filter.{name}", "must hold printable characters only")
     return Filter(
         stream=message.stream,
         fact_types=tuple(message.fact_types),
@@ -417,9 +423,9 @@ def _day(message: EventFilter, name: Literal["effective_from", "effective_to"]) 
         raise InvalidArgumentError(f"filter.{name}", str(error)) from error
 
 
-def _position(text: str) -> int:
-    if not text.isdigit():
-        raise InvalidArgumentError("page_token", "is not a token of this service")
+def _position(text: str, field: str = "page_token") -> int:
+    if not _POSITION.fullmatch(text):
+        raise InvalidArgumentError(field, "is not a token of this service")
     return int(text)
 
 
@@ -440,6 +446,7 @@ async def _resume_token(
 def _parsed_token(token: str) -> tuple[int, UUID]:
     try:
         decoded = base64.b64decode(token, altchars=b"-_", validate=True)
-        return int(decoded[16:]), UUID(bytes=decoded[:16])
-    except (binascii.Error, ValueError):
+        event_id, place = UUID(bytes=decoded[:16]), decoded[16:].decode()
+    except ValueError:
         raise InvalidArgumentError("resume_token", "is not a token of this service") from None
+    return _position(place, "resume_token"), event_id

@@ -40,6 +40,8 @@ MAX_CATCH_UP_EVENTS = 10_000
 """Where others wrote more than this in between, it is cheaper to forget all than to look."""
 MAX_QUEUED_REQUESTS = 10_000
 """Beyond these a caller is told to come back rather than to wait."""
+MAX_ATTEMPT_TEXT = 2000
+"""How much is kept of each text of a refused request."""
 RECONNECT_ATTEMPTS = 2
 """A group is tried again once on a new connection: request ids make that safe."""
 
@@ -364,9 +366,14 @@ class BookWriter:
 
 
 def attempt(now: dt.datetime, request_id: str, actor: str, refused: Refused) -> AttemptRow:
-    """Return what the attempt log keeps of a refusal."""
+    """Return what the attempt log keeps of a refusal, of whatever a caller may have sent."""
     rules = sorted({violation.rule.code for violation in refused.violations})
-    return AttemptRow(now, request_id, actor, rules, str(refused))
+    return AttemptRow(now, _kept(request_id), _kept(actor), rules, _kept(str(refused)))
+
+
+def _kept(text: str) -> str:
+    """Return a text as PostgreSQL can hold it: every character but one, and not without end."""
+    return text[:MAX_ATTEMPT_TEXT].replace("\0", "\N{SYMBOL FOR NULL}")
 
 
 def _receipt(rows: Sequence[EventRow]) -> Receipt:

@@ -1,0 +1,154 @@
+"""AppendEventStream: requests one after another, answered in their order."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import grpc
+import pytest
+from gigaledger.v1.ledger_pb2 import (
+    AppendEventsRequest,
+    AppendEventStreamRequest,
+    AppendEventStreamResponse,
+)
+from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
+from google.rpc.error_details_pb2 import ErrorInfo
+
+from services.ledger.api.service import STREAM_WINDOW
+from tests.api.calls import SECONDS, Caller
+from tests.facts import parties, placed, received
+from tests.processes import StartLedger
+
+
+def outcomes(
+    caller: Caller, requests: Iterable[AppendEventsRequest]
+) -> list[AppendEventStreamResponse]:
+    """Send requests on one stream and return all answers."""
+    sent = (AppendEventStreamRequest(append=request) for request in requests)
+    return list(caller.stub.AppendEventStream(sent, timeout=SECONDS))
+
+
+def reason(response: AppendEventStreamResponse) -> str:
+    """Return why a request was refused."""
+    info = ErrorInfo()
+    (packed,) = [d for d in response.error.details if d.Is(ErrorInfo.DESCRIPTOR)]
+    packed.Unpack(info)
+    return str(info.reason)
+
+
+def test_answers_come_in_the_order_of_requests(caller: Caller) -> None:
+    count = STREAM_WINDOW * 3 + 1
+
+    answers = outcomes(caller, (caller.request(*parties(f"P{n}")) for n in range(count)))
+
+    assert [a.appended.receipts[0].position for a in answers] == list(range(2, count + 2))
+
+
+def test_a_refused_request_is_answered_and_the_stream_goes_on(caller: Caller) -> None:
+    malformed = received(1)
+    malformed.actor = ""
+    nowhere = caller.request(*parties("Z"))
+    nowhere.book = "books/nowhere"
+    answers = outcomes(
+        caller,
+        [
+            caller.request(received(1)),
+            caller.request(*parties("SUP", "CUS"), placed(), request_id="order"),
+            caller.request(malformed),
+            caller.request(*parties("SUP", "CUS"), placed(), request_id="order"),
+            caller.request(*parties("THIRD"), request_id="order"),
+            nowhere,
+            caller.request(received(1)),
+        ],
+    )
+
+    assert [a.WhichOneof("outcome") for a in answers] == [
+        "error", "appended", "error", "appended", "error", "error", "appended",
+    ]  # fmt: skip
+    assert [reason(answers[index]) for index in (0, 2, 4, 5)] == [
+        "HR-ID-03", "FIELD_REQUIRED", "HR-ID-01", "BOOK_NOT_FOUND",
+    ]  # fmt: skip
+    assert [answers[index].error.code for index in (0, 2, 4, 5)] == [
+        code.value[0]
+        for code in (
+            grpc.StatusCode.FAILED_PRECONDITION,
+            grpc.StatusCode.INVALID_ARGUMENT,
+            grpc.StatusCode.ALREADY_EXISTS,
+            grpc.StatusCode.NOT_FOUND,
+        )
+    ]
+    assert answers[3].appended.replayed
+    assert answers[3].appended.receipts == answers[1].appended.receipts
+    assert caller.head() == 5
+
+
+def test_a_file_that_is_sent_again_doubles_nothing(caller: Caller) -> None:
+    requests = [caller.request(*parties(f"P{n}"), request_id=f"r{n}") for n in range(50)]
+    first = outcomes(caller, requests[:30])
+
+    again = outcomes(caller, requests)
+
+    assert [a.appended.receipts for a in again[:30]] == [a.appended.receipts for a in first]
+    assert [a.appended.replayed for a in again] == [True] * 30 + [False] * 20
+    assert caller.head() == 51
+
+
+def test_answers_do_not_wait_for_the_end(caller: Caller) -> None:
+    sending: queue.Queue[AppendEventStreamRequest | None] = queue.Queue()
+    answers = caller.stub.AppendEventStream(iter(sending.get, None), timeout=SECONDS)
+    for number in range(3):
+        sending.put(AppendEventStreamRequest(append=caller.request(*parties(f"P{number}"))))
+        assert next(answers).appended.receipts[0].position == number + 2
+    sending.put(None)
+
+    assert list(answers) == []
+
+
+def test_an_empty_stream(caller: Caller) -> None:
+    assert outcomes(caller, []) == []
+
+
+def test_a_caller_that_does_not_listen_is_not_listened_to(caller: Caller) -> None:
+    """Requests beyond the window and what the transport holds stay with the caller."""
+    taken = 0
+
+    def endless() -> Iterator[AppendEventStreamRequest]:
+        nonlocal taken
+        while True:
+            yield AppendEventStreamRequest(append=caller.request(*parties(f"P{taken}")))
+            taken += 1
+
+    answers: Any = caller.stub.AppendEventStream(endless(), timeout=SECONDS)
+    received_answers = [next(answers) for _ in range(10)]
+    answers.cancel()
+
+    assert [a.appended.receipts[0].position for a in received_answers] == list(range(2, 12))
+    with pytest.raises(grpc.RpcError):
+        next(answers)
+
+
+def test_a_ledger_that_ends_answers_what_it_took(start_ledger: StartLedger) -> None:
+    process = start_ledger()
+    with process.channel() as channel:
+        caller = Caller.of_new_book(LedgerServiceStub(channel))
+        sending: queue.Queue[AppendEventStreamRequest | None] = queue.Queue()
+        answers: Any = caller.stub.AppendEventStream(iter(sending.get, None), timeout=SECONDS)
+        for number in range(20):
+            sending.put(AppendEventStreamRequest(append=caller.request(*parties(f"P{number}"))))
+        first = next(answers)
+        code = process.terminate()
+        rest = []
+        with pytest.raises(grpc.RpcError) as ended:
+            rest.extend(answers)
+        sending.put(None)
+        process.restart()
+
+    assert code == 0
+    assert first.appended.receipts[0].position == 2
+    assert ended.value.code() is grpc.StatusCode.UNAVAILABLE
+    with process.channel() as channel:
+        head = Caller(LedgerServiceStub(channel), caller.book).head()
+    # What was recorded was answered, and what was answered is recorded.
+    assert head == 2 + len(rest)
