@@ -140,6 +140,11 @@ class Workers:
                 await patience.wait("ledger not available", error)
             except _PASSING as error:
                 await patience.wait("database not available", error)
+            except Exception as error:
+                # A fault of ours. It must not look like a worker that has nothing to do.
+                await self._stop(book, projection, f"{type(error).__name__}: {error}")
+                log.exception("stopped")
+                return
 
     async def _read_and_fold(self, book: str, projection: Projection, patience: _Patience) -> None:
         schema = schema_of(book)

@@ -16,6 +16,9 @@ from services.runtime.settings import Settings
 MAX_MESSAGE_BYTES = 70 * 1024 * 1024
 """A request of 1000 facts of 65,535 bytes, with room for its envelope."""
 
+LAME_DUCK_SECONDS = 0.2
+"""How long a service that is told to end answers new calls before it stops to listen."""
+
 _log = structlog.get_logger("gigaledger")
 
 
@@ -66,5 +69,8 @@ async def serve(
     _log.info("draining", service=service_name, seconds=settings.drain_seconds)
     await health_servicer.enter_graceful_shutdown()
     on_drain()
+    # Connections that callers still use are refused by name for a moment, which tells them to go
+    # elsewhere: what arrives once the server stops is cut off with CANCELLED.
+    await asyncio.sleep(LAME_DUCK_SECONDS)
     await server.stop(settings.drain_seconds)
     _log.info("stopped", service=service_name)

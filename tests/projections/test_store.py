@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from gigaledger.v1.events_pb2 import RecordedEvent
+from gigaledger.v1.events_pb2 import Event, RecordedEvent
+from hypothesis import given, settings
 
+from services.ledger.domain.refusals import Refused
 from services.projections import store
 from services.projections.catalogue import PROJECTIONS
 from services.projections.facts import FoldError, fold_event
 from services.projections.reading import BehindError
+from services.quantities import instant_to_message
 from tests.facts import fact, invoiced, paid, parties, placed, reversed_entry
 from tests.projections.conftest import SCHEMA, ReadModels
 from tests.projections.log import example, log_of
+from tests.rules.test_properties import STEPS, opened
 
 CORRECTIONS = example("corrections")
 
@@ -114,3 +118,23 @@ def test_facts_that_do_not_concern_a_projection_add_no_rows() -> None:
     (_, period) = log_of([fact("period_closed", period="2026-01")])
 
     assert [fold_event(projection.folds, period).rows for projection in PROJECTIONS] == [(), (), ()]
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=STEPS)
+def test_every_projection_folds_whatever_the_ledger_accepts(steps: list[list[Event]]) -> None:
+    ledger = opened()
+    for step in steps:
+        try:
+            ledger.append(*step)
+        except Refused:
+            continue
+
+    for entry in ledger.entries:
+        recorded = RecordedEvent(
+            position=entry.position,
+            recorded_time=instant_to_message(entry.recorded_at),
+            event=entry.event,
+        )
+        for projection in PROJECTIONS:
+            assert fold_event(projection.folds, recorded).position == entry.position

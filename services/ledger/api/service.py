@@ -164,9 +164,12 @@ class LedgerService:
 
         Raises:
             Refused: its form is wrong.
+            ShuttingDownError: the process ends.
             UnknownBookError: there is no such book.
             WriterBusyError: too many requests are waiting.
         """
+        if self._shelf.wakeups.ended:
+            raise ShuttingDownError("the ledger is shutting down; repeat the request elsewhere")
         book = await self._shelf.book(names.book_of(request.book, "book"))
         writer = self._shelf.writer(book)
         try:
@@ -221,7 +224,7 @@ class LedgerService:
             return failed
 
     def drain(self) -> None:
-        """End streams that have no end of their own. What was taken is still answered."""
+        """Take no more and end streams without an end of their own. What was taken is answered."""
         self._shelf.wakeups.end()
         for taking in self._taking:
             taking.cancel()

@@ -51,6 +51,7 @@ _DOCUMENT_NUMBERS = frozenset(
 )
 """Numbers given by others: any visible text."""
 _SIGNED = frozenset({"amount_delta", "quantity_delta"})
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _PERIOD = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 
 
@@ -277,6 +278,9 @@ def _check_document_number(value: str, path: str) -> Iterator[Violation]:
 def _check_text(value: str, path: str) -> Iterator[Violation]:
     if len(value) > MAX_TEXT_LENGTH:
         message = f"must be at most {MAX_TEXT_LENGTH} characters, is {len(value)}"
+        yield Violation(Rule.FIELD_INVALID, path, message)
+    if _CONTROL.search(value):
+        message = "must hold no control characters but tabs and line ends"
         yield Violation(Rule.FIELD_INVALID, path, message)
 
 

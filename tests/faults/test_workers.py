@@ -1,0 +1,309 @@
+"""Workers are killed, doubled and poisoned: the read models are those of a rebuild."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import grpc
+import psycopg
+import pytest
+from gigaledger.v1.ledger_pb2 import CreateBookRequest
+from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
+from gigaledger.v1.projections_pb2 import (
+    GetProjectionRequest,
+    Projection,
+    ProjectionState,
+    QueryCapacityRequest,
+    QueryRoundTripRequest,
+    ReadSpec,
+)
+from gigaledger.v1.projections_pb2_grpc import ProjectionServiceStub
+from psycopg import sql
+
+from services.projections.catalogue import PROJECTIONS
+from services.projections.sessions import SESSION_OPTIONS
+from tests.api.calls import Caller
+from tests.facts import (
+    certified,
+    claimed,
+    definitive,
+    invoiced,
+    paid,
+    parties,
+    placed,
+    received,
+    reversed_entry,
+)
+from tests.log.books import until
+from tests.processes import ServiceProcess, StartLedger, StartProjections
+
+SCHEMA = "book_main"
+KILLS = 5
+
+
+@contextmanager
+def caller_of(ledger: ServiceProcess) -> Iterator[Caller]:
+    """A caller of a new book."""
+    with ledger.channel() as channel:
+        stub = LedgerServiceStub(channel)
+        yield Caller(stub, stub.CreateBook(CreateBookRequest(book_id="main")).book.name)
+
+
+def fill(caller: Caller, count: int, enough: threading.Event | None = None) -> int:
+    """Append facts of all projections, request after request; return where the book ends.
+
+    Args:
+        caller: appends them.
+        count: how many requests, at the most.
+        enough: ends it before.
+    """
+    opening = [*parties("SUP", "CUS"), definitive(), placed(100_000), claimed(), invoiced()]
+    last = caller.append(*opening).receipts[-1].position
+    for number in range(count):
+        if enough is not None and enough.is_set():
+            break
+        last = (
+            caller.append(
+                certified(1, f"CERT-{number}"),
+                received(1),
+                paid(1, f"PAY-{number}"),
+                *([reversed_entry(last)] if number % 10 == 9 else []),
+            )
+            .receipts[2]
+            .position
+        )
+    return caller.head()
+
+
+def content(url: str) -> dict[str, list[tuple[object, ...]]]:
+    """All rows of all projections, in order."""
+    found = {}
+    with psycopg.connect(url, options=SESSION_OPTIONS) as connection:
+        for projection in PROJECTIONS:
+            for table in projection.tables:
+                statement = sql.SQL("SELECT * FROM {} ORDER BY position, item")
+                rows = connection.execute(statement.format(sql.Identifier(SCHEMA, table)))
+                found[table] = rows.fetchall()
+    return found
+
+
+def forget(url: str) -> None:
+    """Empty all projections."""
+    with psycopg.connect(url, options=SESSION_OPTIONS) as connection:
+        for projection in PROJECTIONS:
+            for table in projection.tables:
+                connection.execute(sql.SQL("TRUNCATE {}").format(sql.Identifier(SCHEMA, table)))
+        progress = sql.Identifier(SCHEMA, "projection_progress")
+        connection.execute(
+            sql.SQL("UPDATE {} SET position = 0, resume_token = ''").format(progress)
+        )
+
+
+def statuses(service: ServiceProcess) -> dict[str, Projection]:
+    """The status of each projection."""
+    with service.channel() as channel:
+        stub = ProjectionServiceStub(channel)
+        return {
+            projection.name: stub.GetProjection(
+                GetProjectionRequest(name=f"books/main/projections/{projection.name}")
+            ).projection
+            for projection in PROJECTIONS
+        }
+
+
+def wait_until_at(service: ServiceProcess, position: int) -> None:
+    """Wait until all projections reflect a position."""
+
+    def reached() -> bool | None:
+        try:
+            found = statuses(service).values()
+        except grpc.RpcError as error:
+            assert error.code() is grpc.StatusCode.UNAVAILABLE  # noqa: PT017
+            return None
+        return all(projection.position >= position for projection in found) or None
+
+    until(reached)
+
+
+def test_killed_workers_leave_what_a_rebuild_gives(
+    database_url: str, start_ledger: StartLedger, start_projections: StartProjections
+) -> None:
+    ledger = start_ledger()
+    with caller_of(ledger) as caller, ThreadPoolExecutor(1) as threads:
+        projections = start_projections(ledger)
+        enough = threading.Event()
+        filling = threads.submit(fill, caller, 50_000, enough)
+        for _ in range(KILLS):
+            before = max(p.position for p in statuses(projections).values())
+            wait_until_at(projections, before + 20)
+            projections.kill()
+            projections.restart()
+        enough.set()
+        head = filling.result()
+    wait_until_at(projections, head)
+    grown = content(database_url)
+
+    projections.kill()
+    forget(database_url)
+    projections.restart()
+    wait_until_at(projections, head)
+
+    assert content(database_url) == grown
+    assert sum(map(len, grown.values())) > KILLS * 20
+
+
+def test_two_workers_count_nothing_twice(
+    database_url: str, start_ledger: StartLedger, start_projections: StartProjections
+) -> None:
+    ledger = start_ledger()
+    with caller_of(ledger) as caller:
+        both = [start_projections(ledger), start_projections(ledger)]
+        head = fill(caller, 100)
+        for service in both:
+            wait_until_at(service, head)
+        together = content(database_url)
+        for service in both:
+            service.kill()
+        forget(database_url)
+        both[0].restart()
+        wait_until_at(both[0], head)
+
+    assert content(database_url) == together
+
+
+def test_a_projection_stops_at_what_it_can_not_fold_and_the_others_go_on(
+    database_url: str, start_ledger: StartLedger, start_projections: StartProjections
+) -> None:
+    """A fact that only a later version knows, written by that version."""
+    ledger = start_ledger()
+    with caller_of(ledger) as caller:
+        projections = start_projections(ledger)
+        head = fill(caller, 1)
+        wait_until_at(projections, head)
+        # A table of one projection is broken: its rows can't be written.
+        with psycopg.connect(database_url) as connection:
+            connection.execute(f"ALTER TABLE {SCHEMA}.capacity_entry RENAME TO gone")
+        position = caller.append(certified(1, "CERT-X")).receipts[0].position
+
+        def failed() -> dict[str, Projection] | None:
+            found = statuses(projections)
+            stopped = found["capacity"].state == ProjectionState.PROJECTION_STATE_FAILED
+            return found if stopped else None
+
+        found = until(failed)
+
+        assert found["capacity"].position < position
+        assert "capacity_entry" in found["capacity"].failure
+        wait_for = {name: s for name, s in found.items() if name != "capacity"}
+        until(
+            lambda: (
+                all(statuses(projections)[name].position == position for name in wait_for) or None
+            )
+        )
+        assert {statuses(projections)[name].state for name in wait_for} == {
+            ProjectionState.PROJECTION_STATE_RUNNING
+        }
+
+        # Mended and restarted, it goes on where it stopped.
+        with psycopg.connect(database_url) as connection:
+            connection.execute(f"ALTER TABLE {SCHEMA}.gone RENAME TO capacity_entry")
+        projections.kill()
+        projections.restart()
+        wait_until_at(projections, position)
+        assert statuses(projections)["capacity"].failure == ""
+
+
+def test_workers_come_back_with_the_ledger_and_the_database(
+    database_url: str, start_ledger: StartLedger, start_projections: StartProjections
+) -> None:
+    ledger = start_ledger()
+    with caller_of(ledger) as caller:
+        projections = start_projections(ledger)
+        wait_until_at(projections, fill(caller, 1))
+        ledger.kill()
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        ledger.restart()
+        position = until(lambda: appended(caller))
+        wait_until_at(projections, position)
+
+    states = {projection.state for projection in statuses(projections).values()}
+    assert states == {ProjectionState.PROJECTION_STATE_RUNNING}
+
+
+def appended(caller: Caller) -> int | None:
+    """Append where the ledger is there again; None where it is not."""
+    try:
+        return caller.append(received(1), request_id="again").receipts[0].position
+    except grpc.RpcError as error:
+        assert error.code() is grpc.StatusCode.UNAVAILABLE  # noqa: PT017
+        return None
+
+
+def test_a_caller_reads_its_own_writes(
+    start_ledger: StartLedger, start_projections: StartProjections
+) -> None:
+    """A question that names the position of a receipt is answered with what was appended."""
+    ledger = start_ledger()
+    with caller_of(ledger) as caller:
+        projections = start_projections(ledger)
+        fill(caller, 0)
+        with projections.channel() as channel:
+            stub = ProjectionServiceStub(channel)
+            certified_kw = 0
+            for number in range(50):
+                receipt = caller.append(certified(1000, f"OWN-{number}")).receipts[0]
+                certified_kw += 1000
+                answer = stub.QueryCapacity(
+                    QueryCapacityRequest(
+                        book=caller.book, read=ReadSpec(min_position=receipt.position)
+                    )
+                )
+                assert answer.context.position >= receipt.position
+                assert sum(figure.certified_kw for figure in answer.figures) == certified_kw
+
+
+def test_a_position_that_does_not_come_is_waited_for_as_long_as_asked(
+    start_ledger: StartLedger, start_projections: StartProjections
+) -> None:
+    ledger = start_ledger()
+    with caller_of(ledger) as caller:
+        projections = start_projections(ledger)
+        head = fill(caller, 0)
+        wait_until_at(projections, head)
+        read = ReadSpec(min_position=head + 1)
+        read.max_wait.FromMilliseconds(50)
+        with projections.channel() as channel, pytest.raises(grpc.RpcError) as caught:
+            ProjectionServiceStub(channel).QueryRoundTrip(
+                QueryRoundTripRequest(book=caller.book, read=read), timeout=20
+            )
+
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+def test_followers_of_one_book_do_not_hold_up_another(
+    start_ledger: StartLedger, start_projections: StartProjections
+) -> None:
+    ledger = start_ledger()
+    projections = start_projections(ledger)
+    with caller_of(ledger) as caller:
+        callers = [Caller.of_new_book(caller.stub) for _ in range(3)]
+        threads = [threading.Thread(target=fill, args=(one, 20)) for one in callers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        with projections.channel() as channel:
+            stub = ProjectionServiceStub(channel)
+            for one in callers:
+                read = ReadSpec(min_position=one.head())
+                read.max_wait.FromSeconds(30)
+                answer = stub.QueryCapacity(QueryCapacityRequest(book=one.book, read=read))
+                # Two of the twenty are reversed with the payments before them, not these.
+                assert sum(figure.certified_kw for figure in answer.figures) == 20
