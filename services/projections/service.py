@@ -77,6 +77,7 @@ class InvalidArgumentError(ValueError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
         self.field = field
+        self.message = message
 
 
 class _UnknownProjectionError(LookupError):
@@ -119,7 +120,7 @@ def _status_of(error: Exception) -> RpcStatus:  # noqa: PLR0911 - one for each e
     """Return the status that says what went wrong."""
     match error:
         case InvalidArgumentError():
-            details = [error_info("FIELD_INVALID"), bad_request(error.field, str(error))]
+            details = [error_info("FIELD_INVALID"), bad_request(error.field, error.message)]
             return error_status(grpc.StatusCode.INVALID_ARGUMENT, str(error), details)
         case BookNotFoundError():
             details = [error_info("BOOK_NOT_FOUND")]

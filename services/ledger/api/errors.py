@@ -45,6 +45,7 @@ class InvalidArgumentError(ValueError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
         self.field = field
+        self.message = message
 
 
 class NotFoundError(LookupError):
@@ -112,7 +113,7 @@ def status_of(error: Exception) -> Status:  # noqa: PLR0911 - one for each error
         case Refused():
             return _status_of_refusal(error)
         case InvalidArgumentError():
-            details = [error_info("FIELD_INVALID"), bad_request(error.field, str(error))]
+            details = [error_info("FIELD_INVALID"), bad_request(error.field, error.message)]
             return error_status(grpc.StatusCode.INVALID_ARGUMENT, str(error), details)
         case NotFoundError():
             return error_status(grpc.StatusCode.NOT_FOUND, str(error), [error_info(error.reason)])
