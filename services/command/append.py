@@ -20,6 +20,7 @@ from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from services.command import client
+from services.command.append_stream import appended_in_turn
 from services.command.csv_facts import read_csv
 from services.command.errors import CommandError, ExitCode
 from services.command.json_lines import read_json_lines
@@ -116,7 +117,7 @@ def append_requests(
     done: Callable[[FileRequest], None] = lambda _request: None,
     between: Callable[[], None] = lambda: None,
 ) -> Tally:
-    """Append the requests of a file one after another.
+    """Append the requests of a file in their order.
 
     A request whose outcome is unknown is repeated with the same id.
 
@@ -134,25 +135,28 @@ def append_requests(
     """
     tally = Tally()
     try:
-        for item in requests:
-            item.request.book = _own_book(item, book)
-            try:
-                response = client.repeated(stub.AppendEvents, item.request, between)
-            except grpc.RpcError as error:
-                if not _is_refusal(error):
-                    raise
-                refused = RequestRefusedError(item, error)
+        for item, outcome in appended_in_turn(
+            stub, _of_book(requests, book), in_sequence=not keep_going, between=between
+        ):
+            if isinstance(outcome, AppendEventsResponse):
+                tally.count(outcome)
+            else:
+                refused = RequestRefusedError(item, outcome)
                 if not keep_going:
-                    raise refused from error
+                    raise refused
                 tally.refused_requests += 1
                 notice(refused.message)
-            else:
-                tally.count(response)
             done(item)
     except (CommandError, grpc.RpcError):
         notice(f"Stopped. {tally.summary()}")
         raise
     return tally
+
+
+def _of_book(requests: Iterator[FileRequest], book: str) -> Iterator[FileRequest]:
+    for item in requests:
+        item.request.book = _own_book(item, book)
+        yield item
 
 
 def dry_run(stub: LedgerServiceStub, book: str, requests: Iterator[FileRequest]) -> str:

@@ -23,12 +23,16 @@ RETRY_SECONDS = 30.0
 """How long a request whose outcome is unknown is repeated."""
 _FIRST_DELAY_SECONDS = 0.1
 _LONGEST_DELAY_SECONDS = 2.0
-_DETAILS_KEY = "grpc-status-details-bin"
+DETAILS_KEY = "grpc-status-details-bin"
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
 _RETRIED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 _CHANNEL_OPTIONS = [
     # the service states the limits; an answer of its own is never too large for its reader
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
+    # a stream whose peer is gone without a word ends
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
@@ -108,21 +112,57 @@ def repeated(
         grpc.RpcError: an error that repeating does not mend, or one that lasts longer than
             `RETRY_SECONDS`.
     """
-    until = time.monotonic() + RETRY_SECONDS
-    delay = _FIRST_DELAY_SECONDS
+    patience = Patience()
     while True:
         try:
             return call(request, timeout=CALL_SECONDS)
         except grpc.RpcError as error:
-            advised = _advised_delay(error)
-            if error.code() not in _RETRIED and advised is None:
-                raise
-            wait = delay if advised is None else advised
-            if time.monotonic() + wait > until:
-                raise
+            patience.wait(error, between)
+
+
+class Patience:
+    """Waits before calls are repeated: as long as the service advises, else longer and longer."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin anew, after something has worked."""
+        self._until: float | None = None
+        self._delay = _FIRST_DELAY_SECONDS
+
+    def wait(self, error: grpc.RpcError, between: Callable[[], None]) -> None:
+        """Wait before a repeat.
+
+        Args:
+            error: what the call ended with.
+            between: called before the waiting; may raise.
+
+        Raises:
+            grpc.RpcError: the error, where repeating does not mend it, or did not within
+                `RETRY_SECONDS`.
+        """
+        if not passes(error):
+            raise error
+        now = time.monotonic()
+        self._until = self._until or now + RETRY_SECONDS
+        advised = _advised_delay(error)
+        wait = self._delay if advised is None else advised
+        if now + wait > self._until:
+            raise error
         between()
         time.sleep(wait)
-        delay = min(2 * delay, _LONGEST_DELAY_SECONDS)
+        self._delay = min(2 * self._delay, _LONGEST_DELAY_SECONDS)
+
+
+def passes(error: grpc.RpcError) -> bool:
+    """Return whether the same call may work in a moment."""
+    return error.code() in _RETRIED or _advised_delay(error) is not None
+
+
+def code_of(number: int) -> grpc.StatusCode:
+    """Return the code of a status by its number."""
+    return _CODES.get(number, grpc.StatusCode.UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -226,7 +266,7 @@ def _advised_delay(error: grpc.RpcError) -> float | None:
 
 def _status(error: grpc.RpcError) -> Status:
     for item in error.trailing_metadata() or ():
-        if item.key == _DETAILS_KEY:
+        if item.key == DETAILS_KEY:
             return Status.FromString(item.value)
     return Status()
 

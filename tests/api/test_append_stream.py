@@ -23,10 +23,12 @@ from tests.processes import StartLedger
 
 
 def outcomes(
-    caller: Caller, requests: Iterable[AppendEventsRequest]
+    caller: Caller, requests: Iterable[AppendEventsRequest], *, in_sequence: bool = False
 ) -> list[AppendEventStreamResponse]:
     """Send requests on one stream and return all answers."""
-    sent = (AppendEventStreamRequest(append=request) for request in requests)
+    sent = (
+        AppendEventStreamRequest(append=request, in_sequence=in_sequence) for request in requests
+    )
     return list(caller.stub.AppendEventStream(sent, timeout=SECONDS))
 
 
@@ -82,6 +84,38 @@ def test_a_refused_request_is_answered_and_the_stream_goes_on(caller: Caller) ->
     assert answers[3].appended.replayed
     assert answers[3].appended.receipts == answers[1].appended.receipts
     assert caller.head() == 5
+
+
+@pytest.mark.parametrize("wrong", ["refused", "malformed", "other content"])
+def test_in_sequence_nothing_follows_what_is_not_recorded(caller: Caller, wrong: str) -> None:
+    other = Caller.of_new_book(caller.stub)
+    caller.append(*parties("A"), request_id="known")
+    goods = received(1)
+    if wrong == "malformed":
+        goods.actor = ""
+    bad = caller.request(goods, request_id="known" if wrong == "other content" else "bad")
+    sent = [caller.request(*parties(f"P{n}")) for n in range(300)]
+
+    answers = outcomes(
+        caller,
+        [*sent[:150], bad, *sent[150:], other.request(*parties("A"))],
+        in_sequence=True,
+    )
+
+    assert [a.WhichOneof("outcome") for a in answers[:150]] == ["appended"] * 150
+    assert (
+        reason(answers[150])
+        == {
+            "refused": "HR-ID-03",
+            "malformed": "FIELD_REQUIRED",
+            "other content": "HR-ID-01",
+        }[wrong]
+    )
+    assert {reason(a) for a in answers[151:301]} == {"STREAM_STOPPED"}
+    assert {a.error.code for a in answers[151:301]} == {grpc.StatusCode.ABORTED.value[0]}
+    # Another book has a sequence of its own.
+    assert answers[301].appended.receipts[0].position == 2
+    assert caller.head() == 152
 
 
 def test_a_file_that_is_sent_again_doubles_nothing(caller: Caller) -> None:

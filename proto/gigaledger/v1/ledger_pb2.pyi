@@ -418,6 +418,12 @@ class AppendEventStreamRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     APPEND_FIELD_NUMBER: _builtins.int
+    IN_SEQUENCE_FIELD_NUMBER: _builtins.int
+    in_sequence: _builtins.bool
+    """True to append only where every earlier request of this stream to the same book was recorded.
+    Otherwise it ends with ABORTED (STREAM_STOPPED) and is not recorded: a file stops at its first
+    line that is refused, however many lines are under way.
+    """
     @_builtins.property
     def append(self) -> Global___AppendEventsRequest:
         """What to append."""
@@ -426,10 +432,11 @@ class AppendEventStreamRequest(_message.Message):
         self,
         *,
         append: Global___AppendEventsRequest | None = ...,
+        in_sequence: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["append", b"append"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["append", b"append"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "in_sequence", b"in_sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

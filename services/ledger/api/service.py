@@ -64,7 +64,7 @@ from services.ledger.log.books import (
 )
 from services.ledger.log.reader import Filter, LogReader, LogRow
 from services.ledger.log.shelf import Shelf
-from services.ledger.log.writer import Receipt, attempt
+from services.ledger.log.writer import Receipt, Succession, WriterBusyError, attempt
 from services.quantities import (
     QuantityError,
     date_from_message,
@@ -75,6 +75,8 @@ from services.quantities import (
 MAX_DISPLAY_NAME = 200
 STREAM_WINDOW = 256
 """Requests of one stream that are decided on together, at the most."""
+BUSY_SECONDS = 0.01
+"""How soon a stream tries again where the writer's queue is full."""
 _POSITION = re.compile(r"[1-9][0-9]{0,17}")
 _FACT_TYPES = frozenset(field.name for field in Event.DESCRIPTOR.oneofs_by_name["fact"].fields)
 
@@ -159,8 +161,19 @@ class LedgerService:
         """Append facts, all or none."""
         return _response(await asyncio.wrap_future(await self._submit(request)))
 
-    async def _submit(self, request: AppendEventsRequest) -> Future[Receipt]:
+    async def _submit(
+        self,
+        request: AppendEventsRequest,
+        succession: Succession | None = None,
+        *,
+        in_sequence: bool = False,
+    ) -> Future[Receipt]:
         """Hand a request to the writer of its book.
+
+        Args:
+            request: the request.
+            succession: those before it in its stream.
+            in_sequence: whether it is recorded only where those before it were.
 
         Raises:
             Refused: its form is wrong.
@@ -178,8 +191,9 @@ class LedgerService:
             if not request.validate_only:
                 actor = request.events[0].event.actor if request.events else ""
                 noted = attempt(self._clock(), request.request_id, actor, refused)
-                await asyncio.wrap_future(writer.note_attempt(noted))
+                await asyncio.wrap_future(writer.note_attempt(noted, succession))
             raise
+        submission.succession, submission.in_sequence = succession, in_sequence
         return writer.submit(submission)
 
     @answered_stream
@@ -193,12 +207,13 @@ class LedgerService:
         """
         submitted: asyncio.Queue[Future[Receipt] | None] = asyncio.Queue()
         window = asyncio.Semaphore(STREAM_WINDOW)
+        successions: dict[str, Succession] = {}
 
         async def take() -> None:
             try:
                 async for request in requests:
                     await window.acquire()
-                    submitted.put_nowait(await self._submit_or_fail(request.append))
+                    submitted.put_nowait(await self._submit_in_turn(request, successions))
             finally:
                 submitted.put_nowait(None)
 
@@ -215,13 +230,25 @@ class LedgerService:
         if self._shelf.wakeups.ended:
             raise ShuttingDownError("the ledger is shutting down; send what is left again")
 
-    async def _submit_or_fail(self, request: AppendEventsRequest) -> Future[Receipt]:
-        try:
-            return await self._submit(request)
-        except Exception as error:  # noqa: BLE001 - answered in its turn
-            failed: Future[Receipt] = Future()
-            failed.set_exception(error)
-            return failed
+    async def _submit_in_turn(
+        self, request: AppendEventStreamRequest, successions: dict[str, Succession]
+    ) -> Future[Receipt]:
+        """Hand a request of a stream over; what is wrong with it is answered in its turn."""
+        succession = successions.setdefault(request.append.book, Succession())
+        while True:
+            try:
+                return await self._submit(
+                    request.append, succession, in_sequence=request.in_sequence
+                )
+            except WriterBusyError:
+                # The caller waits as well: the stream is not read on.
+                await asyncio.sleep(BUSY_SECONDS)
+            except Exception as error:  # noqa: BLE001 - answered in its turn
+                if not isinstance(error, Refused):
+                    succession.broken = True
+                failed: Future[Receipt] = Future()
+                failed.set_exception(error)
+                return failed
 
     def drain(self) -> None:
         """Take no more and end streams without an end of their own. What was taken is answered."""

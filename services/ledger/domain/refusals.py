@@ -38,6 +38,11 @@ class Rule(Enum):
         Kind.PRECONDITION,
         "an imported book takes a recorded time that never decreases; another book takes none",
     )
+    STREAM_STOPPED = (
+        "STREAM_STOPPED",
+        Kind.CONFLICT,
+        "a request in sequence follows requests of its stream that are all recorded",
+    )
     ID_01 = ("HR-ID-01", Kind.DUPLICATE, "a request id is used for one content only")
     ID_02 = ("HR-ID-02", Kind.DUPLICATE, "a document is recorded once")
     ID_03 = ("HR-ID-03", Kind.PRECONDITION, "what a fact refers to is in the book")

@@ -72,6 +72,13 @@ class Receipt:
     replayed: bool
 
 
+@dataclass(slots=True, eq=False)
+class Succession:
+    """Requests to one book of which none is recorded after one that was not."""
+
+    broken: bool = False
+
+
 @dataclass(slots=True)
 class Submission:
     """A request on its way to the writer.
@@ -80,12 +87,16 @@ class Submission:
         request: the facts.
         content_hash: SHA-256 of the content in the server's canonical form.
         validate_only: whether only to say what would happen.
+        succession: what the request breaks where it is not recorded.
+        in_sequence: whether it is recorded only as long as its succession is not broken.
         answer: resolves to a receipt, or fails with `Refused` or `StoreUnavailableError`.
     """
 
     request: Request
     content_hash: bytes
     validate_only: bool = False
+    succession: Succession | None = None
+    in_sequence: bool = False
     answer: Future[Receipt] = field(default_factory=Future)
 
 
@@ -95,10 +106,12 @@ class NotedAttempt:
 
     Attributes:
         row: what is kept.
+        succession: what it breaks.
         answer: resolves once it is durable, or fails with `StoreUnavailableError`.
     """
 
     row: AttemptRow
+    succession: Succession | None = None
     answer: Future[None] = field(default_factory=Future)
 
 
@@ -113,6 +126,7 @@ class _Group:
     attempts: list[AttemptRow] = field(default_factory=list)
     answers: list[tuple[Submission, Receipt | Refused]] = field(default_factory=list)
     fresh: dict[str, tuple[RequestRow, Receipt]] = field(default_factory=dict)
+    broken: set[Succession] = field(default_factory=set)
 
 
 class BookWriter:
@@ -157,13 +171,13 @@ class BookWriter:
         self._put(submission)
         return submission.answer
 
-    def note_attempt(self, row: AttemptRow) -> Future[None]:
+    def note_attempt(self, row: AttemptRow, succession: Succession | None = None) -> Future[None]:
         """Hand over a request that was refused for its form. The future resolves once it is kept.
 
         Raises:
             WriterBusyError: too many requests are waiting.
         """
-        noted = NotedAttempt(row)
+        noted = NotedAttempt(row, succession)
         noted.answer.set_running_or_notify_cancel()
         self._put(noted)
         return noted.answer
@@ -221,6 +235,8 @@ class BookWriter:
                 self._drop_connection()
                 break
             else:
+                for succession in group.broken:
+                    succession.broken = True
                 for submission, answer in group.answers:
                     _answer(submission, answer)
                 for item in batch:
@@ -234,6 +250,8 @@ class BookWriter:
             return
         _log.error("not recorded", schema=self._tables.schema, exc_info=failure)
         for item in batch:
+            if item.succession is not None:
+                item.succession.broken = True
             item.answer.set_exception(failure)
 
     def _transact(self, batch: Sequence[_Item]) -> _Group:
@@ -250,8 +268,11 @@ class BookWriter:
             fresh = [item.request for item in submissions if item.request.request_id not in known]
             source.read_ahead({name for request in fresh for name in book.wanted_streams(request)})
             source.read_keys_ahead({key for request in fresh for key in book.wanted_keys(request)})
-            for submission in submissions:
-                self._decide(connection, book, group, submission, known)
+            for item in batch:
+                if isinstance(item, Submission):
+                    self._decide(connection, book, group, item, known)
+                elif item.succession is not None:
+                    group.broken.add(item.succession)
             self._insert(connection, book, group)
         return group
 
@@ -286,14 +307,20 @@ class BookWriter:
         submission: Submission,
         known: Mapping[str, RequestRow],
     ) -> None:
-        request = submission.request
+        request, succession = submission.request, submission.succession
         answer: Receipt | Refused
+        broken = succession is not None and (succession.broken or succession in group.broken)
+        if broken and submission.in_sequence:
+            group.answers.append((submission, _stopped()))
+            return
         try:
             answer = self._seen_before(connection, group, submission, known) or self._accept(
                 book, group, submission
             )
         except Refused as refused:
             answer = refused
+            if succession is not None:
+                group.broken.add(succession)
             if not submission.validate_only:
                 group.attempts.append(
                     attempt(self._clock(), request.request_id, request.events[0].actor, refused)
@@ -363,6 +390,11 @@ class BookWriter:
             self._tables.record(connection, head, group.recording)
         if group.attempts:
             self._tables.insert_attempts(connection, group.attempts)
+
+
+def _stopped() -> Refused:
+    message = "an earlier request of the stream was not recorded, and this one was to follow it"
+    return Refused([Violation(Rule.STREAM_STOPPED, "in_sequence", message)])
 
 
 def attempt(now: dt.datetime, request_id: str, actor: str, refused: Refused) -> AttemptRow:
