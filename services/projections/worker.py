@@ -8,15 +8,20 @@ the others find that they were overtaken and go on from there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Self
 
 import grpc
 import psycopg
 import psycopg_pool
 import structlog
-from gigaledger.v1.ledger_pb2 import ListBooksRequest, SubscribeEventsRequest
+from gigaledger.v1.events_pb2 import RecordedEvent
+from gigaledger.v1.ledger_pb2 import (
+    ListBooksRequest,
+    SubscribeEventsRequest,
+    SubscribeEventsResponse,
+)
 from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from psycopg_pool import AsyncConnectionPool
 
@@ -33,6 +38,9 @@ BOOKS_POLL_SECONDS = 0.5
 FIRST_RETRY_SECONDS = 0.1
 LAST_RETRY_SECONDS = 5.0
 WRITING_CONNECTIONS = 8
+READ_AHEAD_RESPONSES = 16
+BATCH_EVENTS = 10_000
+"""What one transaction writes, at the most, give or take a response."""
 
 _PASSING = (psycopg.OperationalError, psycopg_pool.PoolTimeout)
 """Failures of PostgreSQL that go by."""
@@ -153,14 +161,13 @@ class Workers:
         request = SubscribeEventsRequest(book=book, after_position=progress.position)
         if progress.resume_token:
             request = SubscribeEventsRequest(book=book, resume_token=progress.resume_token)
-        async for response in self._ledger.SubscribeEvents(request):
-            if response.events:
-                async with self._pool.connection() as connection:
-                    await store.apply(
-                        connection, schema, projection, response.events, response.resume_token
-                    )
-                self._on_written(schema)
-            patience.renew()
+        async with _gathered(self._ledger.SubscribeEvents(request)) as batches:
+            async for events, resume_token in batches:
+                if events:
+                    async with self._pool.connection() as connection:
+                        await store.apply(connection, schema, projection, events, resume_token)
+                    self._on_written(schema)
+                patience.renew()
 
     async def _stop(self, book: str, projection: Projection, reason: str) -> None:
         """Keep that the ledger's history is not the one that the projection reflects."""
@@ -168,6 +175,56 @@ class Workers:
         async with self._pool.connection() as connection:
             progress = await store.read_progress(connection, schema, projection)
             await store.fail(connection, schema, projection, progress.position, reason)
+
+
+class _EndOfStreamError(Exception):
+    """The ledger has ended a subscription without an error."""
+
+
+@asynccontextmanager
+async def _gathered(
+    responses: AsyncIterable[SubscribeEventsResponse],
+) -> AsyncIterator[AsyncIterator[tuple[list[RecordedEvent], str]]]:
+    """Read ahead, and give what has come in meanwhile as one batch with the last resume token.
+
+    A worker that is behind so writes more at once, and one that is not waits for nobody.
+    """
+    arrived: asyncio.Queue[SubscribeEventsResponse | Exception] = asyncio.Queue(
+        READ_AHEAD_RESPONSES
+    )
+
+    async def read() -> None:
+        try:
+            async for response in responses:
+                await arrived.put(response)
+            await arrived.put(_EndOfStreamError())
+        except Exception as error:  # noqa: BLE001 - raised where the batch before it ends
+            await arrived.put(error)
+
+    async def batches() -> AsyncIterator[tuple[list[RecordedEvent], str]]:
+        while True:
+            events: list[RecordedEvent] = []
+            item = await arrived.get()
+            while not isinstance(item, Exception):
+                events += item.events
+                token = item.resume_token
+                if arrived.empty() or len(events) >= BATCH_EVENTS:
+                    yield events, token
+                    break
+                item = arrived.get_nowait()
+            else:
+                if events:
+                    yield events, token
+                if isinstance(item, _EndOfStreamError):
+                    return
+                raise item
+
+    reading = asyncio.create_task(read())
+    try:
+        yield batches()
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
 
 
 class _Patience:

@@ -8,9 +8,11 @@ from random import Random
 
 import psycopg
 import pytest
+from gigaledger.v1.events_pb2 import RecordedEvent
+from gigaledger.v1.ledger_pb2 import ReadEventsResponse
 
 from services.ledger.log import reader as reading
-from services.ledger.log.reader import Filter, LogReader, LogRow
+from services.ledger.log.reader import Filter, LogReader, Page
 from services.ledger.log.schema import SESSION_OPTIONS
 from tests.facts import definitive, fact, invoiced, parties, placed
 from tests.log.books import SIDES, LoggedBook, append
@@ -53,7 +55,14 @@ async def connection(filled: LoggedBook) -> AsyncIterator[psycopg.AsyncConnectio
         yield connection
 
 
-def matches(chosen: Filter, row: LogRow, recorded: dict[object, tuple[object, ...]]) -> bool:
+def events_of(page: Page) -> list[RecordedEvent]:
+    """Return the events of a page."""
+    events = list(ReadEventsResponse.FromString(page.events).events)
+    assert len(events) == page.count
+    return events
+
+
+def matches(chosen: Filter, row: RecordedEvent, recorded: dict[object, tuple[object, ...]]) -> bool:
     """Whether a filter lets a row through, by its definition."""
     kind, effective, agreement, involved = recorded[row.position]
     assert isinstance(effective, dt.date)
@@ -70,11 +79,11 @@ def matches(chosen: Filter, row: LogRow, recorded: dict[object, tuple[object, ..
 
 async def all_of(
     connection: psycopg.AsyncConnection, book: LoggedBook, chosen: Filter, after: int, to: int
-) -> list[LogRow]:
+) -> list[RecordedEvent]:
     """Read all pages."""
-    found: list[LogRow] = []
+    found: list[RecordedEvent] = []
     async for page in LogReader(book.schema).pages(connection, after, to, chosen):
-        found += page.rows
+        found += events_of(page)
     return found
 
 
@@ -83,8 +92,26 @@ async def test_without_a_filter_everything_is_there(
 ) -> None:
     rows = await all_of(connection, filled, Filter(), 0, HEAD)
 
-    assert [(row.position, row.event) for row in rows] == [
-        (row.position, row.event) for row in filled.rows()
+    assert [
+        (
+            row.position,
+            row.stream,
+            row.stream_version,
+            row.event_id,
+            row.recorded_time.ToDatetime(dt.UTC),
+            row.event.SerializeToString(deterministic=True),
+        )
+        for row in rows
+    ] == [
+        (
+            row.position,
+            row.stream,
+            row.stream_version,
+            str(row.event_id),
+            row.recorded_at,
+            row.event,
+        )
+        for row in filled.rows()
     ]
 
 
@@ -111,7 +138,7 @@ async def test_filters_leave_out_what_they_say_and_nothing_else(
         while through < to:
             page = await reader.page(connection, through, to, chosen, limit)
             assert through < page.through_position <= to
-            found += [row.position for row in page.rows]
+            found += [event.position for event in events_of(page)]
             through = page.through_position
 
         assert found == [
@@ -133,13 +160,27 @@ async def test_a_filter_that_finds_nothing_tells_how_far_it_looked(
     assert [page.through_position for page in pages] == [20, 40, HEAD]
 
 
-async def test_one_event_by_its_position(
-    filled: LoggedBook, connection: psycopg.AsyncConnection
-) -> None:
+async def test_the_id_of_an_event(filled: LoggedBook, connection: psycopg.AsyncConnection) -> None:
     reader = LogReader(filled.schema)
 
-    row = await reader.event(connection, 6)
-    assert row is not None
-    assert (row.position, row.stream) == (6, "purchaseOrders/PO-1")
-    assert await reader.event(connection, HEAD + 1) is None
-    assert await reader.event(connection, 0) is None
+    assert await reader.event_id(connection, 6) == filled.rows()[5].event_id
+    assert await reader.event_id(connection, HEAD + 1) is None
+    assert await reader.event_id(connection, 0) is None
+
+
+async def test_pages_are_bounded_in_bytes(
+    filled: LoggedBook, connection: psycopg.AsyncConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = [len(row.event) for row in filled.rows()]
+    monkeypatch.setattr(reading, "PAGE_BYTES", 300)
+    reader = LogReader(filled.schema)
+
+    pages = [page async for page in reader.pages(connection, 0, HEAD, Filter())]
+
+    assert sum(page.count for page in pages) == HEAD
+    assert len(pages) > 5
+    start = 0
+    for page in pages:
+        assert sum(sizes[start : start + page.count - 1]) < 300
+        start += page.count
+        assert page.through_position == start

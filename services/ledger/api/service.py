@@ -28,7 +28,6 @@ from gigaledger.v1.ledger_pb2 import (
     GetBookRequest,
     GetBookResponse,
     GetEventRequest,
-    GetEventResponse,
     ListAttemptsRequest,
     ListAttemptsResponse,
     ListBooksRequest,
@@ -41,7 +40,7 @@ from gigaledger.v1.ledger_pb2 import (
     SubscribeEventsResponse,
 )
 
-from services.ledger.api import names, wire
+from services.ledger.api import names
 from services.ledger.api.errors import (
     AlreadyExistsError,
     Context,
@@ -62,7 +61,7 @@ from services.ledger.log.books import (
     head_of,
     list_books,
 )
-from services.ledger.log.reader import Filter, LogReader, LogRow
+from services.ledger.log.reader import Filter, LogReader
 from services.ledger.log.shelf import Shelf
 from services.ledger.log.writer import Receipt, Succession, WriterBusyError, attempt
 from services.quantities import (
@@ -262,10 +261,11 @@ class LedgerService:
         book_id, position = names.event_of(request.name)
         book = await self._shelf.book(book_id)
         async with self._shelf.reading() as connection:
-            row = await LogReader(book.schema_name).event(connection, position)
-        if row is None:
+            reader = LogReader(book.schema_name)
+            page = await reader.page(connection, position - 1, position, Filter())
+        if not page.count:
             raise NotFoundError("EVENT_NOT_FOUND", f"book {book_id} has no event {position}")
-        return wire.embedded(GetEventResponse.EVENT_FIELD_NUMBER, wire.recorded_event(row))
+        return page.events
 
     @answered
     async def list_events(self, request: ListEventsRequest, _context: Context) -> bytes:
@@ -278,15 +278,11 @@ class LedgerService:
         after = _position(names.page_place(token, query)) if token else 0
         async with self._shelf.reading() as connection:
             head = (await head_of(connection, book.schema_name)).position
-            reader = LogReader(book.schema_name)
-            rows: list[LogRow] = []
-            async for page in reader.pages(connection, after, head, chosen):
-                rows += page.rows
-                if len(rows) > size:
-                    break
-        more = names.page_token(str(rows[size - 1].position), query) if len(rows) > size else ""
-        rest = ListEventsResponse(next_page_token=more).SerializeToString()
-        return wire.with_events(ListEventsResponse.EVENTS_FIELD_NUMBER, rows[:size], rest)
+            page = await LogReader(book.schema_name).page(connection, after, head, chosen, size)
+        more = names.page_token(str(page.through_position), query)
+        if page.through_position >= head:
+            more = ""
+        return page.events + ListEventsResponse(next_page_token=more).SerializeToString()
 
     @answered_stream
     async def read_events(
@@ -310,7 +306,7 @@ class LedgerService:
                 page = await reader.page(connection, after, end, chosen)
             after = page.through_position
             rest = ReadEventsResponse(through_position=after).SerializeToString()
-            yield wire.with_events(ReadEventsResponse.EVENTS_FIELD_NUMBER, page.rows, rest)
+            yield page.events + rest
 
     @answered_stream
     async def subscribe_events(
@@ -339,7 +335,7 @@ class LedgerService:
             rest = SubscribeEventsResponse(
                 through_position=after, resume_token=token, caught_up=caught_up
             ).SerializeToString()
-            yield wire.with_events(SubscribeEventsResponse.EVENTS_FIELD_NUMBER, page.rows, rest)
+            yield page.events + rest
 
     async def _start(self, request: SubscribeEventsRequest, book: BookRow) -> int:
         """Return the position to go on after.
@@ -356,8 +352,8 @@ class LedgerService:
             position, event_id = _parsed_token(request.resume_token)
         async with self._shelf.reading() as connection:
             head = (await head_of(connection, book.schema_name)).position
-            row = await LogReader(book.schema_name).event(connection, position)
-        if event_id is not None and (row is None or row.event_id != event_id):
+            found = await LogReader(book.schema_name).event_id(connection, position)
+        if event_id is not None and found != event_id:
             raise HistoryDivergedError(
                 f"book {book.book} does not hold the event at position {position} that the resume"
                 " token was given for: its history went on differently. Read it from the beginning"
@@ -467,10 +463,10 @@ async def _resume_token(
     Event ids are random: a book that was restored to an earlier state and went on differently
     holds another event at the position.
     """
-    row = await reader.event(connection, position)
-    if row is None:
+    event_id = await reader.event_id(connection, position)
+    if event_id is None:
         return ""
-    return base64.urlsafe_b64encode(row.event_id.bytes + str(position).encode()).decode()
+    return base64.urlsafe_b64encode(event_id.bytes + str(position).encode()).decode()
 
 
 def _parsed_token(token: str) -> tuple[int, UUID]:

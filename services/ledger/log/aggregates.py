@@ -85,13 +85,16 @@ class EntryMapper(Mapper[str]):
         return Entry(row.stream, row.stream_version, row.position, row.recorded_at, event)
 
 
+MAPPER = EntryMapper()
+
+
 class HistoryStore(EventStore[str]):
     """Reads the histories of streams in the transaction of a connection."""
 
     def __init__(
         self, recorder: AggregateRecorder, tables: LogTables, connection: psycopg.Connection
     ) -> None:
-        super().__init__(EntryMapper(), recorder)
+        super().__init__(MAPPER, recorder)
         self._tables = tables
         self._connection = connection
         self._ahead: dict[str, list[EventRow]] = {}
@@ -140,7 +143,6 @@ class LogSource:
         self._tables = tables
         self._connection = connection
         self._store = HistoryStore(recorder, tables, connection)
-        self._mapper = EntryMapper()
         self._repository: Repository[str] = Repository(self._store)
         self._key_positions: dict[NaturalKey, int | None] = {}
 
@@ -173,7 +175,7 @@ class LogSource:
     def entry(self, position: int) -> Entry | None:
         """Return the entry at a position; None where there is none."""
         row = self._tables.event(self._connection, position)
-        return None if row is None else self._mapper.to_domain_event(logged(row))
+        return None if row is None else MAPPER.to_domain_event(logged(row))
 
     def key_position(self, key: NaturalKey) -> int | None:
         """Return where a natural key is used by an entry that stands; None where it is free."""
@@ -208,5 +210,5 @@ def row_of(accepted: Accepted) -> EventRow:
         effective_date=entry.effective_date,
         agreement=accepted.agreement,
         parties=accepted.parties,
-        event=EntryMapper().to_stored_event(entry).state,
+        event=MAPPER.to_stored_event(entry).state,
     )

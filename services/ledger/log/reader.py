@@ -12,22 +12,12 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
-PAGE_ROWS = 1000
-"""Rows that are read at once: what a slow reader holds in memory."""
+PAGE_ROWS = 2000
+PAGE_BYTES = 2 * 1024 * 1024
+"""What is read at once, and what a slow reader holds in memory: so many rows, and no more once they
+are so large. An answer stays below the 4 MiB that clients of gRPC take by default."""
 SCAN_POSITIONS = 50_000
 """Positions that a filter looks at in one statement, so that it tells how far it has come."""
-
-
-@dataclass(frozen=True, slots=True)
-class LogRow:
-    """An event as it is sent: its place, and the stored bytes."""
-
-    position: int
-    stream: str
-    stream_version: int
-    event_id: UUID
-    recorded_at: dt.datetime
-    event: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +39,16 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows in order of position. Everything up to `through_position` has been looked at."""
+    """Events in order of position.
 
-    rows: Sequence[LogRow]
+    Attributes:
+        events: as the field `events` of an answer, serialized.
+        count: how many there are.
+        through_position: everything up to this position has been looked at.
+    """
+
+    events: bytes
+    count: int
     through_position: int
 
 
@@ -96,16 +93,26 @@ class LogReader:
             end = min(to_position, after_position + SCAN_POSITIONS)
         conditions, values = _conditions(chosen)
         statement = sql.SQL(
-            "SELECT position, stream, stream_version, event_id, recorded_at, event"
-            " FROM {schema}.event WHERE position > %(after)s AND position <= %(end)s{conditions}"
-            " ORDER BY position LIMIT %(limit)s"
+            "SELECT count(*), count(*) FILTER (WHERE bytes_before < %(bytes)s),"
+            " max(position) FILTER (WHERE bytes_before < %(bytes)s),"
+            " string_agg(prefix || event, '' ORDER BY position)"
+            " FILTER (WHERE bytes_before < %(bytes)s)"
+            " FROM (SELECT position, prefix, event, sum(octet_length(event))"
+            " OVER (ORDER BY position) - octet_length(event) AS bytes_before"
+            " FROM (SELECT position, prefix, event FROM {schema}.event"
+            " WHERE position > %(after)s AND position <= %(end)s{conditions}"
+            " ORDER BY position LIMIT %(limit)s) AS found) AS measured"
         ).format(schema=self._schema, conditions=sql.SQL("").join(conditions))
-        values |= {"after": after_position, "end": end, "limit": limit}
-        async with connection.cursor(row_factory=class_row(LogRow), binary=True) as cursor:
+        values |= {"after": after_position, "end": end, "limit": limit, "bytes": PAGE_BYTES}
+        async with connection.cursor(binary=True) as cursor:
             await cursor.execute(statement, values)
-            rows = await cursor.fetchall()
-        through = rows[-1].position if len(rows) == limit else max(end, after_position)
-        return Page(rows, through)
+            row = await cursor.fetchone()
+        if row is None:
+            raise AssertionError("an aggregate has one row")
+        found, count, last, events = row
+        cut = found == limit or count < found
+        through = last if cut else max(end, after_position)
+        return Page(events or b"", count, through)
 
     async def pages(
         self,
@@ -120,10 +127,13 @@ class LogReader:
             after_position = page.through_position
             yield page
 
-    async def event(self, connection: psycopg.AsyncConnection, position: int) -> LogRow | None:
-        """Return the event at a position; None where there is none."""
-        page = await self.page(connection, position - 1, position, Filter(), 1)
-        return page.rows[0] if page.rows else None
+    async def event_id(self, connection: psycopg.AsyncConnection, position: int) -> UUID | None:
+        """Return the id of the event at a position; None where there is none."""
+        statement = sql.SQL("SELECT event_id FROM {}.event WHERE position = %s").format(
+            self._schema
+        )
+        row = await (await connection.execute(statement, (position,), binary=True)).fetchone()
+        return row[0] if row else None
 
     async def attempts(
         self, connection: psycopg.AsyncConnection, before_number: int | None, limit: int

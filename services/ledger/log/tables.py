@@ -17,6 +17,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from services.ledger.domain.rulings import NaturalKey
+from services.ledger.log.wire import prefix_of
 
 _EVENT_COLUMNS = (
     "position, stream, stream_version, event_id, recorded_at, fact_type, effective_date,"
@@ -112,6 +113,17 @@ class Recording:
                 [row.effective_date for row in rows],
                 [row.agreement for row in rows],
                 [",".join(row.parties) for row in rows],
+                [
+                    prefix_of(
+                        row.position,
+                        row.stream,
+                        row.stream_version,
+                        row.event_id,
+                        row.recorded_at,
+                        len(row.event),
+                    )
+                    for row in rows
+                ],
                 [row.event for row in rows],
             ),
         )
@@ -151,13 +163,13 @@ class Recording:
 
 # An array of arrays is a matrix to PostgreSQL: parties go as texts, whose parts have no commas.
 _INSERT_EVENTS = f"""
-    INSERT INTO {{schema}}.event ({_EVENT_COLUMNS})
+    INSERT INTO {{schema}}.event ({_EVENT_COLUMNS}, prefix)
     SELECT position, stream, stream_version, event_id, recorded_at, fact_type, effective_date,
-           agreement, string_to_array(parties, ','), event
+           agreement, string_to_array(parties, ','), event, prefix
     FROM unnest(%b::bigint[], %b::text[], %b::bigint[], %b::uuid[], %b::timestamptz[], %b::text[],
-                %b::date[], %b::text[], %b::text[], %b::bytea[])
+                %b::date[], %b::text[], %b::text[], %b::bytea[], %b::bytea[])
         AS new (position, stream, stream_version, event_id, recorded_at, fact_type, effective_date,
-                agreement, parties, event)
+                agreement, parties, prefix, event)
 """  # noqa: S608 - literals
 _INSERT_REQUESTS = (
     "INSERT INTO {schema}.request"

@@ -87,10 +87,13 @@ BEGIN
         effective_date date,
         agreement text NOT NULL DEFAULT '',
         parties text[] NOT NULL DEFAULT '{}',
+        prefix bytea NOT NULL,
         event bytea NOT NULL CHECK (octet_length(event) <= 65535),
         UNIQUE (stream, stream_version)
     );
     COMMENT ON TABLE event IS 'The log. Positions are 1 to head.position without a gap.';
+    COMMENT ON COLUMN event.prefix IS
+        'What stands before the event in an answer: its place, as gigaledger.v1.RecordedEvent.';
 
     CREATE TABLE request (
         request_id text PRIMARY KEY,
