@@ -101,14 +101,35 @@ class Book:
         """What is accepted and not yet recorded."""
         return self._pending.items
 
-    def start(self, position: int, recorded_at: dt.datetime, changed: Iterable[str]) -> None:
-        """Begin a transaction at the head of the log, forgetting streams that others wrote to."""
+    def start(
+        self, position: int, recorded_at: dt.datetime, news: Iterable[tuple[str, Entry]]
+    ) -> None:
+        """Begin a transaction at the head of the log.
+
+        Args:
+            position: the head.
+            recorded_at: when the head was recorded.
+            news: what others recorded since the last transaction, in order: the streams that count
+                it, and the entry.
+        """
         self._pending.clear()
         self.position, self.recorded_at = position, recorded_at
-        for stream in changed:
-            self._slots.pop(stream, None)
+        for stream, entry in news:
+            self._learn(stream, entry)
         while len(self._slots) > MAX_STREAMS:
             self._slots.pop(next(iter(self._slots)))
+
+    def _learn(self, stream: str, entry: Entry) -> None:
+        slot = self._slots.get(stream)
+        if slot is None:
+            return
+        if entry.kind == REVERSAL:
+            # A fold cannot be undone: the stream is folded anew where it is asked for.
+            del self._slots[stream]
+            return
+        apply(slot.state, entry, stream)
+        if entry.stream == stream:
+            slot.version = entry.version
 
     def forget(self) -> None:
         """Forget everything in memory."""

@@ -23,8 +23,9 @@ from psycopg_pool import ConnectionPool
 
 from services.ledger.domain.book import Book, Request
 from services.ledger.domain.catalogue import REVERSAL
+from services.ledger.domain.entries import Entry
 from services.ledger.domain.refusals import Refused, Rule, Violation
-from services.ledger.log.aggregates import LogSource, row_of
+from services.ledger.log.aggregates import MAPPER, LogSource, logged, row_of
 from services.ledger.log.recorder import BookRecorder, Clock
 from services.ledger.log.tables import (
     AttemptRow,
@@ -279,7 +280,7 @@ class BookWriter:
         with connection.pipeline(), connection.transaction():
             request_ids = [item.request.request_id for item in submissions]
             head, known = self._tables.open(connection, request_ids)
-            book.start(head.position, head.recorded_at, self._changed(connection, book, head))
+            book.start(head.position, head.recorded_at, self._news(connection, book, head))
             fresh = [item.request for item in submissions if item.request.request_id not in known]
             source.read_ahead({name for request in fresh for name in book.wanted_streams(request)})
             source.read_keys_ahead({key for request in fresh for key in book.wanted_keys(request)})
@@ -291,14 +292,17 @@ class BookWriter:
             self._insert(connection, book, group)
         return group
 
-    def _changed(self, connection: psycopg.Connection, book: Book, head: Head) -> Sequence[str]:
-        """Return the streams that other processes wrote to since the last transaction."""
+    def _news(
+        self, connection: psycopg.Connection, book: Book, head: Head
+    ) -> Sequence[tuple[str, Entry]]:
+        """Return what other processes wrote since the last transaction, by stream."""
         if head.position == book.position:
             return ()
         if head.position - book.position > MAX_CATCH_UP_EVENTS:
             book.forget()
             return ()
-        return self._tables.changed_streams(connection, book.position)
+        rows = self._tables.news(connection, book.position)
+        return [(stream, MAPPER.to_domain_event(logged(row))) for stream, row in rows]
 
     def _ready(self) -> tuple[psycopg.Connection, Book, LogSource]:
         if self._connection is None or self._connection.closed:
