@@ -151,7 +151,7 @@ class Book:
         """Yield the natural keys that deciding on a request will ask for."""
         for event in request.events:
             kind = event.WhichOneof("fact")
-            if kind in FACT_TYPES:
+            if kind in FACT_TYPES and FACT_TYPES[kind].has_keys:
                 draft = Entry(_stream_of(event), 0, 0, self.recorded_at, event)
                 yield from FACT_TYPES[kind].keys(self.state(draft.stream), draft)
 
@@ -380,13 +380,13 @@ def _time_violations(entry: Entry) -> Iterable[Violation]:
 def _concerned(entry: Entry, state: Any) -> tuple[str, tuple[str, ...]]:
     """Return the agreement and the parties that a fact concerns, for readers to filter by."""
     agreement = getattr(entry.fact, "agreement", "") or getattr(state, "agreement", "")
-    parties = {
+    parties = [
         name for _, resource, name in validation.references(entry.fact) if resource == "Party"
-    }
+    ]
     if entry.kind == "party_registered":
-        parties.add(entry.fact.party)
-    parties |= {getattr(state, name, "") for name in ("buyer", "supplier")} - {""}
-    return agreement, tuple(sorted(parties))
+        parties.append(entry.fact.party)
+    parties += (getattr(state, "buyer", ""), getattr(state, "supplier", ""))
+    return agreement, tuple(sorted({party for party in parties if party}))
 
 
 def _words(name: str) -> str:

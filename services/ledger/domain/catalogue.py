@@ -69,6 +69,11 @@ class FactType:
     apply_link: Callable[[Any, Entry], None] | None = None
     own: bool = False
 
+    @property
+    def has_keys(self) -> bool:
+        """Whether facts of this type have natural keys at all."""
+        return self.keys is not _no_keys
+
 
 def _in_control(_fact: Any) -> str:
     return CONTROL_STREAM
