@@ -18,7 +18,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from psycopg import AsyncConnection, sql
 
 from services.projections.catalogue import PROJECTIONS
-from services.projections.facts import Folded, FoldError, fold_event
+from services.projections.facts import HEADER, Folded, FoldError, fold_event
 from services.projections.projection import Projection
 from services.quantities import instant_from_message
 from services.runtime.migrations import migrations_of
@@ -199,13 +199,13 @@ async def _write(connection: Connection, projection: Projection, folded: Iterabl
     by_shape: dict[tuple[str, tuple[str, ...]], list[tuple[object, ...]]] = defaultdict(list)
     reversals = []
     for one in folded:
-        for row in one.rows:
-            by_shape[row.table, tuple(row.columns)].append(tuple(row.columns.values()))
+        for row, values in one.values():
+            by_shape[row.table, tuple(row.columns)].append(values)
         if one.reverses is not None:
             reversals.append((one.position, one.reverses))
     for (table, columns), rows in by_shape.items():
         statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
-            sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
+            sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, HEADER + columns))
         )
         async with connection.cursor() as cursor, cursor.copy(statement) as copy:
             for values in rows:
