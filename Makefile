@@ -43,6 +43,10 @@ test: check ## Check style and types, then run all tests
 	@echo '== tests: rules, log, services, contract (pytest)'
 	@.venv/bin/pytest $(ARGS)
 
+.PHONY: bench
+bench: .venv/.installed-for-benchmarks ## Measure speed beside peers, and write it into docs/
+	@.venv/bin/python -m benchmarks --output docs $(ARGS)
+
 .PHONY: check
 check: .venv/.installed-for-development ## Check style and types without running tests
 	@echo '== style (ruff check)'
@@ -77,6 +81,8 @@ lock: $(UV_IS_HERE) ## Choose versions of all dependencies anew (ARGS=--upgrade 
 	$(UV) pip compile $(COMPILE) $(ARGS) pyproject.toml -o requirements.lock
 	$(UV) pip compile $(COMPILE) $(ARGS) -c requirements.lock --group dev pyproject.toml \
 		-o requirements-dev.lock
+	$(UV) pip compile $(COMPILE) $(ARGS) -c requirements-dev.lock --group pyproject.toml:bench \
+		-o requirements-bench.lock
 
 # Both files are for every platform, hold hashes and no address of an index.
 COMPILE := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -104,6 +110,11 @@ INSTALL_PROJECT = $(UV) pip install --quiet --python .venv --no-deps --no-source
 	@echo 'Installing the tools of development into .venv/ ...'
 	@$(UV) pip sync --quiet --python .venv --require-hashes requirements-dev.lock
 	@$(INSTALL_PROJECT)
+	@touch $@
+
+.venv/.installed-for-benchmarks: requirements-bench.lock .venv/.installed-for-development
+	@echo 'Installing the peers of the benchmarks into .venv/ ...'
+	@$(UV) pip install --quiet --python .venv --require-hashes -r requirements-bench.lock
 	@touch $@
 
 .venv/pyvenv.cfg: | $(UV_IS_HERE)

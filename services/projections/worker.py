@@ -153,7 +153,9 @@ class Workers:
                 )
                 projections = [p for p in projections if p.name not in stopped]
             except store.OvertakenError:
+                # Who comes second stands by, and looks now and then whether the first still lives.
                 log.debug("overtaken by another worker")
+                await asyncio.sleep(patience.next_seconds())
             except grpc.aio.AioRpcError as error:
                 if error.code() in {
                     grpc.StatusCode.FAILED_PRECONDITION,
@@ -194,13 +196,14 @@ class Workers:
             request = SubscribeEventsRequest(book=book, resume_token=progress.resume_token)
         async with _gathered(self._ledger.SubscribeEvents(request)) as batches:
             async for events, resume_token in batches:
-                patience.renew()
                 if not events:
+                    patience.renew()
                     continue
                 async with self._pool.connection() as connection:
                     stopped = await store.apply(
                         connection, schema, projections, events, resume_token
                     )
+                patience.renew()
                 self._on_written(schema)
                 for name, error in stopped.items():
                     _log.error(
@@ -299,10 +302,15 @@ class _Patience:
         """Forget earlier failures."""
         self._seconds = FIRST_RETRY_SECONDS
 
+    def next_seconds(self) -> float:
+        """Return how long to wait now. The next time it is longer."""
+        seconds = self._seconds
+        self._seconds = min(2 * seconds, LAST_RETRY_SECONDS)
+        return seconds
+
     def wait(self, what: str, error: Exception) -> Coroutine[Any, Any, None]:
         """Say what failed, and wait."""
         text = error.details() if isinstance(error, grpc.aio.AioRpcError) else str(error)
-        self._log.warning(what, error=text, retry_seconds=self._seconds)
-        seconds = self._seconds
-        self._seconds = min(2 * seconds, LAST_RETRY_SECONDS)
+        seconds = self.next_seconds()
+        self._log.warning(what, error=text, retry_seconds=seconds)
         return asyncio.sleep(seconds)

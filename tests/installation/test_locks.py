@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[2]
 RUN_TIME = ROOT / "requirements.lock"
 DEVELOPMENT = ROOT / "requirements-dev.lock"
+BENCHMARKS = ROOT / "requirements-bench.lock"
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 RUN_TIME_REQUIREMENTS: list[str] = PROJECT["project"]["dependencies"]
@@ -33,6 +34,7 @@ def locked_versions(lock: Path) -> dict[str, str]:
     [
         (RUN_TIME, RUN_TIME_REQUIREMENTS),
         (DEVELOPMENT, RUN_TIME_REQUIREMENTS + DEVELOPMENT_REQUIREMENTS),
+        (BENCHMARKS, PROJECT["dependency-groups"]["bench"]),
     ],
     ids=lambda value: value.name if isinstance(value, Path) else "",
 )
@@ -51,7 +53,7 @@ def test_development_runs_the_versions_of_run_time() -> None:
     assert locked_versions(RUN_TIME).items() <= locked_versions(DEVELOPMENT).items()
 
 
-@pytest.mark.parametrize("lock", [RUN_TIME, DEVELOPMENT], ids=lambda lock: lock.name)
+@pytest.mark.parametrize("lock", [RUN_TIME, DEVELOPMENT, BENCHMARKS], ids=lambda lock: lock.name)
 def test_lock_has_hashes_and_no_address(lock: Path) -> None:
     text = lock.read_text()
     assert "://" not in text

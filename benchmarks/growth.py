@@ -1,0 +1,46 @@
+"""Growth: the same things measured in one book while it grows. The curve has to stay flat."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+
+from gigaledger.v1.projections_pb2 import QueryCapacityRequest, ReadSpec
+from gigaledger.v1.projections_pb2_grpc import ProjectionServiceStub
+
+from benchmarks.appends import Figures, per_second, streamed_per_second
+from benchmarks.reads import ORDER_FACTS, fill, replayed_per_second
+from benchmarks.stage import Stage
+
+QUERIES = 10
+
+
+def growth(stage: Stage, sizes: Sequence[int], seconds: float) -> Iterator[tuple[int, Figures]]:
+    """Yield for each size what a book of so many events does."""
+    book = stage.new_book()
+    filled = 0
+    for size in sizes:
+        fill(stage, book, size - filled, filled // ORDER_FACTS)
+        filled = size
+        yield (
+            size,
+            {
+                "unary appends per second, 16 in flight": per_second(stage, book, 16, seconds),
+                "facts per second, batches of 1000": streamed_per_second(
+                    stage, book, 1000, seconds
+                ),
+                "events read per second": replayed_per_second(stage, book),
+                "milliseconds for a query of capacity": _query_milliseconds(stage, book, size),
+            },
+        )
+
+
+def _query_milliseconds(stage: Stage, book: str, position: int) -> float:
+    with stage.projections.channel() as channel:
+        stub = ProjectionServiceStub(channel)
+        request = QueryCapacityRequest(book=book, read=ReadSpec(min_position=position))
+        stub.QueryCapacity(request, timeout=600)
+        started = time.perf_counter()
+        for _ in range(QUERIES):
+            stub.QueryCapacity(QueryCapacityRequest(book=book))
+        return 1000 * (time.perf_counter() - started) / QUERIES

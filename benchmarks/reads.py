@@ -1,0 +1,158 @@
+"""Reads: replay, rebuild of projections, and how soon an append is seen by a query."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+
+import grpc
+import psycopg
+from gigaledger.v1.ledger_pb2 import (
+    AppendEventStreamRequest,
+    ReadEventsRequest,
+    ReadEventsResponse,
+)
+from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
+from gigaledger.v1.projections_pb2 import GetProjectionRequest, QueryCapacityRequest, ReadSpec
+from gigaledger.v1.projections_pb2_grpc import ProjectionServiceStub
+
+from benchmarks import library
+from benchmarks.appends import Figures
+from benchmarks.peers import UmaDB
+from benchmarks.stage import (
+    CHANNEL_OPTIONS,
+    Stage,
+    order_of,
+    request_of,
+    schema_of,
+    umadb_server,
+)
+from services.ledger.log.schema import SESSION_OPTIONS
+from services.projections.catalogue import PROJECTIONS
+
+ORDER_FACTS = 1000
+LAG_RATE = 1000
+LAG_FACTS = 10
+LAG_ASKED = 10
+"""Facts appended per second, facts in a request, and of how many requests one is asked for."""
+
+
+def fill(stage: Stage, book: str, facts: int, first: int = 0) -> None:
+    """Fill a book with facts, in orders of 1000, whose numbers begin with one."""
+    with grpc.insecure_channel(stage.ledger.address, options=CHANNEL_OPTIONS) as channel:
+        requests = (
+            AppendEventStreamRequest(append=order_of(book, first + number, ORDER_FACTS))
+            for number in range(facts // ORDER_FACTS)
+        )
+        for answer in LedgerServiceStub(channel).AppendEventStream(requests):
+            assert answer.WhichOneof("outcome") == "appended"
+
+
+def replay(stage: Stage, book: str) -> Figures:
+    """Return events per second by who reads them, from the beginning to the end."""
+    figures = {"gigaledger": replayed_per_second(stage, book)}
+    with grpc.insecure_channel(stage.ledger.address, options=CHANNEL_OPTIONS) as channel:
+        started = time.perf_counter()
+        pages = LedgerServiceStub(channel).ReadEvents(ReadEventsRequest(book=book))
+        count = sum(len(page.events) for page in pages)
+        figures["gigaledger, parsed by the client"] = count / (time.perf_counter() - started)
+    statement = f"SELECT position, prefix, event FROM {schema_of(book)}.event ORDER BY position"  # noqa: S608
+    with psycopg.connect(stage.url, options=SESSION_OPTIONS) as connection:
+        started = time.perf_counter()
+        with connection.cursor(name="replay", binary=True) as cursor:
+            cursor.itersize = 10_000
+            cursor.execute(statement)
+            rows = sum(1 for _ in cursor)
+        figures["psycopg"] = rows / (time.perf_counter() - started)
+    with umadb_server(stage.folder) as address:
+        if address is not None:
+            client = UmaDB(address)
+            for _ in range(count // ORDER_FACTS):
+                client.append(ORDER_FACTS)
+            started = time.perf_counter()
+            figures["UmaDB"] = client.read() / (time.perf_counter() - started)
+    return figures
+
+
+def replayed_per_second(stage: Stage, book: str) -> float:
+    """Return how many events per second a client gets that does not parse them."""
+    with grpc.insecure_channel(stage.ledger.address, options=CHANNEL_OPTIONS) as channel:
+        read: Callable[[ReadEventsRequest], Iterable[bytes]] = channel.unary_stream(
+            "/gigaledger.v1.LedgerService/ReadEvents",
+            request_serializer=ReadEventsRequest.SerializeToString,
+        )
+        started = time.perf_counter()
+        (last,) = deque(read(ReadEventsRequest(book=book)), maxlen=1)
+        took = time.perf_counter() - started
+    return ReadEventsResponse.FromString(last).through_position / took
+
+
+def rebuild(stage: Stage, book: str, seconds: float) -> Figures:
+    """Return facts per second at which all projections of a book are made anew."""
+    schema = schema_of(book)
+    stage.projections.kill()
+    with psycopg.connect(stage.url) as connection:
+        row = connection.execute(f"SELECT position FROM {schema}.head").fetchone()  # noqa: S608
+        assert row is not None
+        head = row[0]
+        for projection in PROJECTIONS:
+            for table in projection.tables:
+                connection.execute(f"TRUNCATE {schema}.{table}")
+        connection.execute(
+            f"UPDATE {schema}.projection_progress SET position = 0, resume_token = ''"  # noqa: S608
+        )
+    stage.projections.restart()
+    with stage.projections.channel() as channel:
+        stub = ProjectionServiceStub(channel)
+        started = time.perf_counter()
+        for projection in PROJECTIONS:
+            name = f"{book}/projections/{projection.name}"
+            while stub.GetProjection(GetProjectionRequest(name=name)).projection.position < head:
+                time.sleep(0.05)
+        took = time.perf_counter() - started
+    return {
+        f"gigaledger, {len(PROJECTIONS)} projections": head / took,
+        "its read path alone": replayed_per_second(stage, book),
+        "eventsourcing's ProjectionRunner": library.projected_per_second(stage, seconds),
+    }
+
+
+def lag(stage: Stage, seconds: float) -> Figures:
+    """Return milliseconds from an acknowledged append to a query that reflects it."""
+    book = stage.new_book()
+    took = asyncio.run(_lag(stage, book, seconds))
+    centiles = statistics.quantiles(took, n=100)
+    return {"median": 1000 * statistics.median(took), "p99": 1000 * centiles[98]}
+
+
+async def _lag(stage: Stage, book: str, seconds: float) -> list[float]:
+    """Append ten facts a hundred times a second; ask for every tenth request to be reflected."""
+    took: list[float] = []
+    async with (
+        grpc.aio.insecure_channel(stage.ledger.address) as writing,
+        grpc.aio.insecure_channel(stage.projections.address) as asking,
+    ):
+        ledger, projections = LedgerServiceStub(writing), ProjectionServiceStub(asking)
+
+        async def one(*, ask: bool) -> None:
+            receipt = await ledger.AppendEvents(request_of(book, LAG_FACTS))
+            if not ask:
+                return
+            started = time.perf_counter()
+            read = ReadSpec(min_position=receipt.receipts[-1].position)
+            await projections.QueryCapacity(QueryCapacityRequest(book=book, read=read))
+            took.append(time.perf_counter() - started)
+
+        await one(ask=True)  # A new book is found first.
+        took.clear()
+        rate = LAG_RATE / LAG_FACTS
+        started = time.perf_counter()
+        tasks = []
+        for number in range(int(seconds * rate)):
+            await asyncio.sleep(max(0.0, started + number / rate - time.perf_counter()))
+            tasks.append(asyncio.create_task(one(ask=number % LAG_ASKED == LAG_ASKED - 1)))
+        await asyncio.gather(*tasks)
+    return took

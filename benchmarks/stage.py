@@ -1,0 +1,167 @@
+"""What is measured: a PostgreSQL with fsync on, the services as processes, and the peers."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import uuid4
+
+import grpc
+import psycopg
+from gigaledger.v1.ledger_pb2 import AppendEventsRequest, CreateBookRequest
+from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
+
+from services.ledger.log.schema import prepare_database
+from services.runtime.embedded import embedded_postgres
+from tests.facts import parties, placed, received
+from tests.processes import ServiceProcess
+
+ORDERED = 2_000_000_000
+CHANNEL_OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Everything that runs."""
+
+    url: str
+    ledger: ServiceProcess
+    projections: ServiceProcess
+    folder: Path
+
+    def new_book(self) -> str:
+        """Open a book with an order that goods are received on, and return its name."""
+        with self.ledger.channel() as channel:
+            stub = LedgerServiceStub(channel)
+            book: str = stub.CreateBook(CreateBookRequest(book_id=f"b{uuid4().hex}")).book.name
+            opening = AppendEventsRequest(book=book, request_id="opening")
+            for event in (*parties("SUP", "CUS"), placed(ORDERED)):
+                opening.events.add().event.CopyFrom(event)
+            stub.AppendEvents(opening)
+        return book
+
+    @contextmanager
+    def second_ledger(self) -> Iterator[ServiceProcess]:
+        """Run one more ledger process on the same database."""
+        ledger = ServiceProcess("ledger", {"GIGALEDGER_DATABASE_URL": self.url})
+        ledger.start()
+        try:
+            yield ledger
+        finally:
+            ledger.kill()
+
+    def new_database(self) -> str:
+        """Make a database for a peer and return its URL."""
+        name = f"peer_{uuid4().hex}"
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return self.url.replace("/gigaledger?", f"/{name}?")
+
+
+def schema_of(book: str) -> str:
+    """Return the PostgreSQL schema of a book that this stage opened."""
+    return "book_" + book.removeprefix("books/")
+
+
+def request_of(book: str, facts: int = 1) -> AppendEventsRequest:
+    """A request that records goods as received, so many times."""
+    request = AppendEventsRequest(book=book, request_id=uuid4().hex)
+    for _ in range(facts):
+        request.events.add().event.CopyFrom(_GOODS)
+    return request
+
+
+def order_of(book: str, number: int, facts: int) -> AppendEventsRequest:
+    """A request that places an order and records goods as received on it: so many facts."""
+    order = f"PO-F{number}"
+    request = AppendEventsRequest(book=book, request_id=f"fill-{number}")
+    request.events.add().event.CopyFrom(placed(facts, purchase_order=order))
+    goods = received(1, purchase_order=order)
+    for _ in range(facts - 1):
+        request.events.add().event.CopyFrom(goods)
+    return request
+
+
+_GOODS = received(1)
+
+
+@contextmanager
+def stage() -> Iterator[Stage]:
+    """Start everything, and stop it again."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="gigaledger-bench-")))
+        folder.chmod(0o711)
+        server = stack.enter_context(embedded_postgres(folder / "data"))
+        prepare_database(server.url)
+        database = {"GIGALEDGER_DATABASE_URL": server.url}
+        ledger = ServiceProcess("ledger", database)
+        ledger.start()
+        stack.callback(ledger.kill)
+        projections = ServiceProcess(
+            "projections", database | {"GIGALEDGER_LEDGER_ADDRESS": ledger.address}
+        )
+        projections.start()
+        stack.callback(projections.kill)
+        yield Stage(server.url, ledger, projections, folder)
+
+
+@contextmanager
+def echo_server() -> Iterator[str]:
+    """Run a grpc.aio server that sends every message back, and give its address."""
+    address = f"127.0.0.1:{free_port()}"
+    with _process([sys.executable, "-m", "benchmarks.echo", address], address):
+        yield address
+
+
+@contextmanager
+def umadb_server(folder: Path) -> Iterator[str | None]:
+    """Run UmaDB where it is installed, and give its address; None where it is not."""
+    program = Path(sys.executable).with_name("umadb")
+    if not program.exists():
+        yield None
+        return
+    address = f"127.0.0.1:{free_port()}"
+    path = folder / f"umadb-{uuid4().hex}.db"
+    with _process([program, "--listen", address, "--db-path", path], address):
+        yield address
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _process(command: list[str | Path], address: str) -> Iterator[None]:
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        with grpc.insecure_channel(address) as channel:
+            grpc.channel_ready_future(channel).result(timeout=30)
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def keep_in_flight(count: int, seconds: float, call: object) -> tuple[int, list[float]]:
+    """Keep so many calls in flight for some time; return how many ended, and how long each took."""
+    end = time.perf_counter() + seconds
+    took: list[float] = []
+
+    async def caller() -> None:
+        while (started := time.perf_counter()) < end:
+            await call()  # type: ignore[operator]
+            took.append(time.perf_counter() - started)
+
+    await asyncio.gather(*(caller() for _ in range(count)))
+    return len(took), took
