@@ -22,10 +22,10 @@ from services.ledger.domain.catalogue import (
     FACT_TYPES,
     REFERENCED_STREAMS,
     REVERSAL,
-    Nature,
 )
 from services.ledger.domain.control import Control
 from services.ledger.domain.entries import Entry
+from services.ledger.domain.fact_type import Nature
 from services.ledger.domain.folding import apply, fold
 from services.ledger.domain.pending import Accepted, Pending, Source
 from services.ledger.domain.refusals import Refused, Rule, Violation
@@ -364,7 +364,9 @@ def _concerned(entry: Entry, state: Any) -> tuple[str, tuple[str, ...]]:
     }
     if entry.kind == "party_registered":
         parties.add(entry.fact.party)
-    parties |= {getattr(state, name, "") for name in ("buyer", "supplier")} - {""}
+    parties |= {getattr(state, name, "") for name in ("buyer", "supplier")}
+    parties |= set(getattr(state, "parties", ()))
+    parties.discard("")
     return agreement, tuple(sorted(parties))
 
 
