@@ -5,8 +5,10 @@ from __future__ import annotations
 from gigaledger.v1.common_pb2 import CapacityLayer, GpuBasis, PowerBasis
 from gigaledger.v1.projections_pb2 import (
     CapacityFigures,
+    ExceptionSeverity,
     InvestmentFigures,
     QueryCapacityResponse,
+    QueryExceptionsResponse,
     QueryInvestmentResponse,
     QueryRoundTripResponse,
     ReadContext,
@@ -227,6 +229,25 @@ def _purchases(pair: RoundTripPair) -> RenderableType:
     ):
         add_row(made, [label, figure(value)])
     return made
+
+
+def exception_tables(response: QueryExceptionsResponse) -> list[RenderableType]:
+    """Return exceptions: what is flagged, since when and until when, and by which policy."""
+    policy = f"By the thresholds of policy {response.policy}."
+    if not response.exceptions:
+        return [f"No exception is found that this report would count. {policy}"]
+    made = table(
+        "Exceptions",
+        *("id", "severity", "about", "what", "arose", "cleared", "events"),
+        numbers_from=7,
+    )
+    for item in response.exceptions:
+        severity = enum_label(ExceptionSeverity.Name, item.severity, "EXCEPTION_SEVERITY_")
+        cleared = day(item.cleared_date) if item.HasField("cleared_date") else "open"
+        owner = f" ({item.owner})" if item.owner else ""
+        cells = [item.exception, severity, item.subject, item.description, day(item.arose_date)]
+        add_row(made, [*cells, cleared + owner, ", ".join(map(str, item.positions))])
+    return [made, f"{response.total_count} exceptions, {response.open_count} open. {policy}"]
 
 
 def _layer_and_basis(layer: int, basis: int) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gigaledger.v1.common_pb2 import AssertionStatus
-from gigaledger.v1.events_pb2 import RecordedEvent
+from gigaledger.v1.events_pb2 import Event, RecordedEvent
 from google.type.money_pb2 import Money as MoneyMessage
 
 from services.quantities import date_from_message, instant_from_message, money_from_message
@@ -39,6 +39,17 @@ class Row:
 
 Fold = Callable[[Any], Iterable[Row]]
 """From a fact's message to the rows that it adds."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventFold:
+    """A fold of the whole event, for what depends on who recorded a fact and on what evidence."""
+
+    rows: Callable[[Event], Iterable[Row]]
+
+    def __call__(self, event: Event) -> Iterable[Row]:
+        """Return the rows that an event adds."""
+        return self.rows(event)
 
 
 class FoldError(Exception):
@@ -146,7 +157,8 @@ def _rows(folds: Mapping[str, Fold], kind: str, recorded: RecordedEvent) -> Iter
     if fold is None:
         return
     event = recorded.event
-    for item, row in enumerate(fold(getattr(event, kind))):
+    folded = event if isinstance(fold, EventFold) else getattr(event, kind)
+    for item, row in enumerate(fold(folded)):
         header = (
             recorded.position,
             item,

@@ -33,7 +33,7 @@ def head(services: Shell, book: str) -> int:
     return int(json.loads(services("book", "show", book, "--json").out)["headPosition"])
 
 
-@pytest.mark.parametrize("report", ["capacity", "investment", "round-trip"])
+@pytest.mark.parametrize("report", ["capacity", "exceptions", "investment", "round-trip"])
 def test_reports_for_people_and_for_programs(services: Shell, plan: str, report: str) -> None:
     position = head(services, plan)
     asked = ("report", report, "--book", plan, "--as-of", "2028-12-31", "--min-position", position)
@@ -113,7 +113,8 @@ def test_the_state_of_projections(services: Shell, plan: str) -> None:
 
     names = [json.loads(text)["name"] for text in done.out.splitlines()]
     assert names == [
-        f"books/{plan}/projections/{name}" for name in ("capacity", "investment", "round-trip")
+        f"books/{plan}/projections/{name}"
+        for name in ("capacity", "exceptions", "investment", "round-trip")
     ]
 
 
@@ -167,7 +168,8 @@ HELP = [
     [], ["demo"], ["up"], ["serve"], ["serve", "ledger"], ["serve", "projections"], ["health"],
     ["database"], ["database", "prepare"], ["book"], ["book", "create"], ["book", "list"],
     ["book", "show"], ["append"], ["columns"], ["events"], ["attempts"], ["report"],
-    ["report", "capacity"], ["report", "investment"], ["report", "round-trip"], ["projection"],
+    ["report", "capacity"], ["report", "exceptions"], ["report", "investment"],
+    ["report", "round-trip"], ["projection"],
     ["projection", "list"],
 ]  # fmt: skip
 

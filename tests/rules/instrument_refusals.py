@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from tests.facts import money, number, parties, reversed_entry
+from tests.facts import fact, money, number, parties, reversed_entry
 from tests.instruments import (
     EXERCISE,
     backstopped,
@@ -38,6 +38,19 @@ WAR_1 = len(PARTIES) + 2
 """Where the first fact after PARTIES stands."""
 
 INSTRUMENT_CASES = [
+    # Thresholds of the rules that flag
+    Case(
+        "an hour that no day has",
+        "FIELD_INVALID",
+        fact("policy_adopted", policy=2, exceptions={"working_hours_to": 25}),
+        "working_hours_to",
+    ),
+    Case(
+        "two round amounts of one currency",
+        "FIELD_INVALID",
+        fact("policy_adopted", policy=2, exceptions={"round_amounts": [money(1), money(2)]}),
+        "round_amounts",
+    ),
     # Warrants
     Case("granted twice", "HR-STATE-01", granted(), "warrant", GRANTED),
     Case("to itself", "HR-ID-05", granted(holder="SUP"), "holder", PARTIES),

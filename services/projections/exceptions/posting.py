@@ -1,0 +1,37 @@
+"""A recorded event as the rules of exceptions see it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from gigaledger.v1.events_pb2 import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """An event with its place in the book.
+
+    Attributes:
+        position: place in the book.
+        recorded_time: when it was recorded.
+        effective_date: since when it holds.
+        status: FACT, REPORTED, PLAN or ASSUMPTION.
+        kind: name of the fact's field in the event.
+        event: the event.
+        fact: the fact's message.
+    """
+
+    position: int
+    recorded_time: dt.datetime
+    effective_date: dt.date
+    status: str
+    kind: str
+    event: Event
+    fact: Any
+
+    @property
+    def recorded_date(self) -> dt.date:
+        """The day (UTC) on which it was recorded."""
+        return self.recorded_time.astimezone(dt.UTC).date()
