@@ -16,6 +16,8 @@ from gigaledger.v1.projections_pb2 import (
     RoundTripBasis,
     RoundTripPair,
 )
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.type.date_pb2 import Date
 from rich.console import Console, Group, RenderableType
 
 from services.command.formats import (
@@ -25,6 +27,7 @@ from services.command.formats import (
     enum_label,
     figure,
     gigawatts,
+    instant,
     kilowatts,
     money,
     percent,
@@ -241,13 +244,24 @@ def exception_tables(response: QueryExceptionsResponse) -> list[RenderableType]:
         *("id", "severity", "about", "what", "arose", "cleared", "events"),
         numbers_from=7,
     )
+    # An id is copied into the register of reviews: it stays on one line.
+    made.columns[0].no_wrap = True
     for item in response.exceptions:
         severity = enum_label(ExceptionSeverity.Name, item.severity, "EXCEPTION_SEVERITY_")
-        cleared = day(item.cleared_date) if item.HasField("cleared_date") else "open"
-        owner = f" ({item.owner})" if item.owner else ""
-        cells = [item.exception, severity, item.subject, item.description, day(item.arose_date)]
-        add_row(made, [*cells, cleared + owner, ", ".join(map(str, item.positions))])
+        cells = [item.exception, severity, item.subject, item.description]
+        cells.append(_since(item.arose_date, item.arose_time))
+        if item.HasField("cleared_date"):
+            cells.append(_since(item.cleared_date, item.cleared_time))
+        else:
+            cells.append(f"open ({item.owner})" if item.owner else "open")
+        add_row(made, [*cells, ", ".join(map(str, item.positions))])
     return [made, f"{response.total_count} exceptions, {response.open_count} open. {policy}"]
+
+
+def _since(date: Date, recorded: Timestamp) -> str:
+    """Return a business date, with the day of recording where that is another."""
+    shown, known = day(date), instant(recorded)[:10] if recorded.seconds else ""
+    return f"{shown}, recorded {known}" if known not in ("", shown) else shown
 
 
 def _layer_and_basis(layer: int, basis: int) -> str:

@@ -1,4 +1,4 @@
-"""Rules about an order, or about two parties without one: goods, invoices, payments.
+"""Rules about orders and what answers them: goods, invoices, payments.
 
 SX-PO-01, SX-PO-02, SX-INVC-01, SX-INVC-02, SX-PAY-01, SX-PAY-02, SX-PAY-03.
 """
@@ -57,7 +57,7 @@ class _Payment:
 
 
 class Trade:
-    """State of an order, or of what two parties exchange without one."""
+    """State of an order with its documents; without one, of an invoice or an unapplied payment."""
 
     def __init__(self, _subject: str) -> None:
         self.placed = 0
@@ -280,16 +280,23 @@ def find_third_party(posting: Posting, world: World, _policy: Policy) -> Finding
     return Finding(f"{text} {order.fact.supplier}", (order.position, posting.position))
 
 
-def _accounts(posting: Posting, _world: World) -> Iterator[str]:
+def _documents(posting: Posting, world: World) -> Iterator[str]:
+    """Yield the order of a document; without one, the invoice or the payment stands by itself."""
     fact = posting.fact
     if fact.purchase_order:
         yield f"purchaseOrders/{fact.purchase_order}"
-    elif posting.kind == "supplier_payment_settled":
-        yield f"tradeAccounts/{fact.payer}:{fact.payee}"
-    elif posting.kind == "supplier_refund_settled":
-        yield f"tradeAccounts/{fact.payee}:{fact.payer}"
-    else:
-        yield f"tradeAccounts/{fact.buyer}:{fact.supplier}"
+        return
+    match posting.kind:
+        case "supplier_payment_settled":
+            buyer, supplier, invoice = fact.payer, fact.payee, fact.invoice
+        case "supplier_refund_settled":
+            buyer, supplier = fact.payee, fact.payer
+            payment = buyer, supplier, fact.payment
+            invoice = world.applied.get(payment, posting.position) or ""
+        case _:
+            buyer, supplier, invoice = fact.buyer, fact.supplier, fact.invoice
+    document = f"invoices/{invoice}" if invoice else f"payments/{fact.payment}"
+    yield f"tradeAccounts/{buyer}:{supplier}/{document}"
 
 
 def _order(posting: Posting) -> str:
@@ -322,7 +329,7 @@ TOPIC = Topic(
             *("supplier_payment_settled", "supplier_refund_settled"),
         }
     ),
-    subjects=_accounts,
+    subjects=_documents,
     new_state=Trade,
     rules=(
         SubjectRule("SX-PO-01", Severity.WARNING, "more received than ordered", find_over_received),

@@ -79,6 +79,7 @@ class World:
         self.ratings: Latest[tuple[Fraction, int]] = Latest()
         self.groups: Latest[tuple[dt.date, str]] = Latest()
         self.claims: Latest[int] = Latest()
+        self.applied: Latest[str] = Latest()
         self.closed_periods: set[str] = set()
         self.orders_between: dict[Pair, list[Amount]] = defaultdict(list)
         self.invested: dict[Pair, list[Amount]] = defaultdict(list)
@@ -156,6 +157,8 @@ class World:
         match posting.kind:
             case "purchase_order_placed":
                 yield self.orders, fact.purchase_order, posting
+            case "supplier_payment_settled" if not fact.purchase_order:
+                yield self.applied, (fact.payer, fact.payee, fact.payment), fact.invoice
             case "letter_of_intent_signed" | "definitive_agreement_executed" | "agreement_amended":
                 yield self.agreements, fact.agreement, posting
                 if posting.kind == "definitive_agreement_executed":
