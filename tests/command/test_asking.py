@@ -49,6 +49,17 @@ def test_reports_for_people_and_for_programs(services: Shell, plan: str, report:
     assert int(context["position"]) >= position
 
 
+def test_exceptions_of_one_rule_and_of_none(services: Shell, plan: str) -> None:
+    some = services("report", "exceptions", "--book", plan, "--rule", "SX-CAP-03", "--json")
+    none = services("report", "exceptions", "--book", plan, "--rule", "SX-PAY-01")
+    unknown = services("report", "exceptions", "--book", plan, "--rule", "SX-NONE")
+
+    assert {item["rule"] for item in json.loads(some.out)["exceptions"]} == {"SX-CAP-03"}
+    assert "No exception is found" in none.out
+    assert unknown.code == ExitCode.REFUSED
+    assert "SX-PAY-01" in unknown.err
+
+
 def test_a_position_that_does_not_come(services: Shell, plan: str) -> None:
     done = services("report", "capacity", "--book", plan, "--min-position", 10_000_000)
 

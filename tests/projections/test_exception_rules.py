@@ -37,7 +37,15 @@ from tests.facts import (
     reversed_entry,
 )
 from tests.instruments import contributed, formed
-from tests.projections.exception_cases import CASES, JANUARY_END, ORDERED, RATED, Case, later
+from tests.projections.exception_cases import (
+    BOUGHT,
+    CASES,
+    JANUARY_END,
+    ORDERED,
+    RATED,
+    Case,
+    later,
+)
 from tests.projections.log import Log, example
 from tests.rules.test_properties import FACTS
 
@@ -199,6 +207,36 @@ def test_a_credit_after_payment_is_a_refund_due_and_no_exception() -> None:
     found = register_of(held, Policy(), held[-1].recorded_date).exceptions
 
     assert not [item for item in found if item.rule in ("SX-PAY-01", "SX-INVC-01")]
+
+
+def test_what_is_recorded_later_does_not_take_the_place_of_what_was_reversed() -> None:
+    """A payment is judged by what was recorded before it, also when it is judged anew."""
+    log = Log()
+    for event in [adopted({"contemporaneous_days": 5, "new_cycles": True}), *BOUGHT]:
+        log.append(event)
+    log.append(funded(10_000))
+    first = log.events[-1].position
+    log.append(paid(10_000))
+    log.append(funded(10_000, "FUND-2"))
+    last = log.events[-1].position
+    assert [(item.rule, item.arose_position) for item in _circular(log)] == [
+        ("SX-RT-01", first + 1),
+        ("SX-RT-04", first + 1),
+        ("SX-RT-01", last),
+    ]
+
+    log.append(reversed_entry(first))
+
+    standing = [item for item in _circular(log) if item.cleared_date is None]
+    # The payment follows on no investment now; the investment after it closes the cycle.
+    assert [(item.rule, item.arose_position, item.positions) for item in standing] == [
+        ("SX-RT-01", last, (first + 1, last)),
+        ("SX-RT-04", last + 1, (first + 1, last, last + 1)),
+    ]
+
+
+def _circular(log: Log) -> list[Raised]:
+    return [item for item in exceptions(log) if item.rule.startswith("SX-RT")]
 
 
 HONEST_UNITS = st.lists(st.integers(1, 40), min_size=1, max_size=3)

@@ -79,10 +79,8 @@ def _positions(posting: Posting, amounts: Sequence[Amount]) -> tuple[int, ...]:
     return tuple(sorted({posting.position, *(amount.position for amount in amounts)}))
 
 
-def find_new_cycle(posting: Posting, world: World, policy: Policy) -> Finding | None:
+def find_new_cycle(posting: Posting, world: World, _policy: Policy) -> Finding | None:
     """Find a payment that is the first of its direction and closes a cycle (SX-RT-04)."""
-    if not policy.exceptions.new_cycles:
-        return None
     for payer, payee in cash_sides(posting):
         edge = world.group(payer, posting), world.group(payee, posting)
         if min(world.paid.get(edge) or {posting.position}) != posting.position:
@@ -152,6 +150,10 @@ def find_split_orders(posting: Posting, world: World, policy: Policy) -> Finding
     return None
 
 
+def _looks_around(policy: Policy) -> bool:
+    return policy.threshold("contemporaneous_days") is not None
+
+
 def _pair_subject(posting: Posting) -> str:
     return f"pairs/{posting.fact.payer}:{posting.fact.payee}"
 
@@ -173,6 +175,7 @@ RULES = (
         _BOTH,
         find_contemporaneous,
         _pair_subject,
+        asked=_looks_around,
     ),
     PostingRule(
         "SX-RT-02",
@@ -181,6 +184,7 @@ RULES = (
         _BOTH,
         find_similar,
         _pair_subject,
+        asked=_looks_around,
     ),
     PostingRule(
         "SX-RT-04",
@@ -193,6 +197,7 @@ RULES = (
         },
         find_new_cycle,
         _cash_subject,
+        asked=lambda policy: policy.exceptions.new_cycles,
         judged_anew=now_first,
     ),
     PostingRule(
@@ -202,5 +207,6 @@ RULES = (
         frozenset({"purchase_order_placed"}),
         find_split_orders,
         _order_subject,
+        asked=lambda policy: policy.threshold("split_order_days") is not None,
     ),
 )

@@ -6,12 +6,11 @@ SX-EVD-01, SX-JE-01, SX-REL-01, SX-ASSERT-01.
 from __future__ import annotations
 
 from collections.abc import Iterator
-
-from google.type.money_pb2 import Money as MoneyMessage
+from functools import cache
 
 from services.projections.exceptions.cut_off import position_subject
 from services.projections.exceptions.policy import Policy
-from services.projections.exceptions.posting import Posting
+from services.projections.exceptions.posting import Posting, fields_of
 from services.projections.exceptions.rules import Finding, PostingRule, Severity
 from services.projections.exceptions.text import amount_text
 from services.projections.exceptions.world import World
@@ -31,10 +30,9 @@ _HYPOTHETICAL = frozenset({"PLAN", "ASSUMPTION"})
 _HOURS = 24
 
 
-def find_without_evidence(posting: Posting, _world: World, policy: Policy) -> Finding | None:
+def find_without_evidence(posting: Posting, _world: World, _policy: Policy) -> Finding | None:
     """Find a FACT without evidence of a third party (SX-EVD-01)."""
-    asked = policy.exceptions.third_party_evidence_required and posting.status == "FACT"
-    if not asked or any(item.third_party for item in posting.event.evidence):
+    if posting.status != "FACT" or any(item.third_party for item in posting.event.evidence):
         return None
     return Finding("no evidence of a third party is attached", (posting.position,))
 
@@ -45,10 +43,22 @@ def find_unusual(posting: Posting, _world: World, policy: Policy) -> Finding | N
     return Finding("; ".join(found), (posting.position,)) if found else None
 
 
+def _looks_for_habits(policy: Policy) -> bool:
+    return bool(
+        policy.round_amounts
+        or policy.exceptions.usual_actors
+        or policy.threshold("working_hours_from")
+        or policy.threshold("working_hours_to")
+    )
+
+
 def _unusual(posting: Posting, policy: Policy) -> Iterator[str]:
-    amount = getattr(posting.fact, "amount", None)
-    if isinstance(amount, MoneyMessage) and amount.currency_code:
-        money = money_from_message(amount)
+    if (
+        policy.round_amounts
+        and "amount" in fields_of(posting.kind)
+        and (posting.fact.HasField("amount"))
+    ):
+        money = money_from_message(posting.fact.amount)
         unit = policy.round_amounts.get(money.currency)
         if unit and money.amount_minor and money.amount_minor % unit == 0:
             yield f"{amount_text(money.amount_minor, money.currency)} is a round amount"
@@ -62,27 +72,25 @@ def _unusual(posting: Posting, policy: Policy) -> Iterator[str]:
         yield f"recorded at {posting.recorded_time:%H:%M} UTC"
 
 
-def _sides(posting: Posting) -> Iterator[tuple[str, str]]:
-    fact = posting.fact
-    for one, other in (
-        ("payer", "payee"),
-        ("buyer", "supplier"),
-        ("lender", "borrower"),
-        ("lessor", "lessee"),
-        ("grantor", "beneficiary"),
-        ("guarantor", "debtor"),
-        ("issuer", "holder"),
-        ("vehicle", "payer"),
-        ("vehicle", "payee"),
-    ):
-        sides = getattr(fact, one, ""), getattr(fact, other, "")
-        if all(sides):
-            yield sides
+_SIDES = (
+    *(("payer", "payee"), ("buyer", "supplier"), ("lender", "borrower"), ("lessor", "lessee")),
+    *(("grantor", "beneficiary"), ("guarantor", "debtor"), ("issuer", "holder")),
+    *(("vehicle", "payer"), ("vehicle", "payee")),
+)
+
+
+@cache
+def _sides(kind: str) -> tuple[tuple[str, str], ...]:
+    """Return which fields of a fact name two sides."""
+    return tuple(sides for sides in _SIDES if fields_of(kind).issuperset(sides))
 
 
 def find_related(posting: Posting, world: World, _policy: Policy) -> Finding | None:
     """Find two sides that are of one group (SX-REL-01)."""
-    for one, other in _sides(posting):
+    for sides in _sides(posting.kind):
+        one, other = (getattr(posting.fact, side) for side in sides)
+        if not (one and other):
+            continue
         group = world.group(one, posting)
         if group == world.group(other, posting):
             return Finding(f"{one} and {other} are both of {group}", (posting.position,))
@@ -94,7 +102,7 @@ def find_resting_on_hypothesis(posting: Posting, world: World, _policy: Policy) 
     if posting.status in _HYPOTHETICAL:
         return None
     for registry, name in ((world.agreements, "agreement"), (world.orders, "purchase_order")):
-        document = getattr(posting.fact, name, "")
+        document = getattr(posting.fact, name) if name in fields_of(posting.kind) else ""
         opened = registry.get(document, posting.position) if document else None
         if opened is not None and opened.status in _HYPOTHETICAL:
             text = f"{posting.status} under {document}, which is {opened.status}"
@@ -110,6 +118,7 @@ RULES = (
         EVIDENCED,
         find_without_evidence,
         position_subject,
+        asked=lambda policy: policy.exceptions.third_party_evidence_required,
     ),
     PostingRule(
         "SX-JE-01",
@@ -118,6 +127,7 @@ RULES = (
         frozenset(),
         find_unusual,
         position_subject,
+        asked=_looks_for_habits,
     ),
     PostingRule(
         "SX-REL-01",

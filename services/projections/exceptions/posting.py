@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from gigaledger.v1.events_pb2 import Event
+
+
+@cache
+def fields_of(kind: str) -> frozenset[str]:
+    """Return the names of a fact's fields."""
+    message = Event.DESCRIPTOR.fields_by_name[kind].message_type
+    return frozenset(message.fields_by_name) if message is not None else frozenset()
 
 
 @dataclass(frozen=True, slots=True)

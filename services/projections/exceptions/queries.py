@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import datetime as dt
 from typing import Any
 
 from gigaledger.v1.events_pb2 import Event
@@ -66,15 +68,16 @@ async def query_exceptions(
         if code not in RULES:
             raise UnknownRuleError(f"{code!r} is none of {', '.join(RULES)}")
     policy = await _policy(reader)
-    postings = [_posting(row) for row in await reader.rows(_EVENTS, control=_CONTROL)]
-    reader.rests_on(posting.status for posting in postings)
-    today = reader.scope.today
-    found = register_of(postings, policy, today, frozenset(request.rules)).exceptions
+    rows = await reader.rows(_EVENTS, control=_CONTROL)
+    # Beside the loop: a book of many events must not hold up other questions.
+    found, reviews = await asyncio.to_thread(
+        _judged, rows, policy, reader.scope.today, frozenset(request.rules)
+    )
+    reader.rests_on({row["assertion_status"] for row in rows})
     listed = [item for item in found if item.cleared_date is None or not request.open_only]
     after = [item for item in listed if _place(item) > start]
     size = request.page_size or DEFAULT_PAGE_SIZE
     page = after[:size]
-    reviews = _reviews(postings)
     return QueryExceptionsResponse(
         context=reader.context(),
         exceptions=[_message(item, reviews) for item in page],
@@ -83,6 +86,14 @@ async def query_exceptions(
         open_count=sum(item.cleared_date is None for item in listed),
         next_page_token=page[-1].id if len(after) > size else "",
     )
+
+
+def _judged(
+    rows: list[dict[str, Any]], policy: Policy, today: dt.date, rules: frozenset[str]
+) -> tuple[list[Raised], dict[str, dict[str, str]]]:
+    """Return the exceptions of events, and what people recorded of them."""
+    postings = [_posting(row) for row in rows]
+    return register_of(postings, policy, today, rules).exceptions, _reviews(postings)
 
 
 def _place(item: Raised) -> tuple[int, str]:

@@ -95,7 +95,9 @@ class Register:
         self._concerned: dict[int, list[tuple[Topic, _Subject]]] = defaultdict(list)
         self._judged: dict[tuple[str, int], Raised] = {}
         self._resting: dict[int, set[tuple[PostingRule, int]]] = defaultdict(set)
-        self._posting_rules = [rule for rule in POSTING_RULES if self._tests(rule.code)]
+        self._posting_rules = [
+            rule for rule in POSTING_RULES if self._tests(rule.code) and rule.asked(policy)
+        ]
         self._topics = [
             (place, topic)
             for place, topic in enumerate(TOPICS)

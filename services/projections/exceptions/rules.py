@@ -55,6 +55,7 @@ class PostingRule:
         find: what breaks it.
         subject: what an exception is about.
         outlives_reversal: whether a reversal of the posting leaves the exception as it is.
+        asked: whether a policy asks for the rule.
         judged_anew: which postings, beside those that rest on it, are judged anew when a posting
             is reversed.
     """
@@ -66,6 +67,7 @@ class PostingRule:
     find: Callable[[Posting, World, Policy], Finding | None]
     subject: Callable[[Posting], str]
     outlives_reversal: bool = False
+    asked: Callable[[Policy], bool] = lambda _policy: True
     judged_anew: Callable[[Posting, World], Iterable[int]] = lambda _posting, _world: ()
 
 

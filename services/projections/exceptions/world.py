@@ -39,8 +39,11 @@ class Latest(Generic[_Value]):
 
     def get(self, key: object, known: int) -> _Value | None:
         """Return the value recorded last by a position; None where there is none."""
-        found = list(self.all(key, known))
-        return found[-1] if found else None
+        held = self._values.get(key)
+        if not held:
+            return None
+        latest = max((position for position in held if position <= known), default=None)
+        return None if latest is None else held[latest]
 
     def all(self, key: object, known: int) -> Iterator[_Value]:
         """Yield the values of a key recorded by a position, in order."""
