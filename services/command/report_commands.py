@@ -8,8 +8,11 @@ from typing import Annotated
 import typer
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.projections_pb2 import (
+    ExceptionFinding,
     PartyLevel,
     QueryCapacityRequest,
+    QueryExceptionsRequest,
+    QueryExceptionsResponse,
     QueryInvestmentRequest,
     QueryRoundTripRequest,
     ReadSpec,
@@ -21,6 +24,7 @@ from services.command.options import parse_date
 from services.command.output import console, print_json, print_json_line
 from services.command.reports import (
     capacity_tables,
+    exception_tables,
     investment_tables,
     print_report,
     round_trip_tables,
@@ -44,7 +48,10 @@ plans or assumptions.
   gigaledger report capacity --as-of 2026-12-31
   gigaledger report investment --agreement AGR-DA --json
   gigaledger report round-trip --status fact --status reported --level entity
+  gigaledger report exceptions --open
 """
+
+_EXCEPTIONS_PAGE = 1000
 
 report_app = typer.Typer(
     help=_REPORT_HELP,
@@ -181,6 +188,51 @@ def report_round_trip(  # noqa: PLR0913 - options of the command line
         print_json(response)
     else:
         print_report(console(), response.context, *round_trip_tables(response))
+
+
+@report_app.command("exceptions")
+def report_exceptions(  # noqa: PLR0913 - options of the command line
+    *,
+    book: Book = "main",
+    as_of: AsOf = None,
+    status: Statuses = None,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rule",
+            metavar="SX-...",
+            help="Only this rule. Repeat for more.",
+            show_default=False,
+        ),
+    ] = None,
+    open_only: Annotated[
+        bool, typer.Option("--open", help="Only what is not cleared.", show_default=False)
+    ] = False,
+    min_position: MinPosition = 0,
+    projections: ProjectionsAddress = None,
+    as_json: Json = False,
+) -> None:
+    """What is legal to record but worth a look: each exception, since when and until when."""
+    request = QueryExceptionsRequest(
+        book=book_name(book),
+        read=_read(as_of, status, min_position),
+        rules=rule or [],
+        open_only=open_only,
+        page_size=_EXCEPTIONS_PAGE,
+    )
+    response = QueryExceptionsResponse(next_page_token="first")  # noqa: S106 - no secret
+    listed: list[ExceptionFinding] = []
+    with client.projections(projections_address(projections)) as stub:
+        while response.next_page_token:
+            response = stub.QueryExceptions(request, timeout=client.CALL_SECONDS)
+            listed += response.exceptions
+            request.page_token = response.next_page_token
+    del response.exceptions[:]
+    response.exceptions.extend(listed)
+    if as_json:
+        print_json(response)
+    else:
+        print_report(console(), response.context, *exception_tables(response))
 
 
 @projection_app.command("list")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from gigaledger.v1.common_pb2 import CapacityLayer, GpuBasis, PowerBasis
 from gigaledger.v1.projections_pb2 import (
     CapacityFigures,
+    ExceptionSeverity,
     InvestmentFigures,
     QueryCapacityResponse,
+    QueryExceptionsResponse,
     QueryInvestmentResponse,
     QueryRoundTripResponse,
     ReadContext,
@@ -14,6 +16,8 @@ from gigaledger.v1.projections_pb2 import (
     RoundTripBasis,
     RoundTripPair,
 )
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.type.date_pb2 import Date
 from rich.console import Console, Group, RenderableType
 
 from services.command.formats import (
@@ -23,6 +27,7 @@ from services.command.formats import (
     enum_label,
     figure,
     gigawatts,
+    instant,
     kilowatts,
     money,
     percent,
@@ -227,6 +232,36 @@ def _purchases(pair: RoundTripPair) -> RenderableType:
     ):
         add_row(made, [label, figure(value)])
     return made
+
+
+def exception_tables(response: QueryExceptionsResponse) -> list[RenderableType]:
+    """Return exceptions: what is flagged, since when and until when, and by which policy."""
+    policy = f"By the thresholds of policy {response.policy}."
+    if not response.exceptions:
+        return [f"No exception is found that this report would count. {policy}"]
+    made = table(
+        "Exceptions",
+        *("id", "severity", "about", "what", "arose", "cleared", "events"),
+        numbers_from=7,
+    )
+    # An id is copied into the register of reviews: it stays on one line.
+    made.columns[0].no_wrap = True
+    for item in response.exceptions:
+        severity = enum_label(ExceptionSeverity.Name, item.severity, "EXCEPTION_SEVERITY_")
+        cells = [item.exception, severity, item.subject, item.description]
+        cells.append(_since(item.arose_date, item.arose_time))
+        if item.HasField("cleared_date"):
+            cells.append(_since(item.cleared_date, item.cleared_time))
+        else:
+            cells.append(f"open ({item.owner})" if item.owner else "open")
+        add_row(made, [*cells, ", ".join(map(str, item.positions))])
+    return [made, f"{response.total_count} exceptions, {response.open_count} open. {policy}"]
+
+
+def _since(date: Date, recorded: Timestamp) -> str:
+    """Return a business date, with the day of recording where that is another."""
+    shown, known = day(date), instant(recorded)[:10] if recorded.seconds else ""
+    return f"{shown}, recorded {known}" if known not in ("", shown) else shown
 
 
 def _layer_and_basis(layer: int, basis: int) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from services.projections.capacity.fold import CAPACITY
+from services.projections.exceptions.fold import EXCEPTIONS
 from services.projections.investment.fold import INVESTMENT
 from services.projections.projection import Projection
 from services.projections.round_trip.fold import ROUND_TRIP
 
-PROJECTIONS: tuple[Projection, ...] = (CAPACITY, INVESTMENT, ROUND_TRIP)
+PROJECTIONS: tuple[Projection, ...] = (CAPACITY, EXCEPTIONS, INVESTMENT, ROUND_TRIP)
 """In order of name."""

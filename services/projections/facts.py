@@ -15,7 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from gigaledger.v1.common_pb2 import AssertionStatus
-from gigaledger.v1.events_pb2 import RecordedEvent
+from gigaledger.v1.events_pb2 import Event, RecordedEvent
 from google.type.money_pb2 import Money as MoneyMessage
 
 from services.quantities import date_from_message, instant_from_message, money_from_message
@@ -42,6 +42,17 @@ class Row:
 
 Fold = Callable[[Any], Iterable[Row]]
 """From a fact's message to the rows that it adds."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventFold:
+    """A fold of the whole event, for what depends on who recorded a fact and on what evidence."""
+
+    rows: Callable[[Event], Iterable[Row]]
+
+    def __call__(self, event: Event) -> Iterable[Row]:
+        """Return the rows that an event adds."""
+        return self.rows(event)
 
 
 class FoldError(Exception):
@@ -125,18 +136,18 @@ def fold_event(folds: Mapping[str, Fold], recorded: RecordedEvent) -> Folded:
     kind = event.WhichOneof("fact")
     if kind is None:
         raise FoldError(position, "the fact is of a type that this version does not know")
-    if kind == REVERSAL:
-        return Folded(position, reverses=event.entry_reversed.position)
+    reverses = event.entry_reversed.position if kind == REVERSAL else None
     fold = folds.get(kind)
     if fold is None:
-        return Folded(position)
+        return Folded(position, reverses=reverses)
     try:
         header = (
             instant_from_message(recorded.recorded_time),
             date_from_message(event.effective_date),
             enum_text(AssertionStatus, event.assertion_status),
         )
-        return Folded(position, header, tuple(fold(getattr(event, kind))))
+        folded = event if isinstance(fold, EventFold) else getattr(event, kind)
+        return Folded(position, header, tuple(fold(folded)), reverses)
     except Exception as error:
         # Whatever goes wrong in a fold must stop this projection alone, at this position.
         raise FoldError(position, f"{kind}: {type(error).__name__}: {error}") from error

@@ -24,6 +24,8 @@ from gigaledger.v1.projections_pb2 import (
     ProjectionState,
     QueryCapacityRequest,
     QueryCapacityResponse,
+    QueryExceptionsRequest,
+    QueryExceptionsResponse,
     QueryInvestmentRequest,
     QueryInvestmentResponse,
     QueryRoundTripRequest,
@@ -40,6 +42,12 @@ from psycopg_pool import AsyncConnectionPool
 
 from services.projections.capacity.queries import query_capacity
 from services.projections.catalogue import PROJECTIONS
+from services.projections.exceptions.queries import (
+    MAX_PAGE_SIZE,
+    PageTokenError,
+    UnknownRuleError,
+    query_exceptions,
+)
 from services.projections.facts import enum_text
 from services.projections.investment.queries import query_investment
 from services.projections.names import projection_of, schema_of
@@ -186,6 +194,21 @@ class ProjectionService(ProjectionServiceServicer):
             raise InvalidArgumentError("level", f"{request.level} is not a level")
         async with self._reader(request.book, "round-trip", request.read) as reader:
             return await query_round_trip(reader, request)
+
+    @_answered
+    async def QueryExceptions(  # noqa: N802 - the name of the contract
+        self, request: QueryExceptionsRequest, _context: Context
+    ) -> QueryExceptionsResponse:
+        """Answer which rules are broken, and which were."""
+        if not 0 <= request.page_size <= MAX_PAGE_SIZE:
+            raise InvalidArgumentError("page_size", f"must be from 0 to {MAX_PAGE_SIZE}")
+        async with self._reader(request.book, "exceptions", request.read) as reader:
+            try:
+                return await query_exceptions(reader, request)
+            except UnknownRuleError as error:
+                raise InvalidArgumentError("rules", str(error)) from error
+            except PageTokenError as error:
+                raise InvalidArgumentError("page_token", str(error)) from error
 
     @_answered
     async def GetProjection(  # noqa: N802 - the name of the contract

@@ -33,7 +33,7 @@ def head(services: Shell, book: str) -> int:
     return int(json.loads(services("book", "show", book, "--json").out)["headPosition"])
 
 
-@pytest.mark.parametrize("report", ["capacity", "investment", "round-trip"])
+@pytest.mark.parametrize("report", ["capacity", "exceptions", "investment", "round-trip"])
 def test_reports_for_people_and_for_programs(services: Shell, plan: str, report: str) -> None:
     position = head(services, plan)
     asked = ("report", report, "--book", plan, "--as-of", "2028-12-31", "--min-position", position)
@@ -47,6 +47,17 @@ def test_reports_for_people_and_for_programs(services: Shell, plan: str, report:
     context = json.loads(machine.out)["context"]
     assert context["hypothetical"] is True
     assert int(context["position"]) >= position
+
+
+def test_exceptions_of_one_rule_and_of_none(services: Shell, plan: str) -> None:
+    some = services("report", "exceptions", "--book", plan, "--rule", "SX-CAP-03", "--json")
+    none = services("report", "exceptions", "--book", plan, "--rule", "SX-PAY-01")
+    unknown = services("report", "exceptions", "--book", plan, "--rule", "SX-NONE")
+
+    assert {item["rule"] for item in json.loads(some.out)["exceptions"]} == {"SX-CAP-03"}
+    assert "No exception is found" in none.out
+    assert unknown.code == ExitCode.REFUSED
+    assert "SX-PAY-01" in unknown.err
 
 
 def test_a_position_that_does_not_come(services: Shell, plan: str) -> None:
@@ -113,7 +124,8 @@ def test_the_state_of_projections(services: Shell, plan: str) -> None:
 
     names = [json.loads(text)["name"] for text in done.out.splitlines()]
     assert names == [
-        f"books/{plan}/projections/{name}" for name in ("capacity", "investment", "round-trip")
+        f"books/{plan}/projections/{name}"
+        for name in ("capacity", "exceptions", "investment", "round-trip")
     ]
 
 
@@ -167,7 +179,8 @@ HELP = [
     [], ["demo"], ["up"], ["serve"], ["serve", "ledger"], ["serve", "projections"], ["health"],
     ["database"], ["database", "prepare"], ["book"], ["book", "create"], ["book", "list"],
     ["book", "show"], ["append"], ["columns"], ["events"], ["attempts"], ["report"],
-    ["report", "capacity"], ["report", "investment"], ["report", "round-trip"], ["projection"],
+    ["report", "capacity"], ["report", "exceptions"], ["report", "investment"],
+    ["report", "round-trip"], ["projection"],
     ["projection", "list"],
 ]  # fmt: skip
 

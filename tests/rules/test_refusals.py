@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from services.ledger.domain.refusals import Kind, Rule
+from tests.rules.instrument_refusals import INSTRUMENT_CASES
 from tests.rules.ledger import MemoryLedger
 from tests.rules.refusals import CASES, NOW, Case
+
+ALL_CASES = [*CASES, *INSTRUMENT_CASES]
 
 TESTED_ELSEWHERE = {
     "HR-ID-01": "tests/log/test_requests.py: request ids are kept by the log",
@@ -14,7 +17,7 @@ TESTED_ELSEWHERE = {
 }
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.code} {case.name}")
+@pytest.mark.parametrize("case", ALL_CASES, ids=lambda case: f"{case.code} {case.name}")
 def test_refuses(case: Case) -> None:
     ledger = MemoryLedger(NOW)
     for event in case.given:
@@ -33,7 +36,7 @@ def test_refuses(case: Case) -> None:
 def test_every_hard_rule_has_a_case() -> None:
     hard = {rule.code for rule in Rule if rule.code.startswith("HR-")}
 
-    assert hard - {case.code for case in CASES} == set(TESTED_ELSEWHERE)
+    assert hard - {case.code for case in ALL_CASES} == set(TESTED_ELSEWHERE)
 
 
 def test_every_rule_tells_the_caller_what_to_do() -> None:

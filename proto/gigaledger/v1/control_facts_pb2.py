@@ -27,7 +27,7 @@ from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.type import money_pb2 as google_dot_type_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gigaledger/v1/control_facts.proto\x12\rgigaledger.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x17google/type/money.proto\"O\n\nBookOpened\x12\x12\n\x04\x62ook\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\x05\x63lock\x18\x02 \x01(\x0e\x32\x18.gigaledger.v1.BookClockB\x04\xe2\x41\x01\x02\"f\n\rEntryReversed\x12\x16\n\x08position\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x19\n\x0breason_code\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\"\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x12.google.type.Money\"$\n\x0cPeriodClosed\x12\x14\n\x06period\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"6\n\x0ePeriodReopened\x12\x14\n\x06period\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0e\n\x06reason\x18\x02 \x01(\t\"V\n\rPolicyAdopted\x12\x14\n\x06policy\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12/\n\x13\x61pproval_thresholds\x18\x02 \x03(\x0b\x32\x12.google.type.Money\"u\n\x0f\x45xceptionOpened\x12\x17\n\texception\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x19\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpositions\x18\x04 \x03(\x03\x12\r\n\x05owner\x18\x05 \x01(\t\"C\n\x11\x45xceptionReviewed\x12\x17\n\texception\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07\x66inding\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"D\n\x0f\x45xceptionClosed\x12\x17\n\texception\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nresolution\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"\x88\x01\n\x1c\x45xternalConfirmationReceived\x12+\n\x05party\x18\x01 \x01(\tB\x1c\xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\x12\x17\n\tpositions\x18\x02 \x03(\x03\x42\x04\xe2\x41\x01\x02\x12\x0e\n\x06\x61greed\x18\x03 \x01(\x08\x12\x12\n\ndifference\x18\x04 \x01(\t*W\n\tBookClock\x12\x1a\n\x16\x42OOK_CLOCK_UNSPECIFIED\x10\x00\x12\x15\n\x11\x42OOK_CLOCK_SERVER\x10\x01\x12\x17\n\x13\x42OOK_CLOCK_IMPORTED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gigaledger/v1/control_facts.proto\x12\rgigaledger.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x17google/type/money.proto\"O\n\nBookOpened\x12\x12\n\x04\x62ook\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\x05\x63lock\x18\x02 \x01(\x0e\x32\x18.gigaledger.v1.BookClockB\x04\xe2\x41\x01\x02\"f\n\rEntryReversed\x12\x16\n\x08position\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x19\n\x0breason_code\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\"\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x12.google.type.Money\"$\n\x0cPeriodClosed\x12\x14\n\x06period\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"6\n\x0ePeriodReopened\x12\x14\n\x06period\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x97\x06\n\x0f\x45xceptionPolicy\x12\x1a\n\runissued_days\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x1f\n\x12valuation_age_days\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12#\n\x16hardware_tolerance_ppm\x18\x03 \x01(\x05H\x02\x88\x01\x01\x12\x1d\n\x10split_order_days\x18\x04 \x01(\x05H\x03\x88\x01\x01\x12 \n\x13late_recording_days\x18\x05 \x01(\x05H\x04\x88\x01\x01\x12\'\n\x1areversal_after_period_days\x18\x06 \x01(\x05H\x05\x88\x01\x01\x12!\n\x14\x63ontemporaneous_days\x18\x07 \x01(\x05H\x06\x88\x01\x01\x12\x1f\n\x12similar_amount_ppm\x18\x08 \x01(\x05H\x07\x88\x01\x01\x12\x1f\n\x12recycled_ratio_ppm\x18\t \x01(\x05H\x08\x88\x01\x01\x12\x12\n\nnew_cycles\x18\n \x01(\x08\x12\x14\n\x0clei_required\x18\x0b \x01(\x08\x12%\n\x1dthird_party_evidence_required\x18\x0c \x01(\x08\x12)\n\rround_amounts\x18\r \x03(\x0b\x32\x12.google.type.Money\x12\x14\n\x0cusual_actors\x18\x0e \x03(\t\x12\x1f\n\x12working_hours_from\x18\x0f \x01(\x05H\t\x88\x01\x01\x12\x1d\n\x10working_hours_to\x18\x10 \x01(\x05H\n\x88\x01\x01\x42\x10\n\x0e_unissued_daysB\x15\n\x13_valuation_age_daysB\x19\n\x17_hardware_tolerance_ppmB\x13\n\x11_split_order_daysB\x16\n\x14_late_recording_daysB\x1d\n\x1b_reversal_after_period_daysB\x17\n\x15_contemporaneous_daysB\x15\n\x13_similar_amount_ppmB\x15\n\x13_recycled_ratio_ppmB\x15\n\x13_working_hours_fromB\x13\n\x11_working_hours_to\"\x8a\x01\n\rPolicyAdopted\x12\x14\n\x06policy\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12/\n\x13\x61pproval_thresholds\x18\x02 \x03(\x0b\x32\x12.google.type.Money\x12\x32\n\nexceptions\x18\x03 \x01(\x0b\x32\x1e.gigaledger.v1.ExceptionPolicy\"u\n\x0f\x45xceptionOpened\x12\x17\n\texception\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x19\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpositions\x18\x04 \x03(\x03\x12\r\n\x05owner\x18\x05 \x01(\t\"C\n\x11\x45xceptionReviewed\x12\x17\n\texception\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07\x66inding\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"D\n\x0f\x45xceptionClosed\x12\x17\n\texception\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nresolution\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"\x88\x01\n\x1c\x45xternalConfirmationReceived\x12+\n\x05party\x18\x01 \x01(\tB\x1c\xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\x12\x17\n\tpositions\x18\x02 \x03(\x03\x42\x04\xe2\x41\x01\x02\x12\x0e\n\x06\x61greed\x18\x03 \x01(\x08\x12\x12\n\ndifference\x18\x04 \x01(\t*W\n\tBookClock\x12\x1a\n\x16\x42OOK_CLOCK_UNSPECIFIED\x10\x00\x12\x15\n\x11\x42OOK_CLOCK_SERVER\x10\x01\x12\x17\n\x13\x42OOK_CLOCK_IMPORTED\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -64,8 +64,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXTERNALCONFIRMATIONRECEIVED'].fields_by_name['party']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party'
   _globals['_EXTERNALCONFIRMATIONRECEIVED'].fields_by_name['positions']._loaded_options = None
   _globals['_EXTERNALCONFIRMATIONRECEIVED'].fields_by_name['positions']._serialized_options = b'\342A\001\002'
-  _globals['_BOOKCLOCK']._serialized_start=901
-  _globals['_BOOKCLOCK']._serialized_end=988
+  _globals['_BOOKCLOCK']._serialized_start=1748
+  _globals['_BOOKCLOCK']._serialized_end=1835
   _globals['_BOOKOPENED']._serialized_start=137
   _globals['_BOOKOPENED']._serialized_end=216
   _globals['_ENTRYREVERSED']._serialized_start=218
@@ -74,14 +74,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PERIODCLOSED']._serialized_end=358
   _globals['_PERIODREOPENED']._serialized_start=360
   _globals['_PERIODREOPENED']._serialized_end=414
-  _globals['_POLICYADOPTED']._serialized_start=416
-  _globals['_POLICYADOPTED']._serialized_end=502
-  _globals['_EXCEPTIONOPENED']._serialized_start=504
-  _globals['_EXCEPTIONOPENED']._serialized_end=621
-  _globals['_EXCEPTIONREVIEWED']._serialized_start=623
-  _globals['_EXCEPTIONREVIEWED']._serialized_end=690
-  _globals['_EXCEPTIONCLOSED']._serialized_start=692
-  _globals['_EXCEPTIONCLOSED']._serialized_end=760
-  _globals['_EXTERNALCONFIRMATIONRECEIVED']._serialized_start=763
-  _globals['_EXTERNALCONFIRMATIONRECEIVED']._serialized_end=899
+  _globals['_EXCEPTIONPOLICY']._serialized_start=417
+  _globals['_EXCEPTIONPOLICY']._serialized_end=1208
+  _globals['_POLICYADOPTED']._serialized_start=1211
+  _globals['_POLICYADOPTED']._serialized_end=1349
+  _globals['_EXCEPTIONOPENED']._serialized_start=1351
+  _globals['_EXCEPTIONOPENED']._serialized_end=1468
+  _globals['_EXCEPTIONREVIEWED']._serialized_start=1470
+  _globals['_EXCEPTIONREVIEWED']._serialized_end=1537
+  _globals['_EXCEPTIONCLOSED']._serialized_start=1539
+  _globals['_EXCEPTIONCLOSED']._serialized_end=1607
+  _globals['_EXTERNALCONFIRMATIONRECEIVED']._serialized_start=1610
+  _globals['_EXTERNALCONFIRMATIONRECEIVED']._serialized_end=1746
 # @@protoc_insertion_point(module_scope)

@@ -159,6 +159,141 @@ class PeriodReopened(_message.Message):
 Global___PeriodReopened: _TypeAlias = PeriodReopened  # noqa: Y015
 
 @_typing.final
+class ExceptionPolicy(_message.Message):
+    """Thresholds of the rules that flag (SX-*). A rule whose threshold is unset is not tested."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNISSUED_DAYS_FIELD_NUMBER: _builtins.int
+    VALUATION_AGE_DAYS_FIELD_NUMBER: _builtins.int
+    HARDWARE_TOLERANCE_PPM_FIELD_NUMBER: _builtins.int
+    SPLIT_ORDER_DAYS_FIELD_NUMBER: _builtins.int
+    LATE_RECORDING_DAYS_FIELD_NUMBER: _builtins.int
+    REVERSAL_AFTER_PERIOD_DAYS_FIELD_NUMBER: _builtins.int
+    CONTEMPORANEOUS_DAYS_FIELD_NUMBER: _builtins.int
+    SIMILAR_AMOUNT_PPM_FIELD_NUMBER: _builtins.int
+    RECYCLED_RATIO_PPM_FIELD_NUMBER: _builtins.int
+    NEW_CYCLES_FIELD_NUMBER: _builtins.int
+    LEI_REQUIRED_FIELD_NUMBER: _builtins.int
+    THIRD_PARTY_EVIDENCE_REQUIRED_FIELD_NUMBER: _builtins.int
+    ROUND_AMOUNTS_FIELD_NUMBER: _builtins.int
+    USUAL_ACTORS_FIELD_NUMBER: _builtins.int
+    WORKING_HOURS_FROM_FIELD_NUMBER: _builtins.int
+    WORKING_HOURS_TO_FIELD_NUMBER: _builtins.int
+    unissued_days: _builtins.int
+    """SX-INV-04: days for which capital may be funded and not issued, or issued and not funded."""
+    valuation_age_days: _builtins.int
+    """SX-INV-05: days after which a valuation no longer supports a price."""
+    hardware_tolerance_ppm: _builtins.int
+    """SX-CAP-03: how far certified capacity may be from what the hardware carries, in parts per
+    million of the latter.
+    """
+    split_order_days: _builtins.int
+    """SX-PO-03: days within which orders, each within the approval threshold of its currency, are
+    added up.
+    """
+    late_recording_days: _builtins.int
+    """SX-CUT-02: days after which a fact is recorded late."""
+    reversal_after_period_days: _builtins.int
+    """SX-CUT-03: days after the end of a period within which a reversal is looked at."""
+    contemporaneous_days: _builtins.int
+    """SX-RT-01 and SX-RT-02: days within which an investment and a purchase are contemporaneous."""
+    similar_amount_ppm: _builtins.int
+    """SX-RT-02: how far their amounts may differ and still be alike, in parts per million of the
+    greater.
+    """
+    recycled_ratio_ppm: _builtins.int
+    """SX-RT-03: recycled money in parts per million of purchases from which on a pair is flagged."""
+    new_cycles: _builtins.bool
+    """SX-RT-04: whether a payment that closes a new cycle is flagged."""
+    lei_required: _builtins.bool
+    """SX-LEI-01: whether a party without a Legal Entity Identifier is flagged."""
+    third_party_evidence_required: _builtins.bool
+    """SX-EVD-01: whether a fact about money, goods or capacity needs evidence of a third party."""
+    working_hours_from: _builtins.int
+    """SX-JE-01: hour of the day (UTC) from which on facts are usually recorded, 0 to 23."""
+    working_hours_to: _builtins.int
+    """SX-JE-01: hour of the day (UTC) before which facts are usually recorded, 1 to 24."""
+    @_builtins.property
+    def round_amounts(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.Money]:
+        """SX-JE-01: amounts of which a multiple is round. One per currency."""
+
+    @_builtins.property
+    def usual_actors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """SX-JE-01: who usually records; anybody where empty."""
+
+    def __init__(
+        self,
+        *,
+        unissued_days: _builtins.int | None = ...,
+        valuation_age_days: _builtins.int | None = ...,
+        hardware_tolerance_ppm: _builtins.int | None = ...,
+        split_order_days: _builtins.int | None = ...,
+        late_recording_days: _builtins.int | None = ...,
+        reversal_after_period_days: _builtins.int | None = ...,
+        contemporaneous_days: _builtins.int | None = ...,
+        similar_amount_ppm: _builtins.int | None = ...,
+        recycled_ratio_ppm: _builtins.int | None = ...,
+        new_cycles: _builtins.bool = ...,
+        lei_required: _builtins.bool = ...,
+        third_party_evidence_required: _builtins.bool = ...,
+        round_amounts: _abc.Iterable[_money_pb2.Money] | None = ...,
+        usual_actors: _abc.Iterable[_builtins.str] | None = ...,
+        working_hours_from: _builtins.int | None = ...,
+        working_hours_to: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_contemporaneous_days", b"_contemporaneous_days", "_hardware_tolerance_ppm", b"_hardware_tolerance_ppm", "_late_recording_days", b"_late_recording_days", "_recycled_ratio_ppm", b"_recycled_ratio_ppm", "_reversal_after_period_days", b"_reversal_after_period_days", "_similar_amount_ppm", b"_similar_amount_ppm", "_split_order_days", b"_split_order_days", "_unissued_days", b"_unissued_days", "_valuation_age_days", b"_valuation_age_days", "_working_hours_from", b"_working_hours_from", "_working_hours_to", b"_working_hours_to", "contemporaneous_days", b"contemporaneous_days", "hardware_tolerance_ppm", b"hardware_tolerance_ppm", "late_recording_days", b"late_recording_days", "recycled_ratio_ppm", b"recycled_ratio_ppm", "reversal_after_period_days", b"reversal_after_period_days", "similar_amount_ppm", b"similar_amount_ppm", "split_order_days", b"split_order_days", "unissued_days", b"unissued_days", "valuation_age_days", b"valuation_age_days", "working_hours_from", b"working_hours_from", "working_hours_to", b"working_hours_to"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_contemporaneous_days", b"_contemporaneous_days", "_hardware_tolerance_ppm", b"_hardware_tolerance_ppm", "_late_recording_days", b"_late_recording_days", "_recycled_ratio_ppm", b"_recycled_ratio_ppm", "_reversal_after_period_days", b"_reversal_after_period_days", "_similar_amount_ppm", b"_similar_amount_ppm", "_split_order_days", b"_split_order_days", "_unissued_days", b"_unissued_days", "_valuation_age_days", b"_valuation_age_days", "_working_hours_from", b"_working_hours_from", "_working_hours_to", b"_working_hours_to", "contemporaneous_days", b"contemporaneous_days", "hardware_tolerance_ppm", b"hardware_tolerance_ppm", "late_recording_days", b"late_recording_days", "lei_required", b"lei_required", "new_cycles", b"new_cycles", "recycled_ratio_ppm", b"recycled_ratio_ppm", "reversal_after_period_days", b"reversal_after_period_days", "round_amounts", b"round_amounts", "similar_amount_ppm", b"similar_amount_ppm", "split_order_days", b"split_order_days", "third_party_evidence_required", b"third_party_evidence_required", "unissued_days", b"unissued_days", "usual_actors", b"usual_actors", "valuation_age_days", b"valuation_age_days", "working_hours_from", b"working_hours_from", "working_hours_to", b"working_hours_to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__contemporaneous_days: _TypeAlias = _typing.Literal["contemporaneous_days"]  # noqa: Y015
+    _WhichOneofArgType__contemporaneous_days: _TypeAlias = _typing.Literal["_contemporaneous_days", b"_contemporaneous_days"]  # noqa: Y015
+    _WhichOneofReturnType__hardware_tolerance_ppm: _TypeAlias = _typing.Literal["hardware_tolerance_ppm"]  # noqa: Y015
+    _WhichOneofArgType__hardware_tolerance_ppm: _TypeAlias = _typing.Literal["_hardware_tolerance_ppm", b"_hardware_tolerance_ppm"]  # noqa: Y015
+    _WhichOneofReturnType__late_recording_days: _TypeAlias = _typing.Literal["late_recording_days"]  # noqa: Y015
+    _WhichOneofArgType__late_recording_days: _TypeAlias = _typing.Literal["_late_recording_days", b"_late_recording_days"]  # noqa: Y015
+    _WhichOneofReturnType__recycled_ratio_ppm: _TypeAlias = _typing.Literal["recycled_ratio_ppm"]  # noqa: Y015
+    _WhichOneofArgType__recycled_ratio_ppm: _TypeAlias = _typing.Literal["_recycled_ratio_ppm", b"_recycled_ratio_ppm"]  # noqa: Y015
+    _WhichOneofReturnType__reversal_after_period_days: _TypeAlias = _typing.Literal["reversal_after_period_days"]  # noqa: Y015
+    _WhichOneofArgType__reversal_after_period_days: _TypeAlias = _typing.Literal["_reversal_after_period_days", b"_reversal_after_period_days"]  # noqa: Y015
+    _WhichOneofReturnType__similar_amount_ppm: _TypeAlias = _typing.Literal["similar_amount_ppm"]  # noqa: Y015
+    _WhichOneofArgType__similar_amount_ppm: _TypeAlias = _typing.Literal["_similar_amount_ppm", b"_similar_amount_ppm"]  # noqa: Y015
+    _WhichOneofReturnType__split_order_days: _TypeAlias = _typing.Literal["split_order_days"]  # noqa: Y015
+    _WhichOneofArgType__split_order_days: _TypeAlias = _typing.Literal["_split_order_days", b"_split_order_days"]  # noqa: Y015
+    _WhichOneofReturnType__unissued_days: _TypeAlias = _typing.Literal["unissued_days"]  # noqa: Y015
+    _WhichOneofArgType__unissued_days: _TypeAlias = _typing.Literal["_unissued_days", b"_unissued_days"]  # noqa: Y015
+    _WhichOneofReturnType__valuation_age_days: _TypeAlias = _typing.Literal["valuation_age_days"]  # noqa: Y015
+    _WhichOneofArgType__valuation_age_days: _TypeAlias = _typing.Literal["_valuation_age_days", b"_valuation_age_days"]  # noqa: Y015
+    _WhichOneofReturnType__working_hours_from: _TypeAlias = _typing.Literal["working_hours_from"]  # noqa: Y015
+    _WhichOneofArgType__working_hours_from: _TypeAlias = _typing.Literal["_working_hours_from", b"_working_hours_from"]  # noqa: Y015
+    _WhichOneofReturnType__working_hours_to: _TypeAlias = _typing.Literal["working_hours_to"]  # noqa: Y015
+    _WhichOneofArgType__working_hours_to: _TypeAlias = _typing.Literal["_working_hours_to", b"_working_hours_to"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__contemporaneous_days) -> _WhichOneofReturnType__contemporaneous_days | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__hardware_tolerance_ppm) -> _WhichOneofReturnType__hardware_tolerance_ppm | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__late_recording_days) -> _WhichOneofReturnType__late_recording_days | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__recycled_ratio_ppm) -> _WhichOneofReturnType__recycled_ratio_ppm | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reversal_after_period_days) -> _WhichOneofReturnType__reversal_after_period_days | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__similar_amount_ppm) -> _WhichOneofReturnType__similar_amount_ppm | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__split_order_days) -> _WhichOneofReturnType__split_order_days | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__unissued_days) -> _WhichOneofReturnType__unissued_days | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__valuation_age_days) -> _WhichOneofReturnType__valuation_age_days | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__working_hours_from) -> _WhichOneofReturnType__working_hours_from | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__working_hours_to) -> _WhichOneofReturnType__working_hours_to | None: ...
+
+Global___ExceptionPolicy: _TypeAlias = ExceptionPolicy  # noqa: Y015
+
+@_typing.final
 class PolicyAdopted(_message.Message):
     """The policy of the book changes, from this position on. Decision. Stream: control."""
 
@@ -166,6 +301,7 @@ class PolicyAdopted(_message.Message):
 
     POLICY_FIELD_NUMBER: _builtins.int
     APPROVAL_THRESHOLDS_FIELD_NUMBER: _builtins.int
+    EXCEPTIONS_FIELD_NUMBER: _builtins.int
     policy: _builtins.int
     """Number of the policy, one more than the last; the policy in force when a book is opened is 1."""
     @_builtins.property
@@ -174,15 +310,20 @@ class PolicyAdopted(_message.Message):
         (HR-AUTH-01). One per currency; decisions in other currencies need none.
         """
 
+    @_builtins.property
+    def exceptions(self) -> Global___ExceptionPolicy:
+        """Thresholds of the rules that flag, whole. Those in force stay where unset."""
+
     def __init__(
         self,
         *,
         policy: _builtins.int = ...,
         approval_thresholds: _abc.Iterable[_money_pb2.Money] | None = ...,
+        exceptions: Global___ExceptionPolicy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["exceptions", b"exceptions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_thresholds", b"approval_thresholds", "policy", b"policy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_thresholds", b"approval_thresholds", "exceptions", b"exceptions", "policy", b"policy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

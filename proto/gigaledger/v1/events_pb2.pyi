@@ -11,6 +11,9 @@ from gigaledger.v1 import control_facts_pb2 as _control_facts_pb2
 from gigaledger.v1 import equity_facts_pb2 as _equity_facts_pb2
 from gigaledger.v1 import party_facts_pb2 as _party_facts_pb2
 from gigaledger.v1 import procurement_facts_pb2 as _procurement_facts_pb2
+from gigaledger.v1 import support_facts_pb2 as _support_facts_pb2
+from gigaledger.v1 import vehicle_facts_pb2 as _vehicle_facts_pb2
+from gigaledger.v1 import warrant_facts_pb2 as _warrant_facts_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -98,6 +101,22 @@ class Event(_message.Message):
     CAPITAL_RETURNED_FIELD_NUMBER: _builtins.int
     SHARES_REPURCHASED_FIELD_NUMBER: _builtins.int
     SHARES_TRANSFERRED_FIELD_NUMBER: _builtins.int
+    WARRANT_ISSUED_FIELD_NUMBER: _builtins.int
+    WARRANT_CONDITION_SATISFIED_FIELD_NUMBER: _builtins.int
+    WARRANT_TRANCHE_VESTED_FIELD_NUMBER: _builtins.int
+    WARRANT_EXERCISED_FIELD_NUMBER: _builtins.int
+    WARRANT_LAPSED_FIELD_NUMBER: _builtins.int
+    SPV_FORMED_FIELD_NUMBER: _builtins.int
+    SPV_EQUITY_CONTRIBUTED_FIELD_NUMBER: _builtins.int
+    DISTRIBUTION_PAID_FIELD_NUMBER: _builtins.int
+    DEBT_DRAWN_FIELD_NUMBER: _builtins.int
+    DEBT_REPAID_FIELD_NUMBER: _builtins.int
+    LEASE_COMMENCED_FIELD_NUMBER: _builtins.int
+    LEASE_PAYMENT_SETTLED_FIELD_NUMBER: _builtins.int
+    BACKSTOP_GRANTED_FIELD_NUMBER: _builtins.int
+    BACKSTOP_PURCHASE_SETTLED_FIELD_NUMBER: _builtins.int
+    GUARANTEE_GRANTED_FIELD_NUMBER: _builtins.int
+    GUARANTEE_CALLED_FIELD_NUMBER: _builtins.int
     effective_time_zone: _builtins.str
     """IANA time zone that effective_date is a day of; UTC where empty."""
     assertion_status: _common_pb2.AssertionStatus.ValueType
@@ -330,6 +349,70 @@ class Event(_message.Message):
     def shares_transferred(self) -> _equity_facts_pb2.SharesTransferred:
         """Shares change hands."""
 
+    @_builtins.property
+    def warrant_issued(self) -> _warrant_facts_pb2.WarrantIssued:
+        """A warrant is granted."""
+
+    @_builtins.property
+    def warrant_condition_satisfied(self) -> _warrant_facts_pb2.WarrantConditionSatisfied:
+        """A condition of a warrant is met."""
+
+    @_builtins.property
+    def warrant_tranche_vested(self) -> _warrant_facts_pb2.WarrantTrancheVested:
+        """Shares of a warrant vest."""
+
+    @_builtins.property
+    def warrant_exercised(self) -> _warrant_facts_pb2.WarrantExercised:
+        """The holder of a warrant buys shares."""
+
+    @_builtins.property
+    def warrant_lapsed(self) -> _warrant_facts_pb2.WarrantLapsed:
+        """What is left of a warrant lapses."""
+
+    @_builtins.property
+    def spv_formed(self) -> _vehicle_facts_pb2.SpvFormed:
+        """A vehicle is formed."""
+
+    @_builtins.property
+    def spv_equity_contributed(self) -> _vehicle_facts_pb2.SpvEquityContributed:
+        """Equity reaches a vehicle."""
+
+    @_builtins.property
+    def distribution_paid(self) -> _vehicle_facts_pb2.DistributionPaid:
+        """A vehicle pays its owners."""
+
+    @_builtins.property
+    def debt_drawn(self) -> _vehicle_facts_pb2.DebtDrawn:
+        """Borrowed money arrives."""
+
+    @_builtins.property
+    def debt_repaid(self) -> _vehicle_facts_pb2.DebtRepaid:
+        """Borrowed money goes back."""
+
+    @_builtins.property
+    def lease_commenced(self) -> _support_facts_pb2.LeaseCommenced:
+        """A lease begins."""
+
+    @_builtins.property
+    def lease_payment_settled(self) -> _support_facts_pb2.LeasePaymentSettled:
+        """Rent is paid."""
+
+    @_builtins.property
+    def backstop_granted(self) -> _support_facts_pb2.BackstopGranted:
+        """A party takes on to buy what stays unsold."""
+
+    @_builtins.property
+    def backstop_purchase_settled(self) -> _support_facts_pb2.BackstopPurchaseSettled:
+        """Unsold capacity is bought."""
+
+    @_builtins.property
+    def guarantee_granted(self) -> _support_facts_pb2.GuaranteeGranted:
+        """A party takes on to stand in for another."""
+
+    @_builtins.property
+    def guarantee_called(self) -> _support_facts_pb2.GuaranteeCalled:
+        """A guarantor has to pay."""
+
     def __init__(
         self,
         *,
@@ -396,12 +479,28 @@ class Event(_message.Message):
         capital_returned: _equity_facts_pb2.CapitalReturned | None = ...,
         shares_repurchased: _equity_facts_pb2.SharesRepurchased | None = ...,
         shares_transferred: _equity_facts_pb2.SharesTransferred | None = ...,
+        warrant_issued: _warrant_facts_pb2.WarrantIssued | None = ...,
+        warrant_condition_satisfied: _warrant_facts_pb2.WarrantConditionSatisfied | None = ...,
+        warrant_tranche_vested: _warrant_facts_pb2.WarrantTrancheVested | None = ...,
+        warrant_exercised: _warrant_facts_pb2.WarrantExercised | None = ...,
+        warrant_lapsed: _warrant_facts_pb2.WarrantLapsed | None = ...,
+        spv_formed: _vehicle_facts_pb2.SpvFormed | None = ...,
+        spv_equity_contributed: _vehicle_facts_pb2.SpvEquityContributed | None = ...,
+        distribution_paid: _vehicle_facts_pb2.DistributionPaid | None = ...,
+        debt_drawn: _vehicle_facts_pb2.DebtDrawn | None = ...,
+        debt_repaid: _vehicle_facts_pb2.DebtRepaid | None = ...,
+        lease_commenced: _support_facts_pb2.LeaseCommenced | None = ...,
+        lease_payment_settled: _support_facts_pb2.LeasePaymentSettled | None = ...,
+        backstop_granted: _support_facts_pb2.BackstopGranted | None = ...,
+        backstop_purchase_settled: _support_facts_pb2.BackstopPurchaseSettled | None = ...,
+        guarantee_granted: _support_facts_pb2.GuaranteeGranted | None = ...,
+        guarantee_called: _support_facts_pb2.GuaranteeCalled | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["agreement_amended", b"agreement_amended", "agreement_expired", b"agreement_expired", "agreement_novated", b"agreement_novated", "agreement_superseded", b"agreement_superseded", "agreement_terminated", b"agreement_terminated", "book_opened", b"book_opened", "capacity_certification_reversed", b"capacity_certification_reversed", "capacity_claim_rejected", b"capacity_claim_rejected", "capacity_milestone_certified", b"capacity_milestone_certified", "capacity_milestone_claimed", b"capacity_milestone_claimed", "capacity_milestone_planned", b"capacity_milestone_planned", "capacity_retired", b"capacity_retired", "capital_call_issued", b"capital_call_issued", "capital_contribution_funded", b"capital_contribution_funded", "capital_returned", b"capital_returned", "credit_note_issued", b"credit_note_issued", "definitive_agreement_executed", b"definitive_agreement_executed", "deployment_schedule_baselined", b"deployment_schedule_baselined", "deployment_schedule_revised", b"deployment_schedule_revised", "effective_date", b"effective_date", "entry_reversed", b"entry_reversed", "equity_issuance_rescinded", b"equity_issuance_rescinded", "equity_shares_issued", b"equity_shares_issued", "exception_closed", b"exception_closed", "exception_opened", b"exception_opened", "exception_reviewed", b"exception_reviewed", "external_confirmation_received", b"external_confirmation_received", "fact", b"fact", "goods_received", b"goods_received", "goods_returned", b"goods_returned", "group_membership_changed", b"group_membership_changed", "invoice_issued", b"invoice_issued", "letter_of_intent_signed", b"letter_of_intent_signed", "party_amended", b"party_amended", "party_registered", b"party_registered", "period_closed", b"period_closed", "period_reopened", b"period_reopened", "policy_adopted", b"policy_adopted", "prepayment_made", b"prepayment_made", "purchase_order_acknowledged", b"purchase_order_acknowledged", "purchase_order_amended", b"purchase_order_amended", "purchase_order_cancelled", b"purchase_order_cancelled", "purchase_order_placed", b"purchase_order_placed", "rack_sku_rated", b"rack_sku_rated", "share_class_authorised", b"share_class_authorised", "shares_repurchased", b"shares_repurchased", "shares_transferred", b"shares_transferred", "shipment_despatched", b"shipment_despatched", "site_energised", b"site_energised", "supplier_payment_settled", b"supplier_payment_settled", "supplier_refund_settled", b"supplier_refund_settled", "tranche_condition_satisfied", b"tranche_condition_satisfied", "valuation_determined", b"valuation_determined"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agreement_amended", b"agreement_amended", "agreement_expired", b"agreement_expired", "agreement_novated", b"agreement_novated", "agreement_superseded", b"agreement_superseded", "agreement_terminated", b"agreement_terminated", "backstop_granted", b"backstop_granted", "backstop_purchase_settled", b"backstop_purchase_settled", "book_opened", b"book_opened", "capacity_certification_reversed", b"capacity_certification_reversed", "capacity_claim_rejected", b"capacity_claim_rejected", "capacity_milestone_certified", b"capacity_milestone_certified", "capacity_milestone_claimed", b"capacity_milestone_claimed", "capacity_milestone_planned", b"capacity_milestone_planned", "capacity_retired", b"capacity_retired", "capital_call_issued", b"capital_call_issued", "capital_contribution_funded", b"capital_contribution_funded", "capital_returned", b"capital_returned", "credit_note_issued", b"credit_note_issued", "debt_drawn", b"debt_drawn", "debt_repaid", b"debt_repaid", "definitive_agreement_executed", b"definitive_agreement_executed", "deployment_schedule_baselined", b"deployment_schedule_baselined", "deployment_schedule_revised", b"deployment_schedule_revised", "distribution_paid", b"distribution_paid", "effective_date", b"effective_date", "entry_reversed", b"entry_reversed", "equity_issuance_rescinded", b"equity_issuance_rescinded", "equity_shares_issued", b"equity_shares_issued", "exception_closed", b"exception_closed", "exception_opened", b"exception_opened", "exception_reviewed", b"exception_reviewed", "external_confirmation_received", b"external_confirmation_received", "fact", b"fact", "goods_received", b"goods_received", "goods_returned", b"goods_returned", "group_membership_changed", b"group_membership_changed", "guarantee_called", b"guarantee_called", "guarantee_granted", b"guarantee_granted", "invoice_issued", b"invoice_issued", "lease_commenced", b"lease_commenced", "lease_payment_settled", b"lease_payment_settled", "letter_of_intent_signed", b"letter_of_intent_signed", "party_amended", b"party_amended", "party_registered", b"party_registered", "period_closed", b"period_closed", "period_reopened", b"period_reopened", "policy_adopted", b"policy_adopted", "prepayment_made", b"prepayment_made", "purchase_order_acknowledged", b"purchase_order_acknowledged", "purchase_order_amended", b"purchase_order_amended", "purchase_order_cancelled", b"purchase_order_cancelled", "purchase_order_placed", b"purchase_order_placed", "rack_sku_rated", b"rack_sku_rated", "share_class_authorised", b"share_class_authorised", "shares_repurchased", b"shares_repurchased", "shares_transferred", b"shares_transferred", "shipment_despatched", b"shipment_despatched", "site_energised", b"site_energised", "spv_equity_contributed", b"spv_equity_contributed", "spv_formed", b"spv_formed", "supplier_payment_settled", b"supplier_payment_settled", "supplier_refund_settled", b"supplier_refund_settled", "tranche_condition_satisfied", b"tranche_condition_satisfied", "valuation_determined", b"valuation_determined", "warrant_condition_satisfied", b"warrant_condition_satisfied", "warrant_exercised", b"warrant_exercised", "warrant_issued", b"warrant_issued", "warrant_lapsed", b"warrant_lapsed", "warrant_tranche_vested", b"warrant_tranche_vested"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agreement_amended", b"agreement_amended", "agreement_expired", b"agreement_expired", "agreement_novated", b"agreement_novated", "agreement_superseded", b"agreement_superseded", "agreement_terminated", b"agreement_terminated", "approver", b"approver", "assertion_status", b"assertion_status", "book_opened", b"book_opened", "capacity_certification_reversed", b"capacity_certification_reversed", "capacity_claim_rejected", b"capacity_claim_rejected", "capacity_milestone_certified", b"capacity_milestone_certified", "capacity_milestone_claimed", b"capacity_milestone_claimed", "capacity_milestone_planned", b"capacity_milestone_planned", "capacity_retired", b"capacity_retired", "capital_call_issued", b"capital_call_issued", "capital_contribution_funded", b"capital_contribution_funded", "capital_returned", b"capital_returned", "causation_id", b"causation_id", "correlation_id", b"correlation_id", "credit_note_issued", b"credit_note_issued", "definitive_agreement_executed", b"definitive_agreement_executed", "deployment_schedule_baselined", b"deployment_schedule_baselined", "deployment_schedule_revised", b"deployment_schedule_revised", "effective_date", b"effective_date", "effective_time_zone", b"effective_time_zone", "entry_reversed", b"entry_reversed", "equity_issuance_rescinded", b"equity_issuance_rescinded", "equity_shares_issued", b"equity_shares_issued", "evidence", b"evidence", "exception_closed", b"exception_closed", "exception_opened", b"exception_opened", "exception_reviewed", b"exception_reviewed", "external_confirmation_received", b"external_confirmation_received", "fact", b"fact", "goods_received", b"goods_received", "goods_returned", b"goods_returned", "group_membership_changed", b"group_membership_changed", "invoice_issued", b"invoice_issued", "letter_of_intent_signed", b"letter_of_intent_signed", "note", b"note", "party_amended", b"party_amended", "party_registered", b"party_registered", "period_closed", b"period_closed", "period_reopened", b"period_reopened", "policy", b"policy", "policy_adopted", b"policy_adopted", "prepayment_made", b"prepayment_made", "purchase_order_acknowledged", b"purchase_order_acknowledged", "purchase_order_amended", b"purchase_order_amended", "purchase_order_cancelled", b"purchase_order_cancelled", "purchase_order_placed", b"purchase_order_placed", "rack_sku_rated", b"rack_sku_rated", "request_id", b"request_id", "share_class_authorised", b"share_class_authorised", "shares_repurchased", b"shares_repurchased", "shares_transferred", b"shares_transferred", "shipment_despatched", b"shipment_despatched", "site_energised", b"site_energised", "source_system", b"source_system", "supplier_payment_settled", b"supplier_payment_settled", "supplier_refund_settled", b"supplier_refund_settled", "tranche_condition_satisfied", b"tranche_condition_satisfied", "valuation_determined", b"valuation_determined"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agreement_amended", b"agreement_amended", "agreement_expired", b"agreement_expired", "agreement_novated", b"agreement_novated", "agreement_superseded", b"agreement_superseded", "agreement_terminated", b"agreement_terminated", "approver", b"approver", "assertion_status", b"assertion_status", "backstop_granted", b"backstop_granted", "backstop_purchase_settled", b"backstop_purchase_settled", "book_opened", b"book_opened", "capacity_certification_reversed", b"capacity_certification_reversed", "capacity_claim_rejected", b"capacity_claim_rejected", "capacity_milestone_certified", b"capacity_milestone_certified", "capacity_milestone_claimed", b"capacity_milestone_claimed", "capacity_milestone_planned", b"capacity_milestone_planned", "capacity_retired", b"capacity_retired", "capital_call_issued", b"capital_call_issued", "capital_contribution_funded", b"capital_contribution_funded", "capital_returned", b"capital_returned", "causation_id", b"causation_id", "correlation_id", b"correlation_id", "credit_note_issued", b"credit_note_issued", "debt_drawn", b"debt_drawn", "debt_repaid", b"debt_repaid", "definitive_agreement_executed", b"definitive_agreement_executed", "deployment_schedule_baselined", b"deployment_schedule_baselined", "deployment_schedule_revised", b"deployment_schedule_revised", "distribution_paid", b"distribution_paid", "effective_date", b"effective_date", "effective_time_zone", b"effective_time_zone", "entry_reversed", b"entry_reversed", "equity_issuance_rescinded", b"equity_issuance_rescinded", "equity_shares_issued", b"equity_shares_issued", "evidence", b"evidence", "exception_closed", b"exception_closed", "exception_opened", b"exception_opened", "exception_reviewed", b"exception_reviewed", "external_confirmation_received", b"external_confirmation_received", "fact", b"fact", "goods_received", b"goods_received", "goods_returned", b"goods_returned", "group_membership_changed", b"group_membership_changed", "guarantee_called", b"guarantee_called", "guarantee_granted", b"guarantee_granted", "invoice_issued", b"invoice_issued", "lease_commenced", b"lease_commenced", "lease_payment_settled", b"lease_payment_settled", "letter_of_intent_signed", b"letter_of_intent_signed", "note", b"note", "party_amended", b"party_amended", "party_registered", b"party_registered", "period_closed", b"period_closed", "period_reopened", b"period_reopened", "policy", b"policy", "policy_adopted", b"policy_adopted", "prepayment_made", b"prepayment_made", "purchase_order_acknowledged", b"purchase_order_acknowledged", "purchase_order_amended", b"purchase_order_amended", "purchase_order_cancelled", b"purchase_order_cancelled", "purchase_order_placed", b"purchase_order_placed", "rack_sku_rated", b"rack_sku_rated", "request_id", b"request_id", "share_class_authorised", b"share_class_authorised", "shares_repurchased", b"shares_repurchased", "shares_transferred", b"shares_transferred", "shipment_despatched", b"shipment_despatched", "site_energised", b"site_energised", "source_system", b"source_system", "spv_equity_contributed", b"spv_equity_contributed", "spv_formed", b"spv_formed", "supplier_payment_settled", b"supplier_payment_settled", "supplier_refund_settled", b"supplier_refund_settled", "tranche_condition_satisfied", b"tranche_condition_satisfied", "valuation_determined", b"valuation_determined", "warrant_condition_satisfied", b"warrant_condition_satisfied", "warrant_exercised", b"warrant_exercised", "warrant_issued", b"warrant_issued", "warrant_lapsed", b"warrant_lapsed", "warrant_tranche_vested", b"warrant_tranche_vested"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["book_opened", "entry_reversed", "period_closed", "period_reopened", "policy_adopted", "exception_opened", "exception_reviewed", "exception_closed", "external_confirmation_received", "party_registered", "group_membership_changed", "party_amended", "letter_of_intent_signed", "definitive_agreement_executed", "agreement_amended", "agreement_novated", "agreement_superseded", "agreement_terminated", "agreement_expired", "tranche_condition_satisfied", "deployment_schedule_baselined", "deployment_schedule_revised", "rack_sku_rated", "capacity_milestone_planned", "site_energised", "capacity_milestone_claimed", "capacity_milestone_certified", "capacity_claim_rejected", "capacity_certification_reversed", "capacity_retired", "purchase_order_placed", "purchase_order_acknowledged", "purchase_order_amended", "purchase_order_cancelled", "shipment_despatched", "goods_received", "goods_returned", "invoice_issued", "credit_note_issued", "supplier_payment_settled", "prepayment_made", "supplier_refund_settled", "share_class_authorised", "valuation_determined", "capital_call_issued", "capital_contribution_funded", "equity_shares_issued", "equity_issuance_rescinded", "capital_returned", "shares_repurchased", "shares_transferred"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["book_opened", "entry_reversed", "period_closed", "period_reopened", "policy_adopted", "exception_opened", "exception_reviewed", "exception_closed", "external_confirmation_received", "party_registered", "group_membership_changed", "party_amended", "letter_of_intent_signed", "definitive_agreement_executed", "agreement_amended", "agreement_novated", "agreement_superseded", "agreement_terminated", "agreement_expired", "tranche_condition_satisfied", "deployment_schedule_baselined", "deployment_schedule_revised", "rack_sku_rated", "capacity_milestone_planned", "site_energised", "capacity_milestone_claimed", "capacity_milestone_certified", "capacity_claim_rejected", "capacity_certification_reversed", "capacity_retired", "purchase_order_placed", "purchase_order_acknowledged", "purchase_order_amended", "purchase_order_cancelled", "shipment_despatched", "goods_received", "goods_returned", "invoice_issued", "credit_note_issued", "supplier_payment_settled", "prepayment_made", "supplier_refund_settled", "share_class_authorised", "valuation_determined", "capital_call_issued", "capital_contribution_funded", "equity_shares_issued", "equity_issuance_rescinded", "capital_returned", "shares_repurchased", "shares_transferred", "warrant_issued", "warrant_condition_satisfied", "warrant_tranche_vested", "warrant_exercised", "warrant_lapsed", "spv_formed", "spv_equity_contributed", "distribution_paid", "debt_drawn", "debt_repaid", "lease_commenced", "lease_payment_settled", "backstop_granted", "backstop_purchase_settled", "guarantee_granted", "guarantee_called"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 

@@ -112,6 +112,34 @@ PROJECTION_STATE_NOT_STARTED: ProjectionState.ValueType  # 3
 """No worker has reported yet."""
 Global___ProjectionState: _TypeAlias = ProjectionState  # noqa: Y015
 
+class _ExceptionSeverity:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ExceptionSeverityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ExceptionSeverity.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EXCEPTION_SEVERITY_UNSPECIFIED: _ExceptionSeverity.ValueType  # 0
+    """Not given."""
+    EXCEPTION_SEVERITY_NOTICE: _ExceptionSeverity.ValueType  # 1
+    """Worth knowing."""
+    EXCEPTION_SEVERITY_WARNING: _ExceptionSeverity.ValueType  # 2
+    """To be looked into."""
+    EXCEPTION_SEVERITY_CRITICAL: _ExceptionSeverity.ValueType  # 3
+    """Money is out of line with what entitles to it."""
+
+class ExceptionSeverity(_ExceptionSeverity, metaclass=_ExceptionSeverityEnumTypeWrapper):
+    """How grave an exception is."""
+
+EXCEPTION_SEVERITY_UNSPECIFIED: ExceptionSeverity.ValueType  # 0
+"""Not given."""
+EXCEPTION_SEVERITY_NOTICE: ExceptionSeverity.ValueType  # 1
+"""Worth knowing."""
+EXCEPTION_SEVERITY_WARNING: ExceptionSeverity.ValueType  # 2
+"""To be looked into."""
+EXCEPTION_SEVERITY_CRITICAL: ExceptionSeverity.ValueType  # 3
+"""Money is out of line with what entitles to it."""
+Global___ExceptionSeverity: _TypeAlias = ExceptionSeverity  # noqa: Y015
+
 @_typing.final
 class ReadSpec(_message.Message):
     """Which facts a query counts, and how fresh the answer must be."""
@@ -1196,3 +1224,179 @@ class ListProjectionsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListProjectionsResponse: _TypeAlias = ListProjectionsResponse  # noqa: Y015
+
+@_typing.final
+class QueryExceptionsRequest(_message.Message):
+    """Request of QueryExceptions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    READ_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
+    OPEN_ONLY_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    """Resource name of the book."""
+    open_only: _builtins.bool
+    """Only exceptions that are not cleared."""
+    page_size: _builtins.int
+    """Exceptions on a page; 100 where 0, at most 1000."""
+    page_token: _builtins.str
+    """Where the last page ended: its next_page_token."""
+    @_builtins.property
+    def read(self) -> Global___ReadSpec:
+        """Which facts, and how fresh."""
+
+    @_builtins.property
+    def rules(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these rules, e.g. "SX-INV-01"; all where empty."""
+
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        read: Global___ReadSpec | None = ...,
+        rules: _abc.Iterable[_builtins.str] | None = ...,
+        open_only: _builtins.bool = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read", b"read"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["book", b"book", "open_only", b"open_only", "page_size", b"page_size", "page_token", b"page_token", "read", b"read", "rules", b"rules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueryExceptionsRequest: _TypeAlias = QueryExceptionsRequest  # noqa: Y015
+
+@_typing.final
+class ExceptionFinding(_message.Message):
+    """An exception: when a rule was broken, by what, and until when."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXCEPTION_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    SEVERITY_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    POSITIONS_FIELD_NUMBER: _builtins.int
+    AROSE_DATE_FIELD_NUMBER: _builtins.int
+    AROSE_POSITION_FIELD_NUMBER: _builtins.int
+    AROSE_TIME_FIELD_NUMBER: _builtins.int
+    CLEARED_DATE_FIELD_NUMBER: _builtins.int
+    CLEARED_POSITION_FIELD_NUMBER: _builtins.int
+    CLEARED_TIME_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    RESOLUTION_FIELD_NUMBER: _builtins.int
+    exception: _builtins.str
+    """Id, the same whenever it is asked for. The register of reviews uses it (ExceptionOpened)."""
+    rule: _builtins.str
+    """The rule, e.g. "SX-INV-01"."""
+    severity: Global___ExceptionSeverity.ValueType
+    """How grave it is."""
+    description: _builtins.str
+    """What is so, with the values."""
+    subject: _builtins.str
+    """What it is about: a stream such as "agreements/AGR-DA", or a part of one."""
+    arose_position: _builtins.int
+    """Position of the event that made it so."""
+    cleared_position: _builtins.int
+    """Position of the event that ended it; 0 while it is open, or where time alone ended it."""
+    owner: _builtins.str
+    """Who looks into it, by the register of reviews; empty where nobody was named."""
+    resolution: _builtins.str
+    """How it was settled, by the register of reviews; empty where it was not."""
+    @_builtins.property
+    def positions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Positions of the events behind it, ascending."""
+
+    @_builtins.property
+    def arose_date(self) -> _date_pb2.Date:
+        """Business date from which on it is so."""
+
+    @_builtins.property
+    def arose_time(self) -> _timestamp_pb2.Timestamp:
+        """When that event was recorded; unset where time alone made it so."""
+
+    @_builtins.property
+    def cleared_date(self) -> _date_pb2.Date:
+        """Business date from which on it is no longer so; unset while it is open."""
+
+    @_builtins.property
+    def cleared_time(self) -> _timestamp_pb2.Timestamp:
+        """When that event was recorded."""
+
+    def __init__(
+        self,
+        *,
+        exception: _builtins.str = ...,
+        rule: _builtins.str = ...,
+        severity: Global___ExceptionSeverity.ValueType = ...,
+        description: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        positions: _abc.Iterable[_builtins.int] | None = ...,
+        arose_date: _date_pb2.Date | None = ...,
+        arose_position: _builtins.int = ...,
+        arose_time: _timestamp_pb2.Timestamp | None = ...,
+        cleared_date: _date_pb2.Date | None = ...,
+        cleared_position: _builtins.int = ...,
+        cleared_time: _timestamp_pb2.Timestamp | None = ...,
+        owner: _builtins.str = ...,
+        resolution: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["arose_date", b"arose_date", "arose_time", b"arose_time", "cleared_date", b"cleared_date", "cleared_time", b"cleared_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arose_date", b"arose_date", "arose_position", b"arose_position", "arose_time", b"arose_time", "cleared_date", b"cleared_date", "cleared_position", b"cleared_position", "cleared_time", b"cleared_time", "description", b"description", "exception", b"exception", "owner", b"owner", "positions", b"positions", "resolution", b"resolution", "rule", b"rule", "severity", b"severity", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExceptionFinding: _TypeAlias = ExceptionFinding  # noqa: Y015
+
+@_typing.final
+class QueryExceptionsResponse(_message.Message):
+    """Response of QueryExceptions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    EXCEPTIONS_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
+    TOTAL_COUNT_FIELD_NUMBER: _builtins.int
+    OPEN_COUNT_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    policy: _builtins.int
+    """Number of the policy whose thresholds were used."""
+    total_count: _builtins.int
+    """Exceptions on all pages."""
+    open_count: _builtins.int
+    """Those of them that are not cleared."""
+    next_page_token: _builtins.str
+    """Gives the next page; empty on the last."""
+    @_builtins.property
+    def context(self) -> Global___ReadContext:
+        """What the answer reflects."""
+
+    @_builtins.property
+    def exceptions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExceptionFinding]:
+        """In order of arose_position, then of id."""
+
+    def __init__(
+        self,
+        *,
+        context: Global___ReadContext | None = ...,
+        exceptions: _abc.Iterable[Global___ExceptionFinding] | None = ...,
+        policy: _builtins.int = ...,
+        total_count: _builtins.int = ...,
+        open_count: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "exceptions", b"exceptions", "next_page_token", b"next_page_token", "open_count", b"open_count", "policy", b"policy", "total_count", b"total_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueryExceptionsResponse: _TypeAlias = QueryExceptionsResponse  # noqa: Y015

@@ -50,6 +50,11 @@ class ProjectionServiceStub:
                 request_serializer=gigaledger_dot_v1_dot_projections__pb2.QueryRoundTripRequest.SerializeToString,
                 response_deserializer=gigaledger_dot_v1_dot_projections__pb2.QueryRoundTripResponse.FromString,
                 _registered_method=True)
+        self.QueryExceptions = channel.unary_unary(
+                '/gigaledger.v1.ProjectionService/QueryExceptions',
+                request_serializer=gigaledger_dot_v1_dot_projections__pb2.QueryExceptionsRequest.SerializeToString,
+                response_deserializer=gigaledger_dot_v1_dot_projections__pb2.QueryExceptionsResponse.FromString,
+                _registered_method=True)
         self.GetProjection = channel.unary_unary(
                 '/gigaledger.v1.ProjectionService/GetProjection',
                 request_serializer=gigaledger_dot_v1_dot_projections__pb2.GetProjectionRequest.SerializeToString,
@@ -87,6 +92,13 @@ class ProjectionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def QueryExceptions(self, request, context):
+        """What is legal to record but an auditor wants flagged: the soft rules of the book.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetProjection(self, request, context):
         """Status of one projection of a book.
         """
@@ -118,6 +130,11 @@ def add_ProjectionServiceServicer_to_server(servicer, server):
                     servicer.QueryRoundTrip,
                     request_deserializer=gigaledger_dot_v1_dot_projections__pb2.QueryRoundTripRequest.FromString,
                     response_serializer=gigaledger_dot_v1_dot_projections__pb2.QueryRoundTripResponse.SerializeToString,
+            ),
+            'QueryExceptions': grpc.unary_unary_rpc_method_handler(
+                    servicer.QueryExceptions,
+                    request_deserializer=gigaledger_dot_v1_dot_projections__pb2.QueryExceptionsRequest.FromString,
+                    response_serializer=gigaledger_dot_v1_dot_projections__pb2.QueryExceptionsResponse.SerializeToString,
             ),
             'GetProjection': grpc.unary_unary_rpc_method_handler(
                     servicer.GetProjection,
@@ -212,6 +229,33 @@ class ProjectionService:
             '/gigaledger.v1.ProjectionService/QueryRoundTrip',
             gigaledger_dot_v1_dot_projections__pb2.QueryRoundTripRequest.SerializeToString,
             gigaledger_dot_v1_dot_projections__pb2.QueryRoundTripResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QueryExceptions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gigaledger.v1.ProjectionService/QueryExceptions',
+            gigaledger_dot_v1_dot_projections__pb2.QueryExceptionsRequest.SerializeToString,
+            gigaledger_dot_v1_dot_projections__pb2.QueryExceptionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,8 @@ class ProjectionServiceStub:
     """Investment: committed, entitled, called, funded, issued, remaining."""
     QueryRoundTrip: _grpc.UnaryUnaryMultiCallable[_projections_pb2.QueryRoundTripRequest, _projections_pb2.QueryRoundTripResponse]
     """Purchases against investment between pairs of investor-suppliers and investee-customers."""
+    QueryExceptions: _grpc.UnaryUnaryMultiCallable[_projections_pb2.QueryExceptionsRequest, _projections_pb2.QueryExceptionsResponse]
+    """What is legal to record but an auditor wants flagged: the soft rules of the book."""
     GetProjection: _grpc.UnaryUnaryMultiCallable[_projections_pb2.GetProjectionRequest, _projections_pb2.GetProjectionResponse]
     """Status of one projection of a book."""
     ListProjections: _grpc.UnaryUnaryMultiCallable[_projections_pb2.ListProjectionsRequest, _projections_pb2.ListProjectionsResponse]
@@ -55,6 +57,8 @@ class ProjectionServiceAsyncStub(ProjectionServiceStub):
     """Investment: committed, entitled, called, funded, issued, remaining."""
     QueryRoundTrip: _aio.UnaryUnaryMultiCallable[_projections_pb2.QueryRoundTripRequest, _projections_pb2.QueryRoundTripResponse]  # type: ignore[assignment]
     """Purchases against investment between pairs of investor-suppliers and investee-customers."""
+    QueryExceptions: _aio.UnaryUnaryMultiCallable[_projections_pb2.QueryExceptionsRequest, _projections_pb2.QueryExceptionsResponse]  # type: ignore[assignment]
+    """What is legal to record but an auditor wants flagged: the soft rules of the book."""
     GetProjection: _aio.UnaryUnaryMultiCallable[_projections_pb2.GetProjectionRequest, _projections_pb2.GetProjectionResponse]  # type: ignore[assignment]
     """Status of one projection of a book."""
     ListProjections: _aio.UnaryUnaryMultiCallable[_projections_pb2.ListProjectionsRequest, _projections_pb2.ListProjectionsResponse]  # type: ignore[assignment]
@@ -86,6 +90,14 @@ class ProjectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_projections_pb2.QueryRoundTripResponse, _abc.Awaitable[_projections_pb2.QueryRoundTripResponse]]:
         """Purchases against investment between pairs of investor-suppliers and investee-customers."""
+
+    @_abc_1.abstractmethod
+    def QueryExceptions(
+        self,
+        request: _projections_pb2.QueryExceptionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_projections_pb2.QueryExceptionsResponse, _abc.Awaitable[_projections_pb2.QueryExceptionsResponse]]:
+        """What is legal to record but an auditor wants flagged: the soft rules of the book."""
 
     @_abc_1.abstractmethod
     def GetProjection(

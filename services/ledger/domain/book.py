@@ -22,10 +22,10 @@ from services.ledger.domain.catalogue import (
     FACT_TYPES,
     REFERENCED_STREAMS,
     REVERSAL,
-    Nature,
 )
 from services.ledger.domain.control import Control
 from services.ledger.domain.entries import Entry
+from services.ledger.domain.fact_type import Nature
 from services.ledger.domain.folding import apply, fold
 from services.ledger.domain.pending import Accepted, Pending, Source
 from services.ledger.domain.refusals import Refused, Rule, Violation
@@ -386,6 +386,7 @@ def _concerned(entry: Entry, state: Any) -> tuple[str, tuple[str, ...]]:
     if entry.kind == "party_registered":
         parties.append(entry.fact.party)
     parties += (getattr(state, "buyer", ""), getattr(state, "supplier", ""))
+    parties += getattr(state, "parties", ())
     return agreement, tuple(sorted({party for party in parties if party}))
 
 

@@ -7,8 +7,6 @@ here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from services.ledger.domain import (
@@ -19,95 +17,17 @@ from services.ledger.domain import (
     party,
     procurement,
     reference_data,
+    support,
+    vehicle,
+    warrant,
 )
 from services.ledger.domain.entries import Entry
-from services.ledger.domain.rulings import Given, NaturalKey, Violations
-
-
-class Nature(Enum):
-    """Whether a rule can keep a fact out."""
-
-    OBSERVATION = "observation"
-    """Something that happened. It is recorded, whatever the rules would have said."""
-    DECISION = "decision"
-    """Something within the authority of those who record it. The rules decide."""
-
-
-def _no_violations(_state: Any, _entry: Entry, _given: Given) -> Violations:
-    yield from ()
-
-
-def _no_keys(_state: Any, _entry: Entry) -> Iterable[NaturalKey]:
-    return ()
-
-
-def _no_links(_state: Any, _entry: Entry) -> Iterable[str]:
-    return ()
-
-
-@dataclass(frozen=True, slots=True)
-class FactType:
-    """What the ledger knows of a type of fact.
-
-    Attributes:
-        nature: observation or decision.
-        stream: the stream of a fact.
-        apply: folds the fact into the state of its stream.
-        decide: yields what stands against recording the fact.
-        keys: the natural keys of a fact (HR-ID-02).
-        links: other streams whose rules count the fact.
-        apply_link: folds the fact into the state of a stream that it is linked to.
-        own: whether only the ledger itself records such facts.
-    """
-
-    nature: Nature
-    stream: Callable[[Any], str]
-    apply: Callable[[Any, Entry], None]
-    decide: Callable[[Any, Entry, Given], Violations] = _no_violations
-    keys: Callable[[Any, Entry], Iterable[NaturalKey]] = _no_keys
-    links: Callable[[Any, Entry], Iterable[str]] = _no_links
-    apply_link: Callable[[Any, Entry], None] | None = None
-    own: bool = False
-
-    @property
-    def has_keys(self) -> bool:
-        """Whether facts of this type have natural keys at all."""
-        return self.keys is not _no_keys
+from services.ledger.domain.fact_type import FactType, Nature, cash_keys, key, within
+from services.ledger.domain.rulings import bank_keys
 
 
 def _in_control(_fact: Any) -> str:
     return CONTROL_STREAM
-
-
-def _in_agreement(fact: Any) -> str:
-    return f"agreements/{fact.agreement}"
-
-
-def _in_order(fact: Any) -> str:
-    return f"purchaseOrders/{fact.purchase_order}"
-
-
-def _in_party(fact: Any) -> str:
-    return f"parties/{fact.party}"
-
-
-def _in_exception(fact: Any) -> str:
-    return f"exceptions/{fact.exception}"
-
-
-def _key(kind: str, *fields: str) -> Callable[[Any, Entry], Iterable[NaturalKey]]:
-    """Return the keys of a fact whose last field is a number that the others make unique."""
-
-    def keys(_state: Any, entry: Entry) -> Iterable[NaturalKey]:
-        values = tuple(getattr(entry.fact, name) for name in fields)
-        return (NaturalKey(kind, values, fields[-1]),)
-
-    return keys
-
-
-def _contribution_keys(state: Any, entry: Entry) -> Iterable[NaturalKey]:
-    yield from _key("contribution", "agreement", "contribution")(state, entry)
-    yield from procurement.bank_keys(state, entry)
 
 
 def _no_effect(_state: Any, _entry: Entry) -> None:
@@ -117,6 +37,17 @@ def _no_effect(_state: Any, _entry: Entry) -> None:
 def _supersedes(_state: Any, entry: Entry) -> Iterable[str]:
     return [f"agreements/{agreement}" for agreement in entry.fact.supersedes]
 
+
+_in_agreement = within("agreements", "agreement")
+_in_order = within("purchaseOrders", "purchase_order")
+_in_party = within("parties", "party")
+_in_exception = within("exceptions", "exception")
+_in_warrant = within("warrants", "warrant")
+_in_vehicle = within("vehicles", "vehicle")
+_in_debt = within("debts", "debt")
+_in_lease = within("leases", "lease")
+_in_backstop = within("backstops", "backstop")
+_in_guarantee = within("guarantees", "guarantee")
 
 CONTROL_STREAM = "control"
 REVERSAL = "entry_reversed"
@@ -182,13 +113,11 @@ FACT_TYPES: dict[str, FactType] = {
     ),
     "rack_sku_rated": FactType(
         _O,
-        lambda fact: f"rackSkus/{fact.sku}",
+        within("rackSkus", "sku"),
         reference_data.apply_recorded,
         reference_data.decide_rated,
     ),
-    "site_energised": FactType(
-        _O, lambda fact: f"sites/{fact.site}", reference_data.apply_recorded
-    ),
+    "site_energised": FactType(_O, within("sites", "site"), reference_data.apply_recorded),
     "capacity_milestone_planned": FactType(
         _D, _in_agreement, capacity.apply_planned, capacity.decide_planned
     ),
@@ -200,7 +129,7 @@ FACT_TYPES: dict[str, FactType] = {
         _in_agreement,
         capacity.apply_certified,
         capacity.decide_certified,
-        keys=_key("certificate", "agreement", "certifier", "certificate"),
+        keys=key("certificate", "agreement", "certifier", "certificate"),
     ),
     "capacity_claim_rejected": FactType(
         _D, _in_agreement, capacity.apply_rejected, capacity.decide_rejected
@@ -277,28 +206,28 @@ FACT_TYPES: dict[str, FactType] = {
         equity.decide_share_class,
     ),
     "valuation_determined": FactType(
-        _O, lambda fact: f"issuers/{fact.issuer}", reference_data.apply_recorded
+        _O, within("issuers", "issuer"), reference_data.apply_recorded
     ),
     "capital_call_issued": FactType(
         _D,
         _in_agreement,
         equity.apply_call,
         equity.decide_call,
-        keys=_key("call notice", "agreement", "call"),
+        keys=key("call notice", "agreement", "call"),
     ),
     "capital_contribution_funded": FactType(
         _O,
         _in_agreement,
         equity.apply_contribution,
         equity.decide_contribution,
-        keys=_contribution_keys,
+        keys=cash_keys("contribution", "agreement", "contribution"),
     ),
     "equity_shares_issued": FactType(
         _D,
         _in_agreement,
         equity.apply_issuance,
         equity.decide_issuance,
-        keys=_key("security", "agreement", "security"),
+        keys=key("security", "agreement", "security"),
         links=equity.issuance_links,
         apply_link=equity.apply_class_issuance,
     ),
@@ -315,17 +244,87 @@ FACT_TYPES: dict[str, FactType] = {
         _in_agreement,
         equity.apply_return,
         equity.decide_return,
-        keys=procurement.bank_keys,
+        keys=bank_keys,
     ),
     "shares_repurchased": FactType(
         _O,
         _in_agreement,
         equity.apply_taken_back,
         equity.decide_taken_back,
-        keys=procurement.bank_keys,
+        keys=bank_keys,
     ),
     "shares_transferred": FactType(
         _O, _in_agreement, equity.apply_transfer, equity.decide_transfer
+    ),
+    "warrant_issued": FactType(_D, _in_warrant, warrant.apply_issued, warrant.decide_issued),
+    "warrant_condition_satisfied": FactType(
+        _O, _in_warrant, warrant.apply_condition_satisfied, warrant.decide_condition_satisfied
+    ),
+    "warrant_tranche_vested": FactType(
+        _D, _in_warrant, warrant.apply_vested, warrant.decide_vested
+    ),
+    "warrant_exercised": FactType(
+        _O,
+        _in_warrant,
+        warrant.apply_exercised,
+        warrant.decide_exercised,
+        keys=cash_keys("exercise", "warrant", "exercise"),
+    ),
+    "warrant_lapsed": FactType(_O, _in_warrant, warrant.apply_lapsed, warrant.decide_lapsed),
+    "spv_formed": FactType(_O, _in_vehicle, vehicle.apply_formed, vehicle.decide_formed),
+    "spv_equity_contributed": FactType(
+        _O,
+        _in_vehicle,
+        vehicle.apply_followed,
+        vehicle.decide_contributed,
+        keys=cash_keys("vehicle contribution", "vehicle", "contribution"),
+    ),
+    "distribution_paid": FactType(
+        _O,
+        _in_vehicle,
+        vehicle.apply_followed,
+        vehicle.decide_distributed,
+        keys=cash_keys("distribution", "vehicle", "distribution"),
+    ),
+    "debt_drawn": FactType(
+        _O,
+        _in_debt,
+        vehicle.apply_drawn,
+        vehicle.decide_drawn,
+        keys=cash_keys("drawing", "debt", "drawing"),
+    ),
+    "debt_repaid": FactType(
+        _O,
+        _in_debt,
+        vehicle.apply_repaid,
+        vehicle.decide_repaid,
+        keys=cash_keys("repayment", "debt", "repayment"),
+    ),
+    "lease_commenced": FactType(_O, _in_lease, support.apply_promised, support.decide_promised),
+    "lease_payment_settled": FactType(
+        _O,
+        _in_lease,
+        support.apply_followed,
+        support.decide_settled,
+        keys=cash_keys("payment", "payer", "payment"),
+    ),
+    "backstop_granted": FactType(_O, _in_backstop, support.apply_promised, support.decide_promised),
+    "backstop_purchase_settled": FactType(
+        _O,
+        _in_backstop,
+        support.apply_followed,
+        support.decide_settled,
+        keys=cash_keys("payment", "payer", "payment"),
+    ),
+    "guarantee_granted": FactType(
+        _O, _in_guarantee, support.apply_promised, support.decide_promised
+    ),
+    "guarantee_called": FactType(
+        _O,
+        _in_guarantee,
+        support.apply_followed,
+        support.decide_called,
+        keys=cash_keys("demand", "guarantee", "demand"),
     ),
 }
 
@@ -362,11 +361,23 @@ _STATES: dict[str, Callable[[], Any]] = {
     "rackSkus": reference_data.ReferenceData,
     "sites": reference_data.ReferenceData,
     "issuers": reference_data.ReferenceData,
+    "warrants": warrant.Warrant,
+    "vehicles": vehicle.Vehicle,
+    "debts": vehicle.Debt,
+    "leases": support.Promise,
+    "backstops": support.Promise,
+    "guarantees": support.Promise,
 }
 
 REFERENCED_STREAMS = {
     "Party": "parties/{}",
     "Agreement": "agreements/{}",
     "PurchaseOrder": "purchaseOrders/{}",
+    "Warrant": "warrants/{}",
+    "Vehicle": "vehicles/{}",
+    "Debt": "debts/{}",
+    "Lease": "leases/{}",
+    "Backstop": "backstops/{}",
+    "Guarantee": "guarantees/{}",
 }
 """Where the resources are recorded that the contract lets facts refer to."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gigaledger.v1.control_facts_pb2 import ExceptionPolicy
+
 from services.ledger.domain.entries import Entry
 from services.ledger.domain.refusals import Rule, Violation
 from services.ledger.domain.rulings import Given, Violations, minor, repeated, wrong_state
 
+HOURS_OF_A_DAY = 24
 FIRST_POLICY = 1
 """Policy in force when a book is opened: no decision needs an approver."""
 
@@ -63,6 +66,19 @@ def decide_policy(state: Control, entry: Entry, _given: Given) -> Violations:
     for currency in repeated(money.currency_code for money in fact.approval_thresholds):
         message = f"{currency} has more than one threshold"
         yield Violation(Rule.FIELD_INVALID, "approval_thresholds", message)
+    yield from _exception_violations(fact.exceptions)
+
+
+def _exception_violations(thresholds: ExceptionPolicy) -> Violations:
+    """Yield what is wrong with thresholds of the rules that flag."""
+    for currency in repeated(money.currency_code for money in thresholds.round_amounts):
+        message = f"{currency} has more than one amount"
+        yield Violation(Rule.FIELD_INVALID, "exceptions.round_amounts", message)
+    for name in ("working_hours_from", "working_hours_to"):
+        hour = getattr(thresholds, name)
+        if hour > HOURS_OF_A_DAY:
+            message = f"must be at most {HOURS_OF_A_DAY}, is {hour}"
+            yield Violation(Rule.FIELD_INVALID, f"exceptions.{name}", message)
 
 
 def apply_policy(state: Control, entry: Entry) -> None:

@@ -17,6 +17,8 @@ from services.ledger.domain.refusals import Rule, Violation
 from services.ledger.domain.rulings import (
     Given,
     Violations,
+    amount_of_shares,
+    amount_told,
     at_most,
     different,
     minor,
@@ -24,7 +26,7 @@ from services.ledger.domain.rulings import (
     unknown,
     wrong_state,
 )
-from services.quantities import currency_exponent, date_from_message, decimal_from_message
+from services.quantities import date_from_message, decimal_from_message
 
 if TYPE_CHECKING:
     from services.ledger.domain.agreement import Agreement
@@ -121,8 +123,7 @@ def decide_contribution(state: Agreement, entry: Entry, _given: Given) -> Violat
     """Decide on CapitalContributionFunded: only on whether it can be true."""
     fact = entry.fact
     yield from different(fact, "payer", "payee")
-    if not fact.HasField("amount") and not fact.amount_undisclosed:
-        yield Violation(Rule.TYPE_01, "amount", "is required, or say amount_undisclosed")
+    yield from amount_told(fact)
     if fact.call and fact.call not in state.equity.calls:
         yield unknown("call", "call notice", fact.call)
     for index, number in enumerate(fact.tranches):
@@ -151,7 +152,9 @@ def decide_issuance(state: Agreement, entry: Entry, given: Given) -> Violations:
     if state.exists and not state.party(Role.ROLE_ISSUER):
         yield wrong_state("agreement", "the agreement names no issuer")
     yield from same_currency(fact.amount, "amount", state.currency, "the agreement")
-    yield from _rounding(entry)
+    yield from amount_of_shares(
+        fact.amount, "amount", fact.shares, (fact.price_per_share, "price_per_share")
+    )
     share_class = given.state(class_stream(state, fact.share_class))
     if share_class.exists:
         yield from share_class.issuable(entry)
@@ -170,26 +173,6 @@ def issuance_links(state: Agreement, entry: Entry) -> list[str]:
 def rescission_links(state: Agreement, entry: Entry) -> list[str]:
     """Return the stream of the class that EquityIssuanceRescinded gives shares back to."""
     return [state.equity.issuances[entry.fact.security].class_stream]
-
-
-def _rounding(entry: Entry) -> Violations:
-    """Refuse an amount that is not that of the shares, but for a residual below one (HR-INV-06)."""
-    fact = entry.fact
-    shares = decimal_from_message(fact.shares)
-    price = decimal_from_message(fact.price_per_share)
-    if shares <= 0:
-        yield Violation(Rule.FIELD_INVALID, "shares", "must be more than 0")
-    if price <= 0:
-        yield Violation(Rule.FIELD_INVALID, "price_per_share", "must be more than 0")
-        return
-    amount = Decimal(minor(fact.amount)).scaleb(-currency_exponent(fact.amount.currency_code))
-    residual = amount - shares * price
-    if not 0 <= residual < price:
-        message = (
-            f"{amount} - {shares} shares x {price} leaves {residual}, "
-            f"which is not from 0 to below one share price"
-        )
-        yield Violation(Rule.INV_06, "amount", message, {"residual": str(residual)})
 
 
 def apply_issuance(state: Agreement, entry: Entry) -> None:

@@ -16,6 +16,7 @@ from services.ledger.domain.rulings import (
     NaturalKey,
     Violations,
     at_most,
+    bank_keys,
     different,
     minor,
     repeated,
@@ -170,12 +171,6 @@ def refund_keys(_state: object, entry: Entry) -> list[NaturalKey]:
     """Return the number of a refund, unique for its payer, and the bank's reference."""
     fact = entry.fact
     return [NaturalKey("refund", (fact.payer, fact.refund), "refund"), *bank_keys(_state, entry)]
-
-
-def bank_keys(_state: object, entry: Entry) -> list[NaturalKey]:
-    """Return the bank's reference of a movement of cash, where it is known."""
-    reference = entry.fact.bank_reference
-    return [NaturalKey("bank reference", (reference,), "bank_reference")] if reference else []
 
 
 def decide_placed(state: PurchaseOrder, entry: Entry, _given: Given) -> Violations:

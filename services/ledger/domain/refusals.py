@@ -95,6 +95,9 @@ class Rule(Enum):
     PO_04 = ("HR-PO-04", Kind.PRECONDITION, "only units that are not received are cancelled")
     INVC_03 = ("HR-INVC-03", Kind.PRECONDITION, "a credit is at most what remains of the invoice")
     PAY_03 = ("HR-PAY-03", Kind.PRECONDITION, "a refund is at most what remains of the payment")
+    WAR_01 = ("HR-WAR-01", Kind.PRECONDITION, "vested shares stay within those granted")
+    WAR_02 = ("HR-WAR-02", Kind.PRECONDITION, "shares exercised are vested and exercisable")
+    WAR_03 = ("HR-WAR-03", Kind.PRECONDITION, "a warrant is exercised before it has expired")
 
     def __init__(self, code: str, kind: Kind, statement: str) -> None:
         self.code = code

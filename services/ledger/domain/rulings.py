@@ -5,12 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from google.type.decimal_pb2 import Decimal as DecimalMessage
 from google.type.money_pb2 import Money as MoneyMessage
 
 from services.ledger.domain.refusals import Rule, Violation
-from services.quantities import money_from_message
+from services.quantities import currency_exponent, decimal_from_message, money_from_message
+
+if TYPE_CHECKING:
+    from services.ledger.domain.entries import Entry
 
 Violations = Iterator[Violation]
 
@@ -77,6 +82,50 @@ def different(fact: Any, one: str, other: str) -> Violations:
     if getattr(fact, one) and getattr(fact, one) == getattr(fact, other):
         party = getattr(fact, one)
         yield Violation(Rule.ID_05, other, f"{one} and {other} are both {party}", {"party": party})
+
+
+def positive(number: DecimalMessage, field: str) -> Violations:
+    """Refuse a number that is not more than 0."""
+    if decimal_from_message(number) <= 0:
+        yield Violation(Rule.FIELD_INVALID, field, "must be more than 0")
+
+
+def amount_of_shares(
+    amount: MoneyMessage, field: str, shares: DecimalMessage, price: tuple[DecimalMessage, str]
+) -> Violations:
+    """Refuse an amount that is not that of the shares, but for a residual below one (HR-INV-06).
+
+    Args:
+        amount: the amount.
+        field: the field that holds it.
+        shares: how many; in the field `shares`.
+        price: of one share in units of the amount's currency, and the field that holds it.
+    """
+    number, each = decimal_from_message(shares), decimal_from_message(price[0])
+    yield from positive(shares, "shares")
+    if each <= 0:
+        yield from positive(*price)
+        return
+    given = Decimal(minor(amount)).scaleb(-currency_exponent(amount.currency_code))
+    residual = given - number * each
+    if not 0 <= residual < each:
+        message = (
+            f"{given} - {number} shares x {each} leaves {residual}, "
+            f"which is not from 0 to below one share price"
+        )
+        yield Violation(Rule.INV_06, field, message, {"residual": str(residual)})
+
+
+def amount_told(fact: Any) -> Violations:
+    """Refuse a fact without an amount that does not say that it is undisclosed (HR-TYPE-01)."""
+    if not fact.HasField("amount") and not fact.amount_undisclosed:
+        yield Violation(Rule.TYPE_01, "amount", "is required, or say amount_undisclosed")
+
+
+def bank_keys(_state: object, entry: Entry) -> list[NaturalKey]:
+    """Return the bank's reference of a movement of cash, where it is known."""
+    reference = entry.fact.bank_reference
+    return [NaturalKey("bank reference", (reference,), "bank_reference")] if reference else []
 
 
 def unknown(field: str, what: str, value: object) -> Violation:

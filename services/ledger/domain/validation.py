@@ -41,6 +41,9 @@ _IDS = frozenset(
         *("party", "buyer", "supplier", "payer", "payee", "issuer", "from_party", "to_party"),
         *("claimant", "certifier", "group", "agreement", "supersedes", "milestone"),
         *("purchase_order", "site", "sku", "share_class", "exception"),
+        *("warrant", "holder", "vehicle", "debt", "lender", "borrower", "lease", "lessor"),
+        *("lessee", "backstop", "grantor", "beneficiary", "guarantee", "guarantor", "debtor"),
+        "creditor",
     }
 )
 """Fields that are parts of stream names or of resource names."""
@@ -48,6 +51,7 @@ _DOCUMENT_NUMBERS = frozenset(
     {
         *("invoice", "credit_note", "payment", "refund", "bank_reference", "certificate", "call"),
         *("contribution", "security", "balance_security", "receipt", "despatch_advice"),
+        *("exercise", "distribution", "drawing", "repayment", "demand"),
     }
 )
 """Numbers given by others: any visible text."""

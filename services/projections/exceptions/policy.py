@@ -1,0 +1,55 @@
+"""Thresholds of the rules: the policy of a book, as far as it is about exceptions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gigaledger.v1.control_facts_pb2 import ExceptionPolicy, PolicyAdopted
+
+from services.quantities import money_from_message
+
+FIRST_POLICY = ExceptionPolicy(
+    unissued_days=30,
+    hardware_tolerance_ppm=50_000,
+    late_recording_days=30,
+    reversal_after_period_days=10,
+)
+"""In force until a policy says otherwise. Rules about evidence, habits and contracts close in time
+flag nearly everything in a book that was not kept for them, so a book has to ask for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The policy in force.
+
+    Attributes:
+        number: its number.
+        approval_thresholds: in minor units, by currency.
+        exceptions: thresholds of the rules.
+        round_amounts: in minor units, by currency.
+    """
+
+    number: int = 1
+    approval_thresholds: Mapping[str, int] = field(default_factory=dict)
+    exceptions: ExceptionPolicy = field(default_factory=lambda: FIRST_POLICY)
+    round_amounts: Mapping[str, int] = field(default_factory=dict)
+
+    def followed_by(self, fact: PolicyAdopted) -> Policy:
+        """Return the policy that follows on this one."""
+        exceptions = fact.exceptions if fact.HasField("exceptions") else self.exceptions
+        thresholds = map(money_from_message, fact.approval_thresholds)
+        amounts = map(money_from_message, exceptions.round_amounts)
+        return Policy(
+            number=fact.policy,
+            approval_thresholds={money.currency: money.amount_minor for money in thresholds},
+            exceptions=exceptions,
+            round_amounts={money.currency: money.amount_minor for money in amounts},
+        )
+
+    def threshold(self, name: str) -> int | None:
+        """Return a threshold of `ExceptionPolicy`; None where the policy does not state it."""
+        if not self.exceptions.HasField(name):  # type: ignore[arg-type]
+            return None
+        value: int = getattr(self.exceptions, name)
+        return value
