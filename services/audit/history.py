@@ -142,7 +142,7 @@ class History:
     def entries(self, *kinds: str) -> Iterator[Entry]:
         """Yield the entries of some kinds, each kind in the order of positions."""
         for kind in kinds:
-            yield from self._entries[kind]
+            yield from self._entries.get(kind, ())
 
     def entry(self, position: int) -> Entry:
         """Return the entry at a position.
@@ -224,6 +224,10 @@ class View:
         """Tell whether a known entry counts."""
         return entry.day <= self.until and (self.statuses is None or entry.status in self.statuses)
 
+    def every_counted(self) -> Iterator[Entry]:
+        """Yield all that counts, of every kind."""
+        return self.counted(*_MESSAGES)
+
     def hypothetical(self) -> bool:
         """Tell whether anything that counts is a plan or an assumption."""
-        return any(entry.status in HYPOTHETICAL for entry in self.counted(*_MESSAGES))
+        return any(entry.status in HYPOTHETICAL for entry in self.every_counted())
