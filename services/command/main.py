@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from services.command import ledger_commands, report_commands
+from services.command import audit_commands, ledger_commands, report_commands
 from services.command.errors import CommandError, ExitCode, Interrupted, OutputClosed
 from services.command.health import ServicePart, report_health
 from services.command.output import notice
@@ -20,6 +20,7 @@ from services.command.settings import DatabaseUrl, LedgerAddress, ProjectionsAdd
 _RUN_PANEL = "Run"
 _FACTS_PANEL = "Write and read facts"
 _ANSWERS_PANEL = "Ask"
+_AUDIT_PANEL = "Audit"
 _EXIT_CODES = "\n".join(f"  {code.value:>3}  {code.meaning}" for code in ExitCode)
 _HELP = f"""Book of record for deals that tie money to compute: facts in, exact answers out.
 
@@ -198,6 +199,7 @@ app.add_typer(serve_app, name="serve", rich_help_panel=_RUN_PANEL)
 app.add_typer(database_app, name="database", rich_help_panel=_RUN_PANEL)
 ledger_commands.register(app, _FACTS_PANEL)
 report_commands.register(app, _ANSWERS_PANEL)
+audit_commands.register(app, _AUDIT_PANEL)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -63,6 +63,11 @@ def print_json_line(message: Message) -> None:
     _print(json_format.MessageToJson(message, indent=None))
 
 
+def print_json_text(text: str) -> None:
+    """Print JSON that is no message of the contract."""
+    _print(text)
+
+
 def _print(text: str) -> None:
     try:
         typer.echo(text)

@@ -42,6 +42,7 @@ from tests.facts import (
     received,
     refunded,
     reversed_entry,
+    terms,
 )
 from tests.projections.conftest import ReadModels
 from tests.projections.log import log_of
@@ -410,6 +411,22 @@ async def test_an_entry_recorded_in_error_does_not_count(read_models: ReadModels
 
 def _movement(measure: Measure, day: int, amount: int) -> Movement:
     return Movement(measure, "SUP", "CUS", "USD", days(day), Amount(amount), frozenset())
+
+
+async def test_an_undisclosed_commitment_that_has_ended_is_missing_from_nothing(
+    read_models: ReadModels,
+) -> None:
+    undisclosed = terms(investment_undisclosed=True, tranches=[])
+    del undisclosed["investment_commitment"]
+    signed = fact("definitive_agreement_executed", agreement="AGR", terms=undisclosed)
+    ended = fact("agreement_terminated", agreement="AGR", on=days(10))
+
+    await read_models.apply(log_of([*BOTH, signed, ended, placed()]), ROUND_TRIP)
+
+    for day, missing in ((9, 1), (10, 0)):
+        pairs = (await ask(read_models, as_of=days(day))).pairs
+        found = [balance(pair, "COMMITMENT").investment.undisclosed_count for pair in pairs]
+        assert sum(found) == missing
 
 
 @given(

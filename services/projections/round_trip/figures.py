@@ -167,7 +167,8 @@ def commitments(
         whose = (terms.investor, terms.issuer, terms.currency)
         if (after, whose) != (before, whose_before):
             if before != Amount():
-                yield movement(day, Amount() - before, whose_before)
+                # What ends takes with it what was not disclosed of it.
+                yield movement(day, Amount(-before.minor, -before.undisclosed), whose_before)
             if after != Amount():
                 yield movement(day, after, whose)
             before, whose_before = after, whose

@@ -1,0 +1,141 @@
+"""Every published figure, recomputed from the facts alone, and held against what is published.
+
+This is a second fold, written from the domain rules (section 2) and not from the projections: it
+shares no code with them and reads no table of theirs. An error would have to be made twice.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from gigaledger.v1.events_pb2 import RecordedEvent
+
+from services.audit.capacity import capacity
+from services.audit.history import History, HistoryError, View
+from services.audit.investment import investment
+from services.audit.round_trip import round_trip
+from services.audit.sums import Figure, Key, Value
+
+__all__ = ["Difference", "Figures", "HistoryError", "differences"]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A published figure that is not what the facts give.
+
+    Attributes:
+        key: the figure.
+        own: its value by the facts; None where it has none.
+        published: the value that was published.
+        position: the position up to which both are.
+        missing: "" where both give the figure; "own" or "published", where that side has none.
+    """
+
+    key: Key
+    own: Value
+    published: Value
+    position: int
+    missing: str = ""
+
+    def __str__(self) -> str:
+        own = "no such figure" if self.missing == "own" else repr(self.own)
+        published = "no such figure" if self.missing == "published" else repr(self.published)
+        return (
+            f"{self.key}: the facts up to position {self.position} give {own}, "
+            f"published is {published}"
+        )
+
+
+class Figures:
+    """Recomputes every figure from recorded events, added one after another."""
+
+    def __init__(self) -> None:
+        self.history = History()
+
+    @property
+    def position(self) -> int:
+        """Position of the last event that was added; 0 before the first."""
+        return self.history.position
+
+    def add(self, recorded: RecordedEvent) -> None:
+        """Add the next event of the log.
+
+        Raises:
+            HistoryError: its position is not the next one, or its fact is unknown.
+        """
+        self.history.add(recorded)
+
+    def at(
+        self,
+        position: int | None = None,
+        *,
+        as_of: dt.date | None = None,
+        statuses: Collection[str] = (),
+        traced: bool = False,
+    ) -> dict[Key, Figure]:
+        """Return every figure.
+
+        Args:
+            position: as known at this position; at the last one where None.
+            as_of: only facts effective by this day; all where None.
+            statuses: only facts of these statuses ("FACT", "PLAN"); all where empty.
+            traced: whether figures name the events that they are made of.
+
+        Raises:
+            HistoryError: there is no such position.
+        """
+        view = View(
+            self.history,
+            self.position if position is None else position,
+            as_of,
+            frozenset(statuses) or None,
+            traced=traced,
+        )
+        return (
+            capacity(view).figures
+            | investment(view).figures
+            | round_trip(view, by_entity=False).figures
+            | round_trip(view, by_entity=True).figures
+        )
+
+    def compare(
+        self,
+        published: Mapping[Key, Value],
+        position: int,
+        *,
+        as_of: dt.date | None = None,
+        statuses: Collection[str] = (),
+    ) -> list[Difference]:
+        """Return where published figures differ from those of the facts, in order of name.
+
+        Args:
+            published: what was published (see `services.audit.published.ask`).
+            position: the position that it reflects.
+            as_of: the effective date that was asked for; None where none was.
+            statuses: the statuses that were asked for; empty where none were.
+
+        Raises:
+            HistoryError: the events up to that position were not added.
+        """
+        own = self.at(position, as_of=as_of, statuses=statuses)
+        return differences({key: figure.value for key, figure in own.items()}, published, position)
+
+
+def differences(
+    own: Mapping[Key, Value], published: Mapping[Key, Value], position: int
+) -> list[Difference]:
+    """Return where two sets of figures differ, in order of name.
+
+    Args:
+        own: figures by the facts.
+        published: published figures.
+        position: the position up to which both are.
+    """
+    found = []
+    for key in sorted(own.keys() | published.keys()):
+        missing = "own" if key not in own else "published" if key not in published else ""
+        if missing or own[key] != published[key]:
+            found.append(Difference(key, own.get(key), published.get(key), position, missing))
+    return found

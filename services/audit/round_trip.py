@@ -1,0 +1,205 @@
+"""The round trip, recomputed (domain rules, section 2.3): purchases against investment, by pair."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterator
+
+from gigaledger.v1.equity_facts_pb2 import ContributionForm
+
+from services.audit.history import View, by_time
+from services.audit.purchases import Purchase, purchases
+from services.audit.sums import Sheet, Sum
+from services.audit.terms import Agreements, Standing
+from services.quantities import money_from_message
+
+BASES = {
+    "commitment": ("ordered", "committed"),
+    "accrual": ("invoiced", "called"),
+    "cash": ("paid", "funded_cash"),
+    "ordered_against_funded": ("ordered", "funded_cash"),
+    "invoiced_against_funded": ("invoiced", "funded_cash"),
+}
+"""What each basis sets against what: purchases, investment."""
+_SHOWN = (
+    "ordered",
+    "received",
+    "invoiced",
+    "paid",
+    "received_not_invoiced",
+    "open_payable",
+    "refund_due",
+    "unapplied_payments",
+)
+
+Pair = tuple[str, str, str]
+"""Investor-supplier, investee-customer, currency."""
+
+
+class _Series:
+    """What was added between a pair: in all, and by day."""
+
+    def __init__(self, view: View) -> None:
+        self.total = Sum(traced=view.traced)
+        self.by_day: dict[dt.date, int] = defaultdict(int)
+
+    def add(self, amount: Sum, day: dt.date | None) -> None:
+        total = self.total
+        total.value += amount.value
+        total.undisclosed += amount.undisclosed
+        if total.parts is not None:
+            total.parts += amount.parts or ()
+        if day is not None:
+            self.by_day[day] += int(amount.value)
+
+
+def round_trip(view: View, *, by_entity: bool) -> Sheet:
+    """Return all figures of the round trip, of groups or of legal entities."""
+    groups = {} if by_entity else _groups(view)
+    pairs: dict[Pair, dict[str, _Series]] = {}
+    for movement in (*purchases(view), *_commitments(view), *_capital(view)):
+        supplier = groups.get(movement.supplier, movement.supplier)
+        customer = groups.get(movement.customer, movement.customer)
+        if supplier == customer:
+            continue
+        pair = pairs.setdefault(
+            (supplier, customer, movement.currency), defaultdict(lambda: _Series(view))
+        )
+        pair[movement.measure].add(movement.amount, movement.day)
+    sheet = Sheet()
+    section = "round-trip.entity" if by_entity else "round-trip"
+    for (supplier, customer, currency), series in pairs.items():
+        of = {
+            "supplier_investor": supplier,
+            "customer_investee": customer,
+            "currency_code": currency,
+        }
+        shown = {name: series[name].total for name in _SHOWN}
+        in_kind = series["funded_non_cash"].total
+        sheet.put_money(section, of, currency, **shown, invested_non_cash=in_kind)
+        for basis, (bought, invested) in BASES.items():
+            _put_balance(sheet, section, of, basis, series[bought], series[invested])
+    return sheet
+
+
+def _put_balance(
+    sheet: Sheet, section: str, of: dict[str, str], basis: str, bought: _Series, invested: _Series
+) -> None:
+    currency = of["currency_code"]
+    purchases_, investment = bought.total, invested.total
+    net = purchases_ - investment
+    lesser = purchases_ if purchases_.value <= investment.value else investment
+    recycled = lesser.becoming(max(0, lesser.value))
+    sheet.put_money(
+        section,
+        of,
+        currency,
+        **{f"{basis}.purchases": purchases_, f"{basis}.investment": investment},
+    )
+    sheet.put_plain_money(
+        section,
+        of,
+        currency,
+        **{
+            f"{basis}.net_balance": net,
+            f"{basis}.recycled": recycled,
+            f"{basis}.peak_exposure": _peak(bought, invested),
+        },
+    )
+    sheet.put_ratio(section, of, f"{basis}.ratio_investment", recycled, investment)
+    sheet.put_ratio(section, of, f"{basis}.ratio_purchases", recycled, purchases_)
+
+
+def _peak(bought: _Series, invested: _Series) -> Sum:
+    """Return the highest excess of investment over purchases at the end of any day."""
+    peak = exposure = 0
+    peak_day = dt.date.min
+    for day in sorted(bought.by_day.keys() | invested.by_day.keys()):
+        exposure += invested.by_day.get(day, 0) - bought.by_day.get(day, 0)
+        if exposure > peak:
+            peak, peak_day = exposure, day
+    result = (invested.total - bought.total).becoming(peak)
+    if result.parts is not None:
+        result.parts = [part for part in result.parts if part.day <= peak_day]
+    return result
+
+
+def _groups(view: View) -> dict[str, str]:
+    """Return the group that each party belongs to; before its first membership, the first one."""
+    found: dict[str, str] = {}
+    changes = view.known("party_registered", "group_membership_changed")
+    for entry in sorted(changes, key=by_time):
+        fact = entry.fact
+        if fact.party not in found or entry.day <= view.until:
+            found[fact.party] = fact.group or fact.party
+    return found
+
+
+def _moved(
+    view: View, measure: str, whose: Pair, day: dt.date, position: int, minor: int | None
+) -> Purchase:
+    amount = Sum(traced=view.traced)
+    amount.add(position, day, minor)
+    return Purchase(measure, *whose, day, amount)
+
+
+def _commitments(view: View) -> Iterator[Purchase]:
+    """Yield how the binding commitment of each agreement changed, day by day."""
+    for agreement in Agreements(view, counted=True).by_name.values():
+        before: tuple[tuple[int, int], Pair] = ((0, 0), ("", "", ""))
+        for day in sorted(day for day in agreement.days() if day <= view.until):
+            standing = agreement.on(day, min(day, view.today))
+            if standing is None:
+                continue
+            after = _committed(standing)
+            if after == before:
+                continue
+            for (minor, undisclosed), whose, sign in ((*before, -1), (*after, 1)):
+                if not minor and not undisclosed:
+                    continue
+                amount = Sum(traced=view.traced)
+                amount.add(standing.position, day, sign * minor)
+                amount.undisclosed = sign * undisclosed
+                yield Purchase("committed", *whose, day, amount)
+            before = after
+
+
+def _committed(standing: Standing) -> tuple[tuple[int, int], Pair]:
+    terms = standing.terms
+    amount = (terms.commitment_minor, int(terms.stated.investment_undisclosed))
+    whose = (terms.investor, terms.issuer, terms.currency)
+    return (amount if standing.binds else (0, 0)), whose
+
+
+def _capital(view: View) -> Iterator[Purchase]:
+    """Yield calls, contributions and returns: between whom the fact says, or else the agreement."""
+    agreements = Agreements(view, counted=False).by_name
+    forms: dict[tuple[str, str], tuple[tuple[bool, int], str]] = {}
+    for entry in view.recorded("capital_contribution_funded"):
+        fact = entry.fact
+        in_kind = fact.form == ContributionForm.CONTRIBUTION_FORM_NON_CASH
+        rank = (view.knows(entry), entry.position)
+        key = (fact.agreement, fact.contribution)
+        if key not in forms or rank > forms[key][0]:
+            forms[key] = (rank, "funded_non_cash" if in_kind else "funded_cash")
+    kinds = ("capital_call_issued", "capital_contribution_funded", "capital_returned")
+    for entry in view.counted(*kinds):
+        fact = entry.fact
+        terms = agreements[fact.agreement].terms_on(entry.day)
+        investor, issuer = terms.investor, terms.issuer
+        if entry.kind == "capital_contribution_funded":
+            investor, issuer = fact.payer, fact.payee
+        elif entry.kind == "capital_returned":
+            investor, issuer = fact.payee, fact.payer
+        minor, currency = None, terms.currency
+        if fact.HasField("amount"):
+            money = money_from_message(fact.amount)
+            sign = -1 if entry.kind == "capital_returned" else 1
+            minor, currency = sign * money.amount_minor, money.currency
+        whose = (investor, issuer, currency)
+        if entry.kind != "capital_contribution_funded":
+            yield _moved(view, "called", whose, entry.day, entry.position, minor)
+        if entry.kind != "capital_call_issued":
+            _, form = forms[fact.agreement, fact.contribution]
+            yield _moved(view, form, whose, entry.day, entry.position, minor)

@@ -1,0 +1,199 @@
+"""The commands for auditors: audit replay, audit explain."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from gigaledger.v1.events_pb2 import RecordedEvent
+from gigaledger.v1.ledger_pb2 import ReadEventsRequest
+from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
+
+from services.audit.explain import UnknownFigureError, explain, position_known_on
+from services.audit.figures import Figures, HistoryError
+from services.audit.history import HYPOTHETICAL
+from services.audit.replay import by_month, by_position
+from services.command import client
+from services.command.audit_reports import explanation_json, explanations, replay_table, step_json
+from services.command.errors import CommandError, ExitCode
+from services.command.events import read_events
+from services.command.options import parse_date
+from services.command.output import console, hypothetical_banner, print_json_text
+from services.command.settings import Book, Json, LedgerAddress, book_name, ledger_address
+
+audit_app = typer.Typer(
+    help="Replay, explain and take along the whole history of a book.", no_args_is_help=True
+)
+
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of", metavar="DATE", help="Only facts effective by this day.", show_default=False
+    ),
+]
+
+
+@audit_app.command("replay")
+def audit_replay(
+    *,
+    book: Book = "main",
+    to_position: Annotated[
+        int | None,
+        typer.Option(
+            "--to-position", min=1, metavar="N", help="Stop at this position.", show_default=False
+        ),
+    ] = None,
+    as_of: AsOf = None,
+    every: Annotated[
+        str, typer.Option(metavar="N|month|event", help="How often balances are shown.")
+    ] = "month",
+    ledger: LedgerAddress = None,
+    as_json: Json = False,
+) -> None:
+    """Show the balances as they grow, recomputed from the facts alone.
+
+    By month: at the end of each month in which something took effect, as known at the last
+    position. By position: as they were known there.
+    """
+    day = parse_date(as_of, "--as-of") if as_of is not None else None
+    step = _every(every)
+    figures = _recorded(book, ledger, to_position)
+    steps = by_position(figures, step, day) if step else by_month(figures, day)
+    if as_json:
+        for one in steps:
+            print_json_text(json.dumps(step_json(one)))
+        return
+    shown = list(steps)
+    out = console()
+    if any(one.hypothetical for one in shown):
+        out.print(hypothetical_banner())
+    out.print(replay_table(shown))
+    out.print(f"Recomputed from the log up to position {figures.position:,}.")
+
+
+@audit_app.command("explain")
+def audit_explain(  # noqa: PLR0913 - options of the command line
+    figure: Annotated[
+        str,
+        typer.Argument(
+            metavar="FIGURE",
+            help="E.g. round-trip.funded, capacity.certified. An unknown one lists all.",
+            show_default=False,
+        ),
+    ],
+    *,
+    book: Book = "main",
+    as_of: AsOf = None,
+    as_known: Annotated[
+        str | None,
+        typer.Option(
+            "--as-known",
+            metavar="N|DATE",
+            help="As known at this position, or at the end of this day (UTC).",
+            show_default=False,
+        ),
+    ] = None,
+    agreement: Annotated[
+        str, typer.Option(metavar="A", help="Only of this agreement.", show_default=False)
+    ] = "",
+    pair: Annotated[
+        str,
+        typer.Option(metavar="SUPPLIER:CUSTOMER", help="Only of this pair.", show_default=False),
+    ] = "",
+    currency: Annotated[
+        str, typer.Option(metavar="CODE", help="Only in this currency.", show_default=False)
+    ] = "",
+    ledger: LedgerAddress = None,
+    as_json: Json = False,
+) -> None:
+    """List the events behind a figure, each with what it adds to it.
+
+    What a rule adds to the sum of the events (a cap, a floor of zero, rounding) is a line of its
+    own, so that the lines add up to the figure exactly.
+    """
+    day = parse_date(as_of, "--as-of") if as_of is not None else None
+    about = {"agreement": agreement, "currency_code": currency} | _pair(pair)
+    figures = _recorded(book, ledger, None)
+    position = _position(figures, as_known)
+    with _errors_of_histories():
+        traced = figures.at(position, as_of=day, traced=True)
+        wanted = {name: value for name, value in about.items() if value}
+        found = explain(figures.history, traced, figure, wanted)
+    if as_json:
+        for one in found:
+            print_json_text(json.dumps(explanation_json(one, position)))
+        return
+    out = console()
+    lines = [line for one in found for line in one.lines or ()]
+    if any(line.entry.status in HYPOTHETICAL for line in lines):
+        out.print(hypothetical_banner())
+    for part in explanations(found):
+        out.print(part)
+    suffix = f", as of {day}" if day else ""
+    out.print(f"Recomputed from the log up to position {position:,}{suffix}.")
+
+
+def register(app: typer.Typer, panel: str) -> None:
+    """Add the commands to the program, under a heading of its help."""
+    app.add_typer(audit_app, name="audit", rich_help_panel=panel)
+
+
+@contextmanager
+def _errors_of_histories() -> Iterator[None]:
+    try:
+        yield
+    except UnknownFigureError as error:
+        raise CommandError(str(error), ExitCode.NOT_FOUND) from None
+    except HistoryError as error:
+        raise CommandError(str(error), ExitCode.USAGE) from None
+
+
+def _recorded(book: str, ledger: str | None, to_position: int | None) -> Figures:
+    figures = Figures()
+    with _errors_of_histories(), client.ledger(ledger_address(ledger)) as stub:
+        for event in _events(stub, book, to_position):
+            figures.add(event)
+    return figures
+
+
+def _events(stub: LedgerServiceStub, book: str, to_position: int | None) -> Iterator[RecordedEvent]:
+    request = ReadEventsRequest(book=book_name(book), from_position=1, to_position=to_position or 0)
+    return read_events(stub, request)
+
+
+def _every(text: str) -> int:
+    """Return the number of positions between two lines; 0 for months."""
+    if text == "month":
+        return 0
+    if text == "event":
+        return 1
+    if text.isascii() and text.isdigit() and int(text):
+        return int(text)
+    raise CommandError(
+        f"--every: {text!r} is neither month nor event nor a number of positions", ExitCode.USAGE
+    )
+
+
+def _pair(text: str) -> dict[str, str]:
+    if not text:
+        return {}
+    supplier, colon, customer = text.partition(":")
+    if not (supplier and colon and customer):
+        raise CommandError(f"--pair: {text!r} is not of the form SUPPLIER:CUSTOMER", ExitCode.USAGE)
+    return {"supplier_investor": supplier, "customer_investee": customer}
+
+
+def _position(figures: Figures, as_known: str | None) -> int:
+    if as_known is None:
+        return figures.position
+    if as_known.isascii() and as_known.isdigit():
+        return int(as_known)
+    day: dt.date = parse_date(as_known, "--as-known")
+    position = position_known_on(figures.history, day)
+    if not position:
+        raise CommandError(f"--as-known: nothing was recorded by {day}", ExitCode.USAGE)
+    return position

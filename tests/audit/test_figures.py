@@ -1,0 +1,230 @@
+"""The second fold: every figure that is published, recomputed from the facts alone."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gigaledger.v1.events_pb2 import RecordedEvent
+from gigaledger.v1.projections_pb2 import PartyLevel, QueryRoundTripRequest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from services.audit.figures import Figures, HistoryError
+from services.audit.published import (
+    Published,
+    capacity_figures,
+    investment_figures,
+    round_trip_figures,
+)
+from services.audit.sums import Key
+from services.projections.capacity.queries import query_capacity
+from services.projections.investment.queries import query_investment
+from services.projections.round_trip.queries import query_round_trip
+from services.quantities import instant_from_message
+from tests.audit.histories import histories
+from tests.projections.conftest import ReadModels
+from tests.projections.log import example
+
+EXPECTED = json.loads(
+    (Path(__file__).parents[1] / "scenarios" / "expected_figures.json").read_text("utf-8")
+)
+DAYS = st.one_of(
+    st.none(),
+    st.integers(-60, 500).map(lambda days: dt.date(2026, 1, 5) + dt.timedelta(days=days)),
+)
+STATUSES = st.sampled_from([(), ("FACT",), ("FACT", "REPORTED")])
+
+
+def added(events: Sequence[RecordedEvent]) -> Figures:
+    figures = Figures()
+    for event in events:
+        figures.add(event)
+    return figures
+
+
+async def published(
+    read_models: ReadModels, as_of: dt.date | None, statuses: Collection[str]
+) -> Published:
+    """What the queries of the projections answer."""
+    found: Published = {}
+    async with read_models.reader("capacity", as_of, statuses) as reader:
+        found |= capacity_figures(await query_capacity(reader, ""))
+    async with read_models.reader("investment", as_of, statuses) as reader:
+        found |= investment_figures(await query_investment(reader, ""))
+    for level, section in (
+        (PartyLevel.PARTY_LEVEL_GROUP, "round-trip"),
+        (PartyLevel.PARTY_LEVEL_ENTITY, "round-trip.entity"),
+    ):
+        async with read_models.reader("round-trip", as_of, statuses) as reader:
+            answer = await query_round_trip(reader, QueryRoundTripRequest(level=level))
+            found |= round_trip_figures(answer, section)
+    return found
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(events=histories(), as_of=DAYS, statuses=STATUSES, cut=st.integers(1, 60))
+async def test_figures_agree_with_the_projections_on_any_history(
+    read_models: ReadModels,
+    events: list[RecordedEvent],
+    as_of: dt.date | None,
+    statuses: tuple[str, ...],
+    cut: int,
+) -> None:
+    """As known now, and as known at an earlier position by the fold that has gone on since."""
+    await read_models.forget()
+    figures = added(events)
+    for part in (events[:cut], events[cut:]):
+        if part:
+            await read_models.apply(part)
+            answers = await published(read_models, as_of, statuses)
+            position = part[-1].position
+            assert figures.compare(answers, position, as_of=as_of, statuses=statuses) == []
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(events=histories(), as_of=DAYS)
+def test_tracing_changes_no_figure(events: list[RecordedEvent], as_of: dt.date | None) -> None:
+    figures = added(events)
+    plain, traced = figures.at(as_of=as_of), figures.at(as_of=as_of, traced=True)
+
+    assert {key: one.value for key, one in plain.items()} == {
+        key: one.value for key, one in traced.items()
+    }
+
+
+NAMES = {
+    "capacity": (
+        "contracted_kw",
+        "indicative_kw",
+        "planned_kw",
+        "planned_linear_kw",
+        "certified_kw",
+        "claimed_pending_kw",
+        "schedule_variance_kw",
+        "delivered_implied_kw",
+        "quarters_to_target",
+    ),
+    "investment.total": (
+        "committed",
+        "indicative",
+        "entitled",
+        "called",
+        "funded",
+        "issued",
+        "remaining_commitment",
+        "unfunded_entitlement",
+        "overfunded",
+    ),
+    "round-trip": (
+        "ordered",
+        "received",
+        "invoiced",
+        "paid",
+        "open_payable",
+        "refund_due",
+        "unapplied_payments",
+    ),
+}
+RENAMED = {
+    "required_pace_kw_per_quarter_ceil": ("capacity", "required_pace_kw_per_quarter"),
+    "entitled_prorata_minor": ("investment.total", "entitled_pro_rata"),
+    "grni_minor": ("round-trip", "received_not_invoiced"),
+    "net_balance_paid_minor": ("round-trip", "cash.net_balance"),
+    "net_balance_ordered_minor": ("round-trip", "ordered_against_funded.net_balance"),
+    "net_balance_invoiced_minor": ("round-trip", "invoiced_against_funded.net_balance"),
+    "recycled_paid_minor": ("round-trip", "cash.recycled"),
+    "ratio_investment_ppm": ("round-trip", "cash.ratio_investment.ppm"),
+    "ratio_purchases_ppm": ("round-trip", "cash.ratio_purchases.ppm"),
+}
+
+
+def by_expected_names(found: dict[Key, Any]) -> dict[str, Any]:
+    """Figures of the one pair and of IT load, under the names of the expected ones."""
+    about = {
+        "capacity": (("capacity_layer", "CHIP_SUPPLY"), ("power_basis", "IT_CRITICAL_LOAD")),
+        "investment.total": (("currency_code", "USD"),),
+        "round-trip": next((key.of for key in found if key.section == "round-trip"), ()),
+    }
+    gross = (about["capacity"][0], ("power_basis", "FACILITY_GROSS"))
+
+    def value(section: str, name: str, of: Any = None) -> Any:
+        figure = found.get(Key(section, name, of or about[section]))
+        return figure.value if figure else 0
+
+    named = {
+        f"{name}_minor" if section != "capacity" else name: value(section, name)
+        for section, names in NAMES.items()
+        for name in names
+    }
+    named |= {name: value(*place) for name, place in RENAMED.items()}
+    named["energised_kw"] = value("capacity", "energised_kw", gross)
+    named["shares"] = int(value("investment.total", "shares_outstanding"))
+    named["certified_by_site_kw"] = {
+        dict(key.of)["site"]: figure.value
+        for key, figure in found.items()
+        if (key.section, key.name) == ("capacity.breakdown", "certified_kw") and figure.value
+    }
+    return named
+
+
+@pytest.mark.parametrize("name", ["nvidia-openai-plan", "corrections"])
+def test_every_checkpoint_of_the_scenarios_is_exact(name: str) -> None:
+    """What was known on a date is what the log held at the end of it."""
+    events = example(name)
+    figures = added(events)
+    for checkpoint in EXPECTED[name]:
+        known = dt.date.fromisoformat(checkpoint.get("as_known", "9999-12-31"))
+        position = max(
+            event.position
+            for event in events
+            if instant_from_message(event.recorded_time).date() <= known
+        )
+        found = figures.at(position, as_of=dt.date.fromisoformat(checkpoint["as_of"]))
+        named = by_expected_names(found)
+        expected = checkpoint["figures"]
+        assert {key: named[key] for key in expected} == expected, checkpoint["as_of"]
+
+
+async def test_a_figure_that_is_published_wrongly_is_named(read_models: ReadModels) -> None:
+    events = example("corrections")
+    await read_models.apply(events)
+    key = next(k for k in added(events).at() if (k.section, k.name) == ("round-trip", "paid"))
+    answers = await published(read_models, None, ())
+    paid = answers[key]
+    assert isinstance(paid, int)
+
+    [wrong] = added(events).compare(answers | {key: paid + 1}, events[-1].position)
+    [lost] = added(events).compare(
+        {k: v for k, v in answers.items() if k != key}, events[-1].position
+    )
+
+    assert (wrong.key, wrong.own, wrong.published) == (key, paid, paid + 1)
+    assert wrong.position == events[-1].position
+    assert lost.missing == "published"
+    assert "round-trip.paid" in str(wrong)
+
+
+def test_a_history_with_a_gap_is_none() -> None:
+    first, _, third, *_ = example("corrections")
+    figures = Figures()
+    figures.add(first)
+
+    with pytest.raises(HistoryError, match="position 3 follows position 1"):
+        figures.add(third)
+
+
+def test_the_fold_shares_no_code_with_the_projections() -> None:
+    audit = Path(__file__).parents[2] / "services" / "audit"
+
+    assert not [
+        path.name for path in audit.glob("**/*.py") if "services.projections" in path.read_text()
+    ]
