@@ -10,7 +10,7 @@ import datetime as dt
 import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from functools import cache
+from functools import cache, lru_cache
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.date_pb2 import Date
@@ -155,10 +155,16 @@ def instant_from_message(message: Timestamp) -> dt.datetime:
     Raises:
         QuantityError: outside the years 1 to 9999, or finer than a microsecond.
     """
-    if message.nanos % 1000:
+    return _instant(message.seconds, message.nanos)
+
+
+@lru_cache(maxsize=1024)
+def _instant(seconds: int, nanos: int) -> dt.datetime:
+    # Cached, for what is recorded together has one instant, and each projection asks for it.
+    if nanos % 1000:
         raise QuantityError("finer than a microsecond")
     try:
-        return _EPOCH + dt.timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
+        return _EPOCH + dt.timedelta(seconds=seconds, microseconds=nanos // 1000)
     except OverflowError:
         raise QuantityError("outside the years 1 to 9999") from None
 

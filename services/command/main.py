@@ -128,7 +128,13 @@ EndWithStdin = Annotated[
 
 
 @serve_app.command("ledger")
-def serve_ledger(*, end_with_stdin: EndWithStdin = False) -> None:
+def serve_ledger(
+    *,
+    processes: Annotated[
+        int, typer.Option(min=1, max=64, help="How many processes share the address.")
+    ] = 1,
+    end_with_stdin: EndWithStdin = False,
+) -> None:
     """Run the ledger service: takes facts, streams events.
 
     Needs GIGALEDGER_DATABASE_URL, and a database that `gigaledger database prepare` has set up.
@@ -137,7 +143,10 @@ def serve_ledger(*, end_with_stdin: EndWithStdin = False) -> None:
     """
     from services.command import serve  # noqa: PLC0415 - only what runs is loaded
 
-    serve.serve("ledger", serve.load_ledger, end_with_stdin=end_with_stdin)
+    if processes > 1:
+        serve.serve_ledgers(processes, end_with_stdin=end_with_stdin)
+    else:
+        serve.serve("ledger", serve.load_ledger, end_with_stdin=end_with_stdin)
 
 
 @serve_app.command("projections")

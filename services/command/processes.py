@@ -32,16 +32,18 @@ _LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Service:
-    """A service that runs as a child process."""
+    """A service that runs as a child process; without a log of its own it writes to ours."""
 
     part: str
     health_name: str
     address: str
-    log_path: Path
+    log_path: Path | None
     process: subprocess.Popen[bytes]
 
     def log_tail(self) -> str:
         """Return the end of its log."""
+        if self.log_path is None:
+            return "its log above says why"
         lines = self.log_path.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
         return "\n".join([f"the end of {self.log_path}:", *lines])
 
@@ -87,16 +89,19 @@ def check_free(part: str, address: str) -> None:
         ) from None
 
 
-def start_service(part: str, address: str, log_path: Path, settings: Mapping[str, str]) -> Service:
-    """Start `gigaledger serve PART` with its output in a file."""
-    with log_path.open("ab") as log:
+def start_service(
+    part: str, address: str, log_path: Path | None, settings: Mapping[str, str]
+) -> Service:
+    """Start `gigaledger serve PART` with its output in a file, or else where this process's is."""
+    with ExitStack() as stack:
+        log = None if log_path is None else stack.enter_context(log_path.open("ab"))
         process = subprocess.Popen(  # noqa: S603 - this program, with fixed arguments
             # -P: a folder named services where the user happens to stand is not this package
             [sys.executable, "-P", "-m", "services.command", "serve", part, PARENT_PIPE_OPTION],
             env={**os.environ, **settings},
             stdin=subprocess.PIPE,
             stdout=log,
-            stderr=subprocess.STDOUT,
+            stderr=None if log is None else subprocess.STDOUT,
             start_new_session=True,
         )
     return Service(part, HEALTH_NAMES[part], address, log_path, process)

@@ -1,4 +1,4 @@
-"""`gigaledger serve`: one service as this process."""
+"""`gigaledger serve`: a service as this process, or as several that share an address."""
 
 from __future__ import annotations
 
@@ -8,14 +8,27 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 
 from services.command.database import database_errors
-from services.command.errors import CommandError, ExitCode
+from services.command.errors import CommandError, ExitCode, Interrupted
+from services.command.interruption import Interruption
+from services.command.processes import (
+    Service,
+    check_alive,
+    check_free,
+    start_service,
+    stop_service,
+    wait_until_serving,
+)
 from services.command.settings import read_settings
 from services.runtime.logs import configure_logs
 from services.runtime.settings import Settings
 
 ServeFunction = Callable[[Settings], Coroutine[None, None, None]]
+
+_SHARING = {"GIGALEDGER_REUSE_PORT": "true"}
+_WATCH_SECONDS = 0.2
 
 
 def serve(part: str, load: Callable[[], ServeFunction], *, end_with_stdin: bool) -> None:
@@ -56,6 +69,43 @@ def serve(part: str, load: Callable[[], ServeFunction], *, end_with_stdin: bool)
                 ExitCode.UNAVAILABLE,
                 f"Stop what listens there, or set GIGALEDGER_{part.upper()}_ADDRESS to HOST:PORT.",
             ) from error
+
+
+def serve_ledgers(count: int, *, end_with_stdin: bool) -> None:
+    """Run several ledger processes on one address until SIGTERM or SIGINT.
+
+    Args:
+        count: how many.
+        end_with_stdin: see `serve`.
+
+    Raises:
+        CommandError: one can't be started, or has ended by itself.
+    """
+    settings = read_settings()
+    address = settings.ledger_address
+    if address.endswith(":0"):
+        raise CommandError(
+            f"several processes can't share {address}: each would be given another port",
+            ExitCode.USAGE,
+            "Set GIGALEDGER_LEDGER_ADDRESS to HOST:PORT.",
+        )
+    check_free("ledger", address)
+    if end_with_stdin:
+        threading.Thread(target=_terminate_at_end_of_stdin, daemon=True).start()
+    ledgers: list[Service] = []
+    with Interruption() as interruption, suppress(Interrupted):
+        try:
+            while len(ledgers) < count:
+                ledgers.append(start_service("ledger", address, None, _SHARING))
+            wait_until_serving(ledgers, interruption)
+            while True:
+                check_alive(ledgers)
+                interruption.pause(_WATCH_SECONDS)
+        finally:
+            for ledger in ledgers:
+                ledger.process.terminate()  # All at once: each may take as long as it may drain.
+            for ledger in ledgers:
+                stop_service(ledger, settings.drain_seconds)
 
 
 def load_ledger() -> ServeFunction:

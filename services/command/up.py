@@ -54,7 +54,7 @@ def _serve_until_stopped(settings: Settings, interruption: Interruption) -> None
 
 
 def _whereabouts(stack: Stack, settings: Settings) -> str:
-    logs = [service.log_path for service in stack.services]
+    logs = [service.log_path for service in stack.services if service.log_path]
     if stack.database_log:
         logs.append(stack.database_log)
     rows = [

@@ -9,8 +9,9 @@ batches, or on whether a document that it names was corrected later.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from gigaledger.v1.common_pb2 import AssertionStatus
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 HEADER = ("position", "item", "recorded_time", "effective_date", "assertion_status")
 """Columns that every row of every read model starts with."""
+REVERSAL = "entry_reversed"
+"""The fact that concerns all projections alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class FoldError(Exception):
         self.position = position
 
 
+@cache
 def enum_text(enum: EnumType, number: int) -> str:
     """Return the name of an enum's value without the enum's own name: `FACT`, `CHIP_SUPPLY`.
 
@@ -98,33 +102,25 @@ def unknown_money_columns(prefix: str = "") -> dict[str, object]:
 
 
 @dataclass(frozen=True, slots=True)
-class FoldedRow:
-    """A row with the header that says which fact it comes from.
-
-    Attributes:
-        table: the table.
-        columns: all columns, those of `HEADER` first.
-    """
-
-    table: str
-    columns: Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
 class Folded:
     """What an event does to a read model.
 
     Attributes:
         position: position of the event.
-        recorded_time: when it was recorded.
+        header: what its rows start with, between their number and their own columns.
         rows: the rows that it adds.
         reverses: the position whose rows count no more from this event on; None for most events.
     """
 
     position: int
-    recorded_time: dt.datetime
-    rows: tuple[FoldedRow, ...]
+    header: tuple[dt.datetime, dt.date, str] | None = None
+    rows: Sequence[Row] = ()
     reverses: int | None = None
+
+    def values(self) -> Iterator[tuple[Row, tuple[object, ...]]]:
+        """Yield each row with its values: those of `HEADER`, then those of its columns."""
+        for item, row in enumerate(self.rows):
+            yield row, (self.position, item, *(self.header or ()), *row.columns.values())
 
 
 def fold_event(folds: Mapping[str, Fold], recorded: RecordedEvent) -> Folded:
@@ -136,34 +132,22 @@ def fold_event(folds: Mapping[str, Fold], recorded: RecordedEvent) -> Folded:
     Raises:
         FoldError: the fact is of a type that this version does not know, or its fold failed.
     """
-    position = recorded.position
-    kind = recorded.event.WhichOneof("fact")
+    position, event = recorded.position, recorded.event
+    kind = event.WhichOneof("fact")
     if kind is None:
         raise FoldError(position, "the fact is of a type that this version does not know")
-    try:
-        return Folded(
-            position=position,
-            recorded_time=instant_from_message(recorded.recorded_time),
-            rows=tuple(_rows(folds, kind, recorded)),
-            reverses=(recorded.event.entry_reversed.position if kind == "entry_reversed" else None),
-        )
-    except Exception as error:
-        # Whatever goes wrong in a fold must stop this projection alone, at this position.
-        raise FoldError(position, f"{kind}: {type(error).__name__}: {error}") from error
-
-
-def _rows(folds: Mapping[str, Fold], kind: str, recorded: RecordedEvent) -> Iterator[FoldedRow]:
+    reverses = event.entry_reversed.position if kind == REVERSAL else None
     fold = folds.get(kind)
     if fold is None:
-        return
-    event = recorded.event
-    folded = event if isinstance(fold, EventFold) else getattr(event, kind)
-    for item, row in enumerate(fold(folded)):
+        return Folded(position, reverses=reverses)
+    try:
         header = (
-            recorded.position,
-            item,
             instant_from_message(recorded.recorded_time),
             date_from_message(event.effective_date),
             enum_text(AssertionStatus, event.assertion_status),
         )
-        yield FoldedRow(row.table, {**dict(zip(HEADER, header, strict=True)), **row.columns})
+        folded = event if isinstance(fold, EventFold) else getattr(event, kind)
+        return Folded(position, header, tuple(fold(folded)), reverses)
+    except Exception as error:
+        # Whatever goes wrong in a fold must stop this projection alone, at this position.
+        raise FoldError(position, f"{kind}: {type(error).__name__}: {error}") from error

@@ -14,11 +14,13 @@ from importlib.resources.abc import Traversable
 from typing import Any
 
 from gigaledger.v1.events_pb2 import RecordedEvent
+from google.protobuf.timestamp_pb2 import Timestamp
 from psycopg import AsyncConnection, sql
 
 from services.projections.catalogue import PROJECTIONS
-from services.projections.facts import Folded, FoldError, fold_event
+from services.projections.facts import HEADER, Folded, FoldError, fold_event
 from services.projections.projection import Projection
+from services.quantities import instant_from_message
 from services.runtime.migrations import migrations_of
 
 Connection = AsyncConnection[Any]
@@ -86,63 +88,63 @@ def _migration_folders() -> list[tuple[str, Traversable]]:
     ]
 
 
-async def read_progress(connection: Connection, schema: str, projection: Projection) -> Progress:
-    """Return how far a projection has come."""
+async def read_progress(connection: Connection, schema: str) -> dict[str, Progress]:
+    """Return how far each projection has come, by name."""
     async with connection.transaction():
         await _enter(connection, schema)
         cursor = await connection.execute(
-            "SELECT position, resume_token, coalesce(failure, '')"
-            " FROM projection_progress WHERE projection = %s",
-            (projection.name,),
+            "SELECT projection, position, resume_token, coalesce(failure, '')"
+            " FROM projection_progress"
         )
-        row = await cursor.fetchone()
-    if row is None:
-        raise AssertionError("progress is kept for every projection")
-    return Progress(*row)
+        return {name: Progress(*rest) for name, *rest in await cursor.fetchall()}
 
 
 async def apply(
     connection: Connection,
     schema: str,
-    projection: Projection,
+    projections: Sequence[Projection],
     events: Sequence[RecordedEvent],
     resume_token: str,
-) -> None:
-    """Fold events that follow on what is reflected, and write rows and position together.
+) -> dict[str, FoldError]:
+    """Fold events that follow on what is reflected, and write rows and positions together.
 
-    Where an event can't be folded, those before it are written, and that it stopped the projection.
+    Where a projection can't fold an event, those before it are written, and that it stopped.
+
+    Args:
+        connection: of the projections' role.
+        schema: schema of the book.
+        projections: those that fold, all of which reflect the log up to the first event.
+        events: the events, one at least.
+        resume_token: resumes the ledger's subscription after the last.
+
+    Returns:
+        By the name of a projection that stopped, why.
 
     Raises:
         OvertakenError: the events do not follow on what is reflected.
-        FoldError: an event can't be folded.
     """
-    folded, failure = _folded(projection, events)
+    before, last = events[0].position - 1, events[-1].position
+    folded = {projection.name: _folded(projection, events) for projection in projections}
+    stopped = {name: error for name, (_, error) in folded.items() if error is not None}
+    healthy = [name for name in folded if name not in stopped]
     async with connection.transaction():
         await _enter(connection, schema)
         cursor = await connection.execute(
-            "SELECT position FROM projection_progress WHERE projection = %s FOR UPDATE",
-            (projection.name,),
+            "SELECT position FROM projection_progress WHERE projection = ANY(%s)"
+            " ORDER BY projection FOR UPDATE",
+            (list(folded),),
         )
-        row = await cursor.fetchone()
-        if row is None or row[0] != events[0].position - 1:
-            raise OvertakenError(f"{projection.name} is not at {events[0].position - 1}")
-        if folded:
-            await _write(connection, projection, folded)
-            await connection.execute(
-                "UPDATE projection_progress SET position = %s, recorded_time = %s,"
-                " updated_time = now(), resume_token = %s,"
-                " failed_position = NULL, failure = NULL WHERE projection = %s",
-                (
-                    folded[-1].position,
-                    folded[-1].recorded_time,
-                    "" if failure else resume_token,
-                    projection.name,
-                ),
-            )
-        if failure is not None:
-            await _fail(connection, projection, failure.position, str(failure))
-    if failure is not None:
-        raise failure
+        if any(position != before for (position,) in await cursor.fetchall()):
+            raise OvertakenError(f"another worker has gone on from {before}")
+        for projection in projections:
+            await _write(connection, projection, folded[projection.name][0])
+        await _advance(connection, healthy, last, events[-1].recorded_time, resume_token)
+        for name, error in stopped.items():
+            if error.position > events[0].position:
+                reached = events[error.position - before - 2]
+                await _advance(connection, [name], reached.position, reached.recorded_time, "")
+            await _fail(connection, name, error.position, str(error))
+    return stopped
 
 
 async def fail(
@@ -151,14 +153,28 @@ async def fail(
     """Keep that a projection stopped at a position, and why."""
     async with connection.transaction():
         await _enter(connection, schema)
-        await _fail(connection, projection, position, reason)
+        await _fail(connection, projection.name, position, reason)
 
 
-async def _fail(connection: Connection, projection: Projection, position: int, reason: str) -> None:
+async def _advance(
+    connection: Connection,
+    names: Sequence[str],
+    position: int,
+    recorded_time: Timestamp,
+    resume_token: str,
+) -> None:
+    await connection.execute(
+        "UPDATE projection_progress SET position = %s, recorded_time = %s, updated_time = now(),"
+        " resume_token = %s, failed_position = NULL, failure = NULL WHERE projection = ANY(%s)",
+        (position, instant_from_message(recorded_time), resume_token, list(names)),
+    )
+
+
+async def _fail(connection: Connection, name: str, position: int, reason: str) -> None:
     await connection.execute(
         "UPDATE projection_progress SET failed_position = %s, failure = %s, updated_time = now()"
         " WHERE projection = %s",
-        (position, reason, projection.name),
+        (position, reason, name),
     )
 
 
@@ -183,13 +199,13 @@ async def _write(connection: Connection, projection: Projection, folded: Iterabl
     by_shape: dict[tuple[str, tuple[str, ...]], list[tuple[object, ...]]] = defaultdict(list)
     reversals = []
     for one in folded:
-        for row in one.rows:
-            by_shape[row.table, tuple(row.columns)].append(tuple(row.columns.values()))
+        for row, values in one.values():
+            by_shape[row.table, tuple(row.columns)].append(values)
         if one.reverses is not None:
             reversals.append((one.position, one.reverses))
     for (table, columns), rows in by_shape.items():
         statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
-            sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
+            sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, HEADER + columns))
         )
         async with connection.cursor() as cursor, cursor.copy(statement) as copy:
             for values in rows:

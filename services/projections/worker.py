@@ -1,14 +1,23 @@
 """Workers: follow the log of every book through the ledger's gRPC API, and fold.
 
-Each projection of each book has a task of its own: what stops one does not stop another. Several
-processes may run workers on one database; the lock on the progress row lets one of them write, and
-the others find that they were overtaken and go on from there.
+Projections of a book that have come equally far go on together: the log is read once for all of
+them, and what they fold of it is written in one transaction. What stops one does not stop another.
+Several processes may run workers on one database; the locks on the rows of progress let one of them
+write, and the others find that they were overtaken and go on from there.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Coroutine,
+    Mapping,
+    Sequence,
+)
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Self
 
@@ -27,7 +36,6 @@ from psycopg_pool import AsyncConnectionPool
 
 from services.projections import store
 from services.projections.catalogue import PROJECTIONS
-from services.projections.facts import FoldError
 from services.projections.names import schema_of
 from services.projections.projection import Projection
 from services.projections.sessions import SESSION_OPTIONS
@@ -71,7 +79,8 @@ class Workers:
         )
         self._ledger_address = ledger_address
         self._on_written = on_written
-        self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._followed: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -87,7 +96,7 @@ class Workers:
 
     async def __aexit__(self, *_error: object) -> None:
         """Stop: what is not committed will be folded again."""
-        tasks = [self._discovery, *self._tasks.values()]
+        tasks = [self._discovery, *self._tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -117,64 +126,116 @@ class Workers:
                 return names
 
     async def _follow_book(self, book: str) -> None:
-        if (book, PROJECTIONS[0].name) in self._tasks:
+        if book in self._followed:
             return
         async with self._pool.connection() as connection:
             await store.migrate(connection, schema_of(book))
-        for projection in PROJECTIONS:
-            key = (book, projection.name)
-            self._tasks[key] = asyncio.create_task(self._follow(book, projection))
+        self._followed.add(book)
+        self._spawn(book, PROJECTIONS)
 
-    async def _follow(self, book: str, projection: Projection) -> None:
-        """Keep one projection of one book up to the log, until it meets what it can't fold."""
-        log = _log.bind(book=book, projection=projection.name)
-        patience = _Patience(log)
-        while True:
+    def _spawn(self, book: str, projections: Sequence[Projection]) -> None:
+        task = asyncio.create_task(self._follow(book, projections))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _follow(self, book: str, projections: Sequence[Projection]) -> None:
+        """Keep projections of a book up to the log, until they meet what they can't fold."""
+        patience = _Patience(_log.bind(book=book))
+        while projections:
+            log = _log.bind(book=book, projections=[projection.name for projection in projections])
             try:
-                await self._read_and_fold(book, projection, patience)
+                progress = await self._progress(book)
+                projections, *others = _equally_far(projections, progress)
+                for group in others:
+                    self._spawn(book, group)
+                stopped = await self._read_and_fold(
+                    book, projections, progress[projections[0].name], patience
+                )
+                projections = [p for p in projections if p.name not in stopped]
             except store.OvertakenError:
                 log.debug("overtaken by another worker")
-            except FoldError as error:
-                log.error("stopped", position=error.position, reason=str(error))  # noqa: TRY400
-                return
             except grpc.aio.AioRpcError as error:
                 if error.code() in {
                     grpc.StatusCode.FAILED_PRECONDITION,
                     grpc.StatusCode.INVALID_ARGUMENT,
                 }:
-                    await self._stop(book, projection, error.details() or "")
+                    await self._stop(book, projections, error.details() or "")
                     log.error("stopped", reason=error.details())  # noqa: TRY400 - said in full
                     return
                 await patience.wait("ledger not available", error)
             except _PASSING as error:
                 await patience.wait("database not available", error)
             except Exception as error:
-                # A fault of ours. It must not look like a worker that has nothing to do.
-                await self._stop(book, projection, f"{type(error).__name__}: {error}")
-                log.exception("stopped")
+                # A fault of ours. It must not look like a worker that has nothing to do, and must
+                # stop no projection that it does not concern.
+                log.exception("failed")
+                if len(projections) == 1:
+                    await self._stop(book, projections, f"{type(error).__name__}: {error}")
+                    return
+                for projection in projections:
+                    self._spawn(book, [projection])
                 return
 
-    async def _read_and_fold(self, book: str, projection: Projection, patience: _Patience) -> None:
+    async def _read_and_fold(
+        self,
+        book: str,
+        projections: Sequence[Projection],
+        progress: store.Progress,
+        patience: _Patience,
+    ) -> Collection[str]:
+        """Follow a book until the ledger ends the subscription or a projection stops.
+
+        Returns:
+            The names of the projections that stopped.
+        """
         schema = schema_of(book)
-        async with self._pool.connection() as connection:
-            progress = await store.read_progress(connection, schema, projection)
         request = SubscribeEventsRequest(book=book, after_position=progress.position)
         if progress.resume_token:
             request = SubscribeEventsRequest(book=book, resume_token=progress.resume_token)
         async with _gathered(self._ledger.SubscribeEvents(request)) as batches:
             async for events, resume_token in batches:
-                if events:
-                    async with self._pool.connection() as connection:
-                        await store.apply(connection, schema, projection, events, resume_token)
-                    self._on_written(schema)
                 patience.renew()
+                if not events:
+                    continue
+                async with self._pool.connection() as connection:
+                    stopped = await store.apply(
+                        connection, schema, projections, events, resume_token
+                    )
+                self._on_written(schema)
+                for name, error in stopped.items():
+                    _log.error(
+                        "stopped",
+                        book=book,
+                        projection=name,
+                        position=error.position,
+                        reason=str(error),
+                    )
+                if stopped:
+                    return stopped.keys()
+        return ()
 
-    async def _stop(self, book: str, projection: Projection, reason: str) -> None:
-        """Keep that the ledger's history is not the one that the projection reflects."""
-        schema = schema_of(book)
+    async def _progress(self, book: str) -> dict[str, store.Progress]:
         async with self._pool.connection() as connection:
-            progress = await store.read_progress(connection, schema, projection)
-            await store.fail(connection, schema, projection, progress.position, reason)
+            return await store.read_progress(connection, schema_of(book))
+
+    async def _stop(self, book: str, projections: Sequence[Projection], reason: str) -> None:
+        """Keep that projections can't go on from where they are."""
+        progress = await self._progress(book)
+        async with self._pool.connection() as connection:
+            for projection in projections:
+                position = progress[projection.name].position
+                await store.fail(connection, schema_of(book), projection, position, reason)
+
+
+def _equally_far(
+    projections: Sequence[Projection], progress: Mapping[str, store.Progress]
+) -> list[list[Projection]]:
+    """Group projections by the place from which they go on."""
+    groups: dict[tuple[int, str], list[Projection]] = {}
+    for projection in projections:
+        reached = progress[projection.name]
+        groups.setdefault((reached.position, reached.resume_token), []).append(projection)
+    return list(groups.values())
 
 
 class _EndOfStreamError(Exception):

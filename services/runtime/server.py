@@ -35,7 +35,7 @@ async def serve(
         service_name: full name of the service, for health and reflection.
         address: host:port to listen on; port 0 picks a free one.
         register: adds the service's handlers to the server.
-        settings: how long to drain.
+        settings: how long to drain, and whether others listen on the address as well.
         on_drain: called when draining begins, to end streams that have no end of their own.
 
     Raises:
@@ -52,7 +52,7 @@ async def serve(
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
             # Clients may look whether this end is still there, more often than every five minutes.
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-            ("grpc.so_reuseport", 0),
+            ("grpc.so_reuseport", int(settings.reuse_port)),
         ]
     )
     register(server)

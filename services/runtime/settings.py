@@ -35,6 +35,11 @@ class Settings(BaseSettings):
         default="127.0.0.1:50052",
         description="Where the projection service listens and clients find it: host:port.",
     )
+    reuse_port: bool = Field(
+        default=False,
+        description="Listen beside other processes on the same address; the system spreads new "
+        "connections over them. `gigaledger serve ledger --processes N` sets it.",
+    )
     drain_seconds: float = Field(
         default=10.0,
         ge=0,

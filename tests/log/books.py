@@ -175,10 +175,10 @@ def append_request(
 
 def submission(
     request_id: str, *events: Event, checks: Sequence[StreamCheck] = (), validate_only: bool = False
-) -> Submission:
+) -> Submission[Future[Receipt]]:
     """A request as the writer takes it."""
     return submission_of(
-        append_request(request_id, *events, checks=checks, validate_only=validate_only)
+        append_request(request_id, *events, checks=checks, validate_only=validate_only), Future()
     )
 
 

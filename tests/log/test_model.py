@@ -89,7 +89,7 @@ class Model:
         if request.request_id in self.known:
             first, found = self.known[request.request_id]
             return found if first == content else ("HR-ID-01",)
-        book, decided = self.ledger.book, submission_of(request).request
+        book, decided = self.ledger.book, submission_of(request, Future()).request
         try:
             if request.validate_only:
                 return [0 for _ in book.try_out(decided, NOW)]
@@ -125,7 +125,7 @@ class LogMachine(RuleBasedStateMachine):
     def append_as_a_group(self, which: int, requests: list[AppendEventsRequest]) -> None:
         """Several requests in one transaction."""
         with self.book.one_group(self.writers[which]):
-            futures = [self.writers[which].submit(submission_of(r)) for r in requests]
+            futures = self._submit(requests, which)
         self._compare(requests, futures)
 
     @precondition(lambda self: len(self.model.known) > 1)
@@ -163,7 +163,13 @@ class LogMachine(RuleBasedStateMachine):
         return stack.enter_context(self.book.writer())
 
     def _append(self, requests: list[AppendEventsRequest], which: int) -> None:
-        self._compare(requests, [self.writers[which].submit(submission_of(r)) for r in requests])
+        self._compare(requests, self._submit(requests, which))
+
+    def _submit(self, requests: list[AppendEventsRequest], which: int) -> list[Future[Receipt]]:
+        futures: list[Future[Receipt]] = [Future() for _ in requests]
+        for request, future in zip(requests, futures, strict=True):
+            self.writers[which].submit(submission_of(request, future))
+        return futures
 
     def _compare(self, requests: list[AppendEventsRequest], futures: list[Future[Receipt]]) -> None:
         for request, future in zip(requests, futures, strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from random import Random
 
 import psycopg
@@ -12,7 +13,7 @@ from gigaledger.v1.events_pb2 import RecordedEvent
 from gigaledger.v1.ledger_pb2 import ReadEventsResponse
 
 from services.ledger.log import reader as reading
-from services.ledger.log.reader import Filter, LogReader, Page
+from services.ledger.log.reader import Filter, Lend, LogReader, Page
 from services.ledger.log.schema import SESSION_OPTIONS
 from tests.facts import definitive, fact, invoiced, parties, placed
 from tests.log.books import SIDES, LoggedBook, append
@@ -77,12 +78,22 @@ def matches(chosen: Filter, row: RecordedEvent, recorded: dict[object, tuple[obj
     )
 
 
+def lending(connection: psycopg.AsyncConnection) -> Lend:
+    """Lend a connection, as a pool does."""
+
+    @asynccontextmanager
+    async def lend() -> AsyncIterator[psycopg.AsyncConnection]:
+        yield connection
+
+    return lend
+
+
 async def all_of(
     connection: psycopg.AsyncConnection, book: LoggedBook, chosen: Filter, after: int, to: int
 ) -> list[RecordedEvent]:
     """Read all pages."""
     found: list[RecordedEvent] = []
-    async for page in LogReader(book.schema).pages(connection, after, to, chosen):
+    async for page in LogReader(book.schema).pages(lending(connection), after, chosen, to):
         found += events_of(page)
     return found
 
@@ -136,7 +147,7 @@ async def test_filters_leave_out_what_they_say_and_nothing_else(
         found: list[int] = []
         through = after
         while through < to:
-            page = await reader.page(connection, through, to, chosen, limit)
+            page = await reader.page(connection, through, chosen, to, limit)
             assert through < page.through_position <= to
             found += [event.position for event in events_of(page)]
             through = page.through_position
@@ -155,7 +166,7 @@ async def test_a_filter_that_finds_nothing_tells_how_far_it_looked(
     reader = LogReader(filled.schema)
     chosen = Filter(party="NOBODY")
 
-    pages = [page async for page in reader.pages(connection, 0, HEAD, chosen)]
+    pages = [page async for page in reader.pages(lending(connection), 0, chosen)]
 
     assert [page.through_position for page in pages] == [20, 40, HEAD]
 
@@ -175,7 +186,7 @@ async def test_pages_are_bounded_in_bytes(
     monkeypatch.setattr(reading, "PAGE_BYTES", 300)
     reader = LogReader(filled.schema)
 
-    pages = [page async for page in reader.pages(connection, 0, HEAD, Filter())]
+    pages = [page async for page in reader.pages(lending(connection), 0, Filter())]
 
     assert sum(page.count for page in pages) == HEAD
     assert len(pages) > 5

@@ -124,6 +124,19 @@ def test_a_reversal_by_another_process_is_seen(book: LoggedBook, writer: BookWri
     ) == ["HR-REV-02"]
 
 
+def test_what_another_process_reversed_does_not_count(book: LoggedBook, writer: BookWriter) -> None:
+    append(writer, "agreement", definitive(), claimed(1_000_000))
+    append(writer, "first", certified(600_000))
+    with book.writer() as other:
+        append(other, "second", certified(300_000, "CERT-2"))
+        append(other, "error", fact("entry_reversed", position=6, reason_code="ERROR"))
+        append(other, "third", certified(100_000, "CERT-3"))
+
+    # 400,000 kW are certified: those of the first certificate are free again.
+    assert codes(refused(writer, "much", certified(600_001, "CERT-4"))) == ["HR-CAP-01"]
+    assert positions(append(writer, "rest", certified(600_000, "CERT-4"))) == [10]
+
+
 def test_everything_is_forgotten_when_others_wrote_much(
     book: LoggedBook, writer: BookWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:

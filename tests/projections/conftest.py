@@ -33,8 +33,11 @@ class ReadModels:
 
     async def apply(self, events: Sequence[RecordedEvent], *projections: Projection) -> None:
         """Fold events, into all projections unless some are named."""
-        for projection in projections or PROJECTIONS:
-            await store.apply(self.connection, SCHEMA, projection, events, "resume")
+        stopped = await store.apply(
+            self.connection, SCHEMA, projections or PROJECTIONS, events, "resume"
+        )
+        for error in stopped.values():
+            raise error
 
     @asynccontextmanager
     async def reader(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
+from concurrent.futures import Future
 from pathlib import Path
 
 from gigaledger.v1.events_pb2 import Event, RecordedEvent
@@ -54,7 +55,7 @@ def example(name: str) -> list[RecordedEvent]:
     """The log of an example file."""
     log = Log()
     for line in (EXAMPLES / f"{name}.jsonl").read_text("utf-8").splitlines():
-        request = submission_of(Parse(line, AppendEventsRequest())).request
+        request = submission_of(Parse(line, AppendEventsRequest()), Future()).request
         for event, time in zip(request.events, request.recorded_times, strict=True):
             log.append(event, at=time)
     return log.events

@@ -5,21 +5,27 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import re
+from typing import TypeVar
 
 from gigaledger.v1.ledger_pb2 import AppendEventsRequest, NewEvent, StreamCheck
 
 from services.ledger.domain.book import MAX_EVENTS_PER_REQUEST, Check, Request
 from services.ledger.domain.refusals import Refused, Rule, Violation
 from services.ledger.domain.validation import malformed
-from services.ledger.log.writer import Submission
+from services.ledger.log.writer import Answer, Submission
 from services.quantities import QuantityError, instant_from_message
 
 _STREAM = re.compile(r"[A-Za-z0-9._:/-]{1,255}")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_Answer = TypeVar("_Answer", bound=Answer)
 
 
-def submission_of(request: AppendEventsRequest) -> Submission:
+def submission_of(request: AppendEventsRequest, answer: _Answer) -> Submission[_Answer]:
     """Return a request in the shape that the writer takes.
+
+    Args:
+        request: the request.
+        answer: where its caller waits.
 
     Raises:
         Refused: its form is wrong; every violation is named.
@@ -35,6 +41,7 @@ def submission_of(request: AppendEventsRequest) -> Submission:
             checks=[_check(check) for check in request.checks],
         ),
         content_hash(request),
+        answer,
         validate_only=request.validate_only,
     )
 

@@ -7,7 +7,7 @@ import base64
 import datetime as dt
 import re
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future
+from contextlib import aclosing
 from typing import Literal
 from uuid import UUID
 
@@ -61,9 +61,15 @@ from services.ledger.log.books import (
     head_of,
     list_books,
 )
-from services.ledger.log.reader import Filter, LogReader
+from services.ledger.log.reader import Filter, LogReader, Page
 from services.ledger.log.shelf import Shelf
-from services.ledger.log.writer import Receipt, Succession, WriterBusyError, attempt
+from services.ledger.log.writer import (
+    NotedAttempt,
+    Receipt,
+    Succession,
+    WriterBusyError,
+    attempt,
+)
 from services.quantities import (
     QuantityError,
     date_from_message,
@@ -158,7 +164,7 @@ class LedgerService:
         self, request: AppendEventsRequest, _context: Context
     ) -> AppendEventsResponse:
         """Append facts, all or none."""
-        return _response(await asyncio.wrap_future(await self._submit(request)))
+        return _response(await (await self._submit(request)))
 
     async def _submit(
         self,
@@ -166,7 +172,7 @@ class LedgerService:
         succession: Succession | None = None,
         *,
         in_sequence: bool = False,
-    ) -> Future[Receipt]:
+    ) -> asyncio.Future[Receipt]:
         """Hand a request to the writer of its book.
 
         Args:
@@ -184,13 +190,16 @@ class LedgerService:
             raise ShuttingDownError("the ledger is shutting down; repeat the request elsewhere")
         book = await self._shelf.book(names.book_of(request.book, "book"))
         writer = self._shelf.writer(book)
+        loop = asyncio.get_running_loop()
         try:
-            submission = submission_of(request)
+            submission = submission_of(request, loop.create_future())
         except Refused as refused:
             if not request.validate_only:
                 actor = request.events[0].event.actor if request.events else ""
-                noted = attempt(self._clock(), request.request_id, actor, refused)
-                await asyncio.wrap_future(writer.note_attempt(noted, succession))
+                row = attempt(self._clock(), request.request_id, actor, refused)
+                kept: asyncio.Future[None] = loop.create_future()
+                writer.note_attempt(NotedAttempt(row, kept, succession))
+                await kept
             raise
         submission.succession, submission.in_sequence = succession, in_sequence
         return writer.submit(submission)
@@ -204,7 +213,7 @@ class LedgerService:
         Requests beyond a window are not read before earlier ones are answered: so the caller feels
         how fast the ledger is, and the stream never has more than its share of the writer's queue.
         """
-        submitted: asyncio.Queue[Future[Receipt] | None] = asyncio.Queue()
+        submitted: asyncio.Queue[asyncio.Future[Receipt] | None] = asyncio.Queue()
         window = asyncio.Semaphore(STREAM_WINDOW)
         successions: dict[str, Succession] = {}
 
@@ -231,7 +240,7 @@ class LedgerService:
 
     async def _submit_in_turn(
         self, request: AppendEventStreamRequest, successions: dict[str, Succession]
-    ) -> Future[Receipt]:
+    ) -> asyncio.Future[Receipt]:
         """Hand a request of a stream over; what is wrong with it is answered in its turn."""
         succession = successions.setdefault(request.append.book, Succession())
         while True:
@@ -245,7 +254,7 @@ class LedgerService:
             except Exception as error:  # noqa: BLE001 - answered in its turn
                 if not isinstance(error, Refused):
                     succession.broken = True
-                failed: Future[Receipt] = Future()
+                failed: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
                 failed.set_exception(error)
                 return failed
 
@@ -262,7 +271,7 @@ class LedgerService:
         book = await self._shelf.book(book_id)
         async with self._shelf.reading() as connection:
             reader = LogReader(book.schema_name)
-            page = await reader.page(connection, position - 1, position, Filter())
+            page = await reader.page(connection, position - 1, Filter(), position)
         if not page.count:
             raise NotFoundError("EVENT_NOT_FOUND", f"book {book_id} has no event {position}")
         return page.events
@@ -277,10 +286,9 @@ class LedgerService:
         token = request.page_token
         after = _position(names.page_place(token, query)) if token else 0
         async with self._shelf.reading() as connection:
-            head = (await head_of(connection, book.schema_name)).position
-            page = await LogReader(book.schema_name).page(connection, after, head, chosen, size)
+            page = await LogReader(book.schema_name).page(connection, after, chosen, limit=size)
         more = names.page_token(str(page.through_position), query)
-        if page.through_position >= head:
+        if page.through_position >= page.head_position:
             more = ""
         return page.events + ListEventsResponse(next_page_token=more).SerializeToString()
 
@@ -294,19 +302,12 @@ class LedgerService:
         for name in ("from_position", "to_position"):
             if getattr(request, name) < 0:
                 raise InvalidArgumentError(name, "must not be negative")
-        async with self._shelf.reading() as connection:
-            end = (await head_of(connection, book.schema_name)).position
-        if request.to_position:
-            end = min(end, request.to_position)
-        after = max(request.from_position - 1, 0)
+        after, to = max(request.from_position - 1, 0), request.to_position or None
         reader = LogReader(book.schema_name)
-        while after < end:
-            # The connection goes back between pages: a slow reader holds none.
-            async with self._shelf.reading() as connection:
-                page = await reader.page(connection, after, end, chosen)
-            after = page.through_position
-            rest = ReadEventsResponse(through_position=after).SerializeToString()
-            yield page.events + rest
+        async with aclosing(reader.pages(self._shelf.reading, after, chosen, to)) as pages:
+            async for page in pages:
+                rest = ReadEventsResponse(through_position=page.through_position)
+                yield page.events + rest.SerializeToString()
 
     @answered_stream
     async def subscribe_events(
@@ -316,26 +317,24 @@ class LedgerService:
         book = await self._shelf.book(names.book_of(request.book, "book"))
         chosen = _filter(request.filter)
         after = await self._start(request, book)
-        reader, schema, caught_up = LogReader(book.schema_name), book.schema_name, False
+        tail, caught_up = self._shelf.tail(book), False
         while True:
             if self._shelf.wakeups.ended:
                 raise ShuttingDownError("the ledger is shutting down; resume with the last token")
-            appended = self._shelf.wakeups.expect(schema)
-            async with self._shelf.reading() as connection:
-                head = (await head_of(connection, schema)).position
-                if after < head or not caught_up:
-                    page = await reader.page(connection, after, head, chosen)
-                    token = await _resume_token(connection, reader, page.through_position)
-                else:
-                    page = None
-            if page is None:
+            appended = self._shelf.wakeups.expect(book.schema_name)
+            if chosen.matches_all:
+                page = await tail.page(after)
+            else:
+                async with self._shelf.reading() as connection:
+                    page = await LogReader(book.schema_name).page(connection, after, chosen)
+            if caught_up and page.through_position == after:
                 await self._shelf.wakeups.wait(appended)
                 continue
-            after, caught_up = page.through_position, page.through_position >= head
+            after, caught_up = page.through_position, page.through_position >= page.head_position
             rest = SubscribeEventsResponse(
-                through_position=after, resume_token=token, caught_up=caught_up
-            ).SerializeToString()
-            yield page.events + rest
+                through_position=after, resume_token=_resume_token(page), caught_up=caught_up
+            )
+            yield page.events + rest.SerializeToString()
 
     async def _start(self, request: SubscribeEventsRequest, book: BookRow) -> int:
         """Return the position to go on after.
@@ -390,9 +389,9 @@ class LedgerService:
         return ListAttemptsResponse(attempts=attempts, next_page_token=more)
 
 
-async def _outcome(receipt: Future[Receipt]) -> AppendEventStreamResponse:
+async def _outcome(receipt: asyncio.Future[Receipt]) -> AppendEventStreamResponse:
     try:
-        return AppendEventStreamResponse(appended=_response(await asyncio.wrap_future(receipt)))
+        return AppendEventStreamResponse(appended=_response(await receipt))
     except Exception as error:  # noqa: BLE001 - every error becomes an answer
         return AppendEventStreamResponse(error=status_of(error))
 
@@ -455,18 +454,16 @@ def _position(text: str, field: str = "page_token") -> int:
     return int(text)
 
 
-async def _resume_token(
-    connection: psycopg.AsyncConnection, reader: LogReader, position: int
-) -> str:
-    """Return the token that resumes after a position, bound to the event there.
+def _resume_token(page: Page) -> str:
+    """Return the token that resumes after a page, bound to the event at its end.
 
     Event ids are random: a book that was restored to an earlier state and went on differently
     holds another event at the position.
     """
-    event_id = await reader.event_id(connection, position)
-    if event_id is None:
+    if page.through_event_id is None:
         return ""
-    return base64.urlsafe_b64encode(event_id.bytes + str(position).encode()).decode()
+    place = page.through_event_id.bytes + str(page.through_position).encode()
+    return base64.urlsafe_b64encode(place).decode()
 
 
 def _parsed_token(token: str) -> tuple[int, UUID]:

@@ -101,14 +101,35 @@ class Book:
         """What is accepted and not yet recorded."""
         return self._pending.items
 
-    def start(self, position: int, recorded_at: dt.datetime, changed: Iterable[str]) -> None:
-        """Begin a transaction at the head of the log, forgetting streams that others wrote to."""
+    def start(
+        self, position: int, recorded_at: dt.datetime, news: Iterable[tuple[str, Entry]]
+    ) -> None:
+        """Begin a transaction at the head of the log.
+
+        Args:
+            position: the head.
+            recorded_at: when the head was recorded.
+            news: what others recorded since the last transaction, in order: the streams that count
+                it, and the entry.
+        """
         self._pending.clear()
         self.position, self.recorded_at = position, recorded_at
-        for stream in changed:
-            self._slots.pop(stream, None)
+        for stream, entry in news:
+            self._learn(stream, entry)
         while len(self._slots) > MAX_STREAMS:
             self._slots.pop(next(iter(self._slots)))
+
+    def _learn(self, stream: str, entry: Entry) -> None:
+        slot = self._slots.get(stream)
+        if slot is None:
+            return
+        if entry.kind == REVERSAL:
+            # A fold cannot be undone: the stream is folded anew where it is asked for.
+            del self._slots[stream]
+            return
+        apply(slot.state, entry, stream)
+        if entry.stream == stream:
+            slot.version = entry.version
 
     def forget(self) -> None:
         """Forget everything in memory."""
@@ -130,7 +151,7 @@ class Book:
         """Yield the natural keys that deciding on a request will ask for."""
         for event in request.events:
             kind = event.WhichOneof("fact")
-            if kind in FACT_TYPES:
+            if kind in FACT_TYPES and FACT_TYPES[kind].has_keys:
                 draft = Entry(_stream_of(event), 0, 0, self.recorded_at, event)
                 yield from FACT_TYPES[kind].keys(self.state(draft.stream), draft)
 
@@ -359,15 +380,14 @@ def _time_violations(entry: Entry) -> Iterable[Violation]:
 def _concerned(entry: Entry, state: Any) -> tuple[str, tuple[str, ...]]:
     """Return the agreement and the parties that a fact concerns, for readers to filter by."""
     agreement = getattr(entry.fact, "agreement", "") or getattr(state, "agreement", "")
-    parties = {
+    parties = [
         name for _, resource, name in validation.references(entry.fact) if resource == "Party"
-    }
+    ]
     if entry.kind == "party_registered":
-        parties.add(entry.fact.party)
-    parties |= {getattr(state, name, "") for name in ("buyer", "supplier")}
-    parties |= set(getattr(state, "parties", ()))
-    parties.discard("")
-    return agreement, tuple(sorted(parties))
+        parties.append(entry.fact.party)
+    parties += (getattr(state, "buyer", ""), getattr(state, "supplier", ""))
+    parties += getattr(state, "parties", ())
+    return agreement, tuple(sorted({party for party in parties if party}))
 
 
 def _words(name: str) -> str:

@@ -56,6 +56,11 @@ class FactType:
     apply_link: Callable[[Any, Entry], None] | None = None
     own: bool = False
 
+    @property
+    def has_keys(self) -> bool:
+        """Whether facts of this type have natural keys at all."""
+        return self.keys is not _no_keys
+
 
 def within(collection: str, field: str) -> Callable[[Any], str]:
     """Return the stream of facts that name it by one of their fields."""

@@ -7,8 +7,9 @@ contract and the checks cannot differ. The form of a value follows from its type
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -118,19 +119,23 @@ def _reference_plan(descriptor: Descriptor) -> list[tuple[str, str, bool, bool]]
 
 
 def _violations(message: Message, path: str) -> Iterator[Violation]:
-    for field, required, check in _check_plan(message.DESCRIPTOR):
+    plan = _plan_of(message.DESCRIPTOR)
+    given = message.ListFields()
+    missing = plan.required.keys() - [field.name for field, _ in given]
+    for name, required in plan.required.items() if missing else ():
+        if name in missing:
+            text = "at least one is required" if required.is_repeated else "is required"
+            yield Violation(_missing_rule(required), path + name, text)
+    for field, value in given:
         name = field.name
-        value = getattr(message, name)
-        if field.is_repeated:
-            if required and not value:
-                yield Violation(Rule.FIELD_REQUIRED, path + name, "at least one is required")
+        check = plan.checks[name]
+        if name in plan.repeated:
             for index, item in enumerate(value):
                 yield from check(item, f"{path}{name}[{index}]")
-        elif message.HasField(name) if field.has_presence else value:
+        else:
             yield from check(value, path + name)
-        elif required:
-            yield Violation(_missing_rule(field), path + name, "is required")
-    yield from _pair_violations(message, path)
+    for rule in plan.pairs:
+        yield from rule(message, path)
 
 
 def _missing_rule(field: FieldDescriptor) -> Rule:
@@ -141,40 +146,68 @@ def _missing_rule(field: FieldDescriptor) -> Rule:
     return Rule.FIELD_REQUIRED
 
 
-def _pair_violations(message: Message, path: str) -> Iterator[Violation]:
-    """Check fields that only make sense together."""
-    names = message.DESCRIPTOR.fields_by_name
+_Check = Callable[[Any, str], Iterable[Violation]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What a type of message is checked for.
+
+    Attributes:
+        required: the fields that must be given, by name.
+        repeated: names of those that are lists.
+        checks: by the name of a field, the check of a value of it.
+        pairs: checks of fields that only make sense together.
+    """
+
+    required: Mapping[str, FieldDescriptor]
+    repeated: frozenset[str]
+    checks: Mapping[str, _Check]
+    pairs: Sequence[_Check]
+
+
+@cache
+def _plan_of(descriptor: Descriptor) -> _Plan:
+    fields = descriptor.fields
+    return _Plan(
+        required={field.name: field for field in fields if _is_required(field)},
+        repeated=frozenset(field.name for field in fields if field.is_repeated),
+        checks={field.name: _check_of(field) for field in fields},
+        pairs=list(_pairs_of(descriptor.fields_by_name)),
+    )
+
+
+def _is_required(field: FieldDescriptor) -> bool:
+    return FieldBehavior.REQUIRED in field.GetOptions().Extensions[field_behavior]
+
+
+def _pairs_of(fields: Mapping[str, FieldDescriptor]) -> Iterator[_Check]:
     for quantity, basis in (("power_kw", "power_basis"), ("gpu_count", "gpu_basis")):
-        if quantity in names and basis in names and getattr(message, quantity):
-            field = names[basis]
-            required = FieldBehavior.REQUIRED in field.GetOptions().Extensions[field_behavior]
-            if not required and not getattr(message, basis):
-                yield Violation(Rule.TYPE_03, path + basis, f"is required with {quantity}")
+        if quantity in fields and basis in fields and not _is_required(fields[basis]):
+            yield partial(_check_basis, quantity, basis)
     for amount, undisclosed in (
         ("amount", "amount_undisclosed"),
         ("investment_commitment", "investment_undisclosed"),
     ):
-        if undisclosed in names and getattr(message, undisclosed) and message.HasField(amount):
-            yield Violation(
-                Rule.FIELD_INVALID, path + undisclosed, f"contradicts {amount}, which is given"
-            )
+        if undisclosed in fields:
+            yield partial(_check_undisclosed, amount, undisclosed)
 
 
-@cache
-def _check_plan(
-    descriptor: Descriptor,
-) -> list[tuple[FieldDescriptor, bool, Callable[[Any, str], Iterator[Violation]]]]:
-    return [
-        (
-            field,
-            FieldBehavior.REQUIRED in field.GetOptions().Extensions[field_behavior],
-            _check_of(field),
+def _check_basis(quantity: str, basis: str, message: Any, path: str) -> Iterator[Violation]:
+    if getattr(message, quantity) and not getattr(message, basis):
+        yield Violation(Rule.TYPE_03, path + basis, f"is required with {quantity}")
+
+
+def _check_undisclosed(
+    amount: str, undisclosed: str, message: Any, path: str
+) -> Iterator[Violation]:
+    if getattr(message, undisclosed) and message.HasField(amount):
+        yield Violation(
+            Rule.FIELD_INVALID, path + undisclosed, f"contradicts {amount}, which is given"
         )
-        for field in descriptor.fields
-    ]
 
 
-def _check_of(field: FieldDescriptor) -> Callable[[Any, str], Iterator[Violation]]:  # noqa: PLR0911
+def _check_of(field: FieldDescriptor) -> _Check:  # noqa: PLR0911
     if field.message_type is not None:
         name = field.message_type.full_name
         if name == "google.type.Money":
@@ -195,8 +228,8 @@ def _check_of(field: FieldDescriptor) -> Callable[[Any, str], Iterator[Violation
     return _check_count
 
 
-def _accept(_value: object, _path: str) -> Iterator[Violation]:
-    yield from ()
+def _accept(_value: object, _path: str) -> Iterable[Violation]:
+    return ()
 
 
 def _check_money(value: Any, path: str) -> Iterator[Violation]:
@@ -244,7 +277,7 @@ def _check_sha256(value: bytes, path: str) -> Iterator[Violation]:
         yield Violation(Rule.FIELD_INVALID, path, f"must be 32 bytes, is {len(value)}")
 
 
-def _enum_check(numbers: frozenset[int]) -> Callable[[Any, str], Iterator[Violation]]:
+def _enum_check(numbers: frozenset[int]) -> _Check:
     def check(value: int, path: str) -> Iterator[Violation]:
         if value not in numbers:
             yield Violation(Rule.FIELD_INVALID, path, f"{value} is not a value of this field")
@@ -252,7 +285,7 @@ def _enum_check(numbers: frozenset[int]) -> Callable[[Any, str], Iterator[Violat
     return check
 
 
-def _text_check(name: str) -> Callable[[Any, str], Iterator[Violation]]:  # noqa: PLR0911
+def _text_check(name: str) -> _Check:  # noqa: PLR0911
     if name in _IDS:
         return _check_id
     if name in _DOCUMENT_NUMBERS:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, LiteralString
+from functools import cache
+from typing import LiteralString
 from uuid import UUID
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
-PAGE_ROWS = 2000
+Lend = Callable[[], AbstractAsyncContextManager[psycopg.AsyncConnection]]
+
+PAGE_ROWS = 10_000
 PAGE_BYTES = 2 * 1024 * 1024
-"""What is read at once, and what a slow reader holds in memory: so many rows, and no more once they
-are so large. An answer stays below the 4 MiB that clients of gRPC take by default."""
+"""What is read at once: so many rows, and no more once they are so large. A slow reader holds two
+pages in memory. An answer stays below the 4 MiB that clients of gRPC take by default."""
+MAX_POSITION = 2**63 - 1
 SCAN_POSITIONS = 50_000
 """Positions that a filter looks at in one statement, so that it tells how far it has come."""
 
@@ -45,11 +51,15 @@ class Page:
         events: as the field `events` of an answer, serialized.
         count: how many there are.
         through_position: everything up to this position has been looked at.
+        through_event_id: id of the event at that position; None where there is none.
+        head_position: where the log ended when the page was read.
     """
 
     events: bytes
     count: int
     through_position: int
+    through_event_id: UUID | None
+    head_position: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,69 +78,78 @@ class LogReader:
     """Reads one book. Each method takes a connection for as long as it runs."""
 
     def __init__(self, schema: str) -> None:
-        self._schema = sql.Identifier(schema)
+        self._schema = schema
 
     async def page(
         self,
         connection: psycopg.AsyncConnection,
         after_position: int,
-        to_position: int,
         chosen: Filter,
+        to_position: int | None = None,
         limit: int = PAGE_ROWS,
     ) -> Page:
-        """Return the next events after a position, up to another.
+        """Return the next events after a position.
 
         Args:
             connection: the connection.
             after_position: where to go on.
-            to_position: the last position to look at; not beyond the head.
             chosen: which events.
+            to_position: the last position to look at; None for the head.
             limit: most rows to return.
         """
-        if chosen.matches_all or chosen.stream:
-            end = to_position
-        else:
-            end = min(to_position, after_position + SCAN_POSITIONS)
-        conditions, values = _conditions(chosen)
-        statement = sql.SQL(
-            "SELECT count(*), count(*) FILTER (WHERE bytes_before < %(bytes)s),"
-            " max(position) FILTER (WHERE bytes_before < %(bytes)s),"
-            " string_agg(prefix || event, '' ORDER BY position)"
-            " FILTER (WHERE bytes_before < %(bytes)s)"
-            " FROM (SELECT position, prefix, event, sum(octet_length(event))"
-            " OVER (ORDER BY position) - octet_length(event) AS bytes_before"
-            " FROM (SELECT position, prefix, event FROM {schema}.event"
-            " WHERE position > %(after)s AND position <= %(end)s{conditions}"
-            " ORDER BY position LIMIT %(limit)s) AS found) AS measured"
-        ).format(schema=self._schema, conditions=sql.SQL("").join(conditions))
-        values |= {"after": after_position, "end": end, "limit": limit, "bytes": PAGE_BYTES}
+        given = [name for name in _CONDITIONS if getattr(chosen, name)]
+        values = {
+            **{name: getattr(chosen, name) for name in given},
+            "fact_types": list(chosen.fact_types),
+            "after": after_position,
+            "end": _end_of_page(after_position, chosen, to_position, limit),
+            "limit": limit,
+            "bytes": PAGE_BYTES,
+        }
+        statement = _page_statement(self._schema, tuple(given))
         async with connection.cursor(binary=True) as cursor:
             await cursor.execute(statement, values)
             row = await cursor.fetchone()
         if row is None:
-            raise AssertionError("an aggregate has one row")
-        found, count, last, events = row
-        cut = found == limit or count < found
-        through = last if cut else max(end, after_position)
-        return Page(events or b"", count, through)
+            raise AssertionError("a book has a head")
+        events, count, through, event_id, head = row
+        return Page(events or b"", count, through, event_id, head)
 
     async def pages(
-        self,
-        connection: psycopg.AsyncConnection,
-        after_position: int,
-        to_position: int,
-        chosen: Filter,
-    ) -> AsyncIterator[Page]:
-        """Yield all pages after a position, up to another."""
-        while after_position < to_position:
-            page = await self.page(connection, after_position, to_position, chosen)
-            after_position = page.through_position
+        self, lend: Lend, after_position: int, chosen: Filter, to_position: int | None = None
+    ) -> AsyncGenerator[Page, None]:
+        """Yield all pages after a position up to another, at the most the head at the beginning.
+
+        While a page is used the next one is read.
+
+        Args:
+            lend: lends a connection. None is held between pages: a slow reader stops nobody.
+            after_position: where to begin.
+            chosen: which events.
+            to_position: the last position to look at; None for the head.
+        """
+
+        async def read(after: int, to: int | None) -> Page:
+            async with lend() as connection:
+                return await self.page(connection, after, chosen, to)
+
+        page = await read(after_position, to_position)
+        end = page.head_position if to_position is None else min(to_position, page.head_position)
+        while page.through_position < end:
+            following = asyncio.create_task(read(page.through_position, end))
+            try:
+                yield page
+                page = await following
+            finally:
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
+        if page.through_position > after_position:
             yield page
 
     async def event_id(self, connection: psycopg.AsyncConnection, position: int) -> UUID | None:
         """Return the id of the event at a position; None where there is none."""
         statement = sql.SQL("SELECT event_id FROM {}.event WHERE position = %s").format(
-            self._schema
+            sql.Identifier(self._schema)
         )
         row = await (await connection.execute(statement, (position,), binary=True)).fetchone()
         return row[0] if row else None
@@ -143,23 +162,71 @@ class LogReader:
             "SELECT number, attempted_at, request_id, actor, rules, message FROM {schema}.attempt"
             " WHERE %(before)s::bigint IS NULL OR number < %(before)s"
             " ORDER BY number DESC LIMIT %(limit)s"
-        ).format(schema=self._schema)
+        ).format(schema=sql.Identifier(self._schema))
         async with connection.cursor(row_factory=class_row(AttemptPageRow)) as cursor:
             await cursor.execute(statement, {"before": before_number, "limit": limit})
             return await cursor.fetchall()
 
 
-def _conditions(chosen: Filter) -> tuple[list[sql.SQL], dict[str, Any]]:
-    wanted: list[tuple[object, LiteralString, str]] = [
-        (chosen.stream, " AND stream = %(stream)s", "stream"),
-        (chosen.fact_types, " AND fact_type = ANY(%(fact_types)s)", "fact_types"),
-        (chosen.agreement, " AND agreement = %(agreement)s", "agreement"),
-        (chosen.party, " AND %(party)s = ANY(parties)", "party"),
-        (chosen.effective_from, " AND effective_date >= %(effective_from)s", "effective_from"),
-        (chosen.effective_to, " AND effective_date <= %(effective_to)s", "effective_to"),
-    ]
-    given = [(value, clause, name) for value, clause, name in wanted if value]
-    values: dict[str, Any] = {
-        name: list(value) if isinstance(value, (list, tuple)) else value for value, _, name in given
-    }
-    return [sql.SQL(clause) for _, clause, _ in given], values
+_CONDITIONS: dict[str, LiteralString] = {
+    "stream": "stream = %(stream)s",
+    "fact_types": "fact_type = ANY(%(fact_types)s)",
+    "agreement": "agreement = %(agreement)s",
+    "party": "%(party)s = ANY(parties)",
+    "effective_from": "effective_date >= %(effective_from)s",
+    "effective_to": "effective_date <= %(effective_to)s",
+}
+"""By the name of a filter's field, what a row must satisfy where it is given."""
+
+_PAGE = """
+    WITH bound AS (
+        SELECT position AS head,
+               least(position, %(end)s::bigint) AS last
+        FROM {schema}.head
+    ),
+    found AS (
+        SELECT position, prefix, event FROM {schema}.event
+        WHERE position > %(after)s::bigint AND position <= (SELECT last FROM bound){conditions}
+        ORDER BY position LIMIT %(limit)s::bigint
+    ),
+    measured AS (
+        SELECT *, sum(octet_length(event)) OVER (ROWS UNBOUNDED PRECEDING)
+                  - octet_length(event) < %(bytes)s::bigint AS fits
+        FROM found
+    ),
+    page AS (
+        SELECT count(*) AS found, count(*) FILTER (WHERE fits) AS count,
+               max(position) FILTER (WHERE fits) AS last,
+               string_agg(prefix || event, '') FILTER (WHERE fits) AS events
+        FROM measured
+    )
+    SELECT page.events, page.count, through.position,
+           (SELECT event_id FROM {schema}.event WHERE event.position = through.position),
+           bound.head
+    FROM page, bound, LATERAL (
+        SELECT CASE WHEN page.found = %(limit)s::bigint OR page.count < page.found THEN page.last
+                    ELSE greatest(bound.last, %(after)s::bigint) END AS position
+    ) AS through
+"""
+
+
+def _end_of_page(
+    after_position: int, chosen: Filter, to_position: int | None, limit: int
+) -> int | None:
+    """Return the last position that one statement looks at; None where the head is the only bound.
+
+    Positions have no gaps, so that without a filter they are rows. PostgreSQL so never looks at
+    more than it returns, whichever plan it takes for a book that it has no statistics of.
+    """
+    ends = [to_position] if to_position is not None else []
+    if not chosen.stream:
+        positions = limit if chosen.matches_all else SCAN_POSITIONS
+        ends.append(min(after_position + positions, MAX_POSITION))
+    return min(ends, default=None)
+
+
+@cache
+def _page_statement(schema: str, given: tuple[str, ...]) -> bytes:
+    conditions = sql.SQL("").join(sql.SQL(" AND " + _CONDITIONS[name]) for name in given)
+    statement = sql.SQL(_PAGE).format(schema=sql.Identifier(schema), conditions=conditions)
+    return statement.as_bytes()

@@ -12,8 +12,10 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from services.ledger.log.books import BookRow, find_book
+from services.ledger.log.reader import LogReader
 from services.ledger.log.recorder import Clock
 from services.ledger.log.schema import SESSION_OPTIONS
+from services.ledger.log.tail import Tail
 from services.ledger.log.wakeups import Wakeups
 from services.ledger.log.writer import BookWriter
 
@@ -61,6 +63,7 @@ class Shelf:
         self.wakeups = Wakeups(self._listening)
         self._books: dict[str, BookRow] = {}
         self._writers: dict[str, BookWriter] = {}
+        self._tails: dict[str, Tail] = {}
 
     async def __aenter__(self) -> Self:
         """Connect."""
@@ -107,8 +110,15 @@ class Shelf:
                 book.schema_name,
                 self._clock,
                 imported=book.imported,
+                deliver=asyncio.get_running_loop().call_soon_threadsafe,
             )
         return self._writers[book.book]
+
+    def tail(self, book: BookRow) -> Tail:
+        """Return what followers of a book share."""
+        if book.book not in self._tails:
+            self._tails[book.book] = Tail(LogReader(book.schema_name), self.reading)
+        return self._tails[book.book]
 
     def _connect(self) -> psycopg.Connection:
         return psycopg.connect(

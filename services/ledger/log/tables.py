@@ -257,14 +257,19 @@ class LogTables:
                 ],
             )
 
-    def changed_streams(self, connection: psycopg.Connection, after_position: int) -> list[str]:
-        """Return the streams that were written to, or linked to, after a position."""
+    def news(
+        self, connection: psycopg.Connection, after_position: int
+    ) -> list[tuple[str, EventRow]]:
+        """Return the rows after a position with each stream that counts them, in order."""
         statement = self._sql(
-            "SELECT stream FROM {schema}.event WHERE position > %s"
-            " UNION SELECT stream FROM {schema}.link WHERE position > %s"
+            f"SELECT stream AS history, {_EVENT_COLUMNS} FROM {{schema}}.event"  # noqa: S608
+            " WHERE position > %s"
+            f" UNION ALL SELECT link.stream, {_OF_EVENT} FROM {{schema}}.link"
+            " JOIN {schema}.event USING (position) WHERE link.position > %s"
+            " ORDER BY position, history"
         )
-        rows = connection.execute(statement, (after_position, after_position)).fetchall()
-        return [stream for (stream,) in rows]
+        rows = connection.execute(statement, (after_position, after_position), binary=True)
+        return [(history, EventRow(*columns)) for history, *columns in rows]
 
     def key_positions(
         self, connection: psycopg.Connection, keys: Iterable[NaturalKey]

@@ -12,9 +12,10 @@ import datetime as dt
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Generic, Protocol, TypeVar
 
 import psycopg
 import structlog
@@ -22,8 +23,9 @@ from psycopg_pool import ConnectionPool
 
 from services.ledger.domain.book import Book, Request
 from services.ledger.domain.catalogue import REVERSAL
+from services.ledger.domain.entries import Entry
 from services.ledger.domain.refusals import Refused, Rule, Violation
-from services.ledger.log.aggregates import LogSource, row_of
+from services.ledger.log.aggregates import MAPPER, LogSource, logged, row_of
 from services.ledger.log.recorder import BookRecorder, Clock
 from services.ledger.log.tables import (
     AttemptRow,
@@ -79,25 +81,42 @@ class Succession:
     broken: bool = False
 
 
+class Answer(Protocol):
+    """Where a caller waits: a future, of asyncio or of concurrent.futures."""
+
+    def done(self) -> bool:
+        """Tell whether the caller has gone away."""
+
+    def set_result(self, result: Any, /) -> None:
+        """Tell the caller what came of it."""
+
+    def set_exception(self, exception: BaseException, /) -> None:
+        """Tell the caller what stands against it."""
+
+
+_Answer = TypeVar("_Answer", bound=Answer)
+
+
 @dataclass(slots=True)
-class Submission:
+class Submission(Generic[_Answer]):
     """A request on its way to the writer.
 
     Attributes:
         request: the facts.
         content_hash: SHA-256 of the content in the server's canonical form.
+        answer: gets a receipt once the request is durable, or fails with `Refused` or
+            `StoreUnavailableError`.
         validate_only: whether only to say what would happen.
         succession: what the request breaks where it is not recorded.
         in_sequence: whether it is recorded only as long as its succession is not broken.
-        answer: resolves to a receipt, or fails with `Refused` or `StoreUnavailableError`.
     """
 
     request: Request
     content_hash: bytes
+    answer: _Answer
     validate_only: bool = False
     succession: Succession | None = None
     in_sequence: bool = False
-    answer: Future[Receipt] = field(default_factory=Future)
 
 
 @dataclass(slots=True)
@@ -106,16 +125,17 @@ class NotedAttempt:
 
     Attributes:
         row: what is kept.
+        answer: gets None once it is durable, or fails with `StoreUnavailableError`.
         succession: what it breaks.
-        answer: resolves once it is durable, or fails with `StoreUnavailableError`.
     """
 
     row: AttemptRow
+    answer: Answer
     succession: Succession | None = None
-    answer: Future[None] = field(default_factory=Future)
 
 
-_Item = Submission | NotedAttempt
+_Item = Submission[Any] | NotedAttempt
+_Outcome = Receipt | Exception | None
 
 
 @dataclass(slots=True)
@@ -124,7 +144,7 @@ class _Group:
 
     recording: Recording = field(default_factory=Recording)
     attempts: list[AttemptRow] = field(default_factory=list)
-    answers: list[tuple[Submission, Receipt | Refused]] = field(default_factory=list)
+    answers: list[tuple[Answer, _Outcome]] = field(default_factory=list)
     fresh: dict[str, tuple[RequestRow, Receipt]] = field(default_factory=dict)
     broken: set[Succession] = field(default_factory=set)
 
@@ -140,6 +160,7 @@ class BookWriter:
         clock: Clock,
         *,
         imported: bool,
+        deliver: Callable[[Callable[[], None]], object] = lambda give: give(),
     ) -> None:
         """Start the thread.
 
@@ -149,38 +170,36 @@ class BookWriter:
             schema: schema of the book.
             clock: the server's clock.
             imported: whether recorded times come with the facts.
+            deliver: called in the writer's thread, once for a group, with what gives the answers;
+                for answers that are not to be given in this thread.
         """
         self._connect = connect
+        self._deliver = deliver
         self._tables = LogTables(schema)
         self._recorder = BookRecorder(pool, self._tables, clock)
         self._clock = clock
         self._imported = imported
         self._connection: psycopg.Connection | None = None
-        self._queue: queue.Queue[_Item | None] = queue.Queue(MAX_QUEUED_REQUESTS)
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=f"writer-{schema}", daemon=True)
         self._thread.start()
 
-    def submit(self, submission: Submission) -> Future[Receipt]:
-        """Hand a request over. The future resolves once it is durable, or fails.
+    def submit(self, submission: Submission[_Answer]) -> _Answer:
+        """Hand a request over, and return its answer.
 
         Raises:
             WriterBusyError: too many requests are waiting.
         """
-        # A caller that goes away must not keep the others of its group from their answers.
-        submission.answer.set_running_or_notify_cancel()
         self._put(submission)
         return submission.answer
 
-    def note_attempt(self, row: AttemptRow, succession: Succession | None = None) -> Future[None]:
-        """Hand over a request that was refused for its form. The future resolves once it is kept.
+    def note_attempt(self, attempt: NotedAttempt) -> None:
+        """Hand over a request that was refused for its form.
 
         Raises:
             WriterBusyError: too many requests are waiting.
         """
-        noted = NotedAttempt(row, succession)
-        noted.answer.set_running_or_notify_cancel()
-        self._put(noted)
-        return noted.answer
+        self._put(attempt)
 
     def close(self) -> None:
         """Finish what is queued, and stop."""
@@ -189,10 +208,9 @@ class BookWriter:
         self._drop_connection()
 
     def _put(self, item: _Item) -> None:
-        try:
-            self._queue.put_nowait(item)
-        except queue.Full:
-            raise WriterBusyError("the book's queue is full") from None
+        if self._queue.qsize() >= MAX_QUEUED_REQUESTS:
+            raise WriterBusyError("the book's queue is full")
+        self._queue.put(item)
 
     def _run(self) -> None:
         while True:
@@ -237,11 +255,7 @@ class BookWriter:
             else:
                 for succession in group.broken:
                     succession.broken = True
-                for submission, answer in group.answers:
-                    _answer(submission, answer)
-                for item in batch:
-                    if isinstance(item, NotedAttempt):
-                        item.answer.set_result(None)
+                self._give(group.answers)
                 return
         if len(batch) > 1 and not isinstance(failure, StoreUnavailableError):
             # One of them breaks the writer: that is a fault of ours, and only it shall fail.
@@ -252,38 +266,43 @@ class BookWriter:
         for item in batch:
             if item.succession is not None:
                 item.succession.broken = True
-            item.answer.set_exception(failure)
+        self._give([(item.answer, failure) for item in batch])
+
+    def _give(self, answers: Sequence[tuple[Answer, _Outcome]]) -> None:
+        self._deliver(partial(_give, answers))
 
     def _transact(self, batch: Sequence[_Item]) -> _Group:
         """Decide on a batch and record what is accepted, in one transaction."""
         connection, book, source = self._ready()
         group = _Group()
         submissions = [item for item in batch if isinstance(item, Submission)]
-        group.attempts += [item.row for item in batch if isinstance(item, NotedAttempt)]
         # Statements that do not wait for each other's answers go to PostgreSQL together.
         with connection.pipeline(), connection.transaction():
             request_ids = [item.request.request_id for item in submissions]
             head, known = self._tables.open(connection, request_ids)
-            book.start(head.position, head.recorded_at, self._changed(connection, book, head))
+            book.start(head.position, head.recorded_at, self._news(connection, book, head))
             fresh = [item.request for item in submissions if item.request.request_id not in known]
             source.read_ahead({name for request in fresh for name in book.wanted_streams(request)})
             source.read_keys_ahead({key for request in fresh for key in book.wanted_keys(request)})
             for item in batch:
                 if isinstance(item, Submission):
                     self._decide(connection, book, group, item, known)
-                elif item.succession is not None:
-                    group.broken.add(item.succession)
+                else:
+                    _note(group, item)
             self._insert(connection, book, group)
         return group
 
-    def _changed(self, connection: psycopg.Connection, book: Book, head: Head) -> Sequence[str]:
-        """Return the streams that other processes wrote to since the last transaction."""
+    def _news(
+        self, connection: psycopg.Connection, book: Book, head: Head
+    ) -> Sequence[tuple[str, Entry]]:
+        """Return what other processes wrote since the last transaction, by stream."""
         if head.position == book.position:
             return ()
         if head.position - book.position > MAX_CATCH_UP_EVENTS:
             book.forget()
             return ()
-        return self._tables.changed_streams(connection, book.position)
+        rows = self._tables.news(connection, book.position)
+        return [(stream, MAPPER.to_domain_event(logged(row))) for stream, row in rows]
 
     def _ready(self) -> tuple[psycopg.Connection, Book, LogSource]:
         if self._connection is None or self._connection.closed:
@@ -304,14 +323,14 @@ class BookWriter:
         connection: psycopg.Connection,
         book: Book,
         group: _Group,
-        submission: Submission,
+        submission: Submission[Any],
         known: Mapping[str, RequestRow],
     ) -> None:
         request, succession = submission.request, submission.succession
         answer: Receipt | Refused
         broken = succession is not None and (succession.broken or succession in group.broken)
         if broken and submission.in_sequence:
-            group.answers.append((submission, _stopped()))
+            group.answers.append((submission.answer, _stopped()))
             return
         try:
             answer = self._seen_before(connection, group, submission, known) or self._accept(
@@ -325,13 +344,13 @@ class BookWriter:
                 group.attempts.append(
                     attempt(self._clock(), request.request_id, request.events[0].actor, refused)
                 )
-        group.answers.append((submission, answer))
+        group.answers.append((submission.answer, answer))
 
     def _seen_before(
         self,
         connection: psycopg.Connection,
         group: _Group,
-        submission: Submission,
+        submission: Submission[Any],
         known: Mapping[str, RequestRow],
     ) -> Receipt | None:
         """Return the first answer to a request that was accepted before (HR-ID-01).
@@ -361,7 +380,7 @@ class BookWriter:
             receipt = _receipt(rows)
         return Receipt(receipt.entries, receipt.recorded_at, replayed=True)
 
-    def _accept(self, book: Book, group: _Group, submission: Submission) -> Receipt:
+    def _accept(self, book: Book, group: _Group, submission: Submission[Any]) -> Receipt:
         request = submission.request
         if submission.validate_only:
             tried = book.try_out(request, self._clock())
@@ -413,8 +432,18 @@ def _receipt(rows: Sequence[EventRow]) -> Receipt:
     return Receipt(entries, rows[-1].recorded_at, replayed=False)
 
 
-def _answer(submission: Submission, answer: Receipt | Refused) -> None:
-    if isinstance(answer, Refused):
-        submission.answer.set_exception(answer)
-    else:
-        submission.answer.set_result(answer)
+def _note(group: _Group, noted: NotedAttempt) -> None:
+    group.attempts.append(noted.row)
+    group.answers.append((noted.answer, None))
+    if noted.succession is not None:
+        group.broken.add(noted.succession)
+
+
+def _give(answers: Sequence[tuple[Answer, _Outcome]]) -> None:
+    for answer, outcome in answers:
+        if answer.done():
+            continue  # The caller has gone away.
+        if isinstance(outcome, Exception):
+            answer.set_exception(outcome)
+        else:
+            answer.set_result(outcome)

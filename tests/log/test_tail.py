@@ -1,0 +1,100 @@
+"""Followers of a book share what they read, and each gets everything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psycopg
+import pytest
+
+from services.ledger.log.reader import LogReader
+from services.ledger.log.schema import SESSION_OPTIONS
+from services.ledger.log.tail import Tail
+from tests.facts import parties
+from tests.log.books import LoggedBook, append
+
+FOLLOWERS = 20
+
+
+class Lender:
+    """Lends connections to a book, and counts them."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.lent = 0
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncIterator[psycopg.AsyncConnection]:
+        self.lent += 1
+        async with await psycopg.AsyncConnection.connect(
+            self.url, options=SESSION_OPTIONS, autocommit=True
+        ) as connection:
+            yield connection
+
+
+@pytest.fixture
+def lender(book: LoggedBook) -> Lender:
+    """Lends connections to the book."""
+    return Lender(book.url)
+
+
+@pytest.fixture
+def tail(book: LoggedBook, lender: Lender) -> Tail:
+    """The end of the book."""
+    return Tail(LogReader(book.schema), lender.lend)
+
+
+async def test_a_page_is_read_once_for_all(book: LoggedBook, lender: Lender, tail: Tail) -> None:
+    with book.writer() as writer:
+        append(writer, "start", *parties("A", "B"))
+
+    pages = await asyncio.gather(*(tail.page(1) for _ in range(FOLLOWERS)))
+    later = await tail.page(1)
+
+    assert {page.count for page in pages} == {2}
+    assert later.events == pages[0].events
+    assert lender.lent == 1
+
+
+async def test_what_comes_after_an_empty_page_is_found(
+    book: LoggedBook, lender: Lender, tail: Tail
+) -> None:
+    assert [page.count for page in await asyncio.gather(tail.page(1), tail.page(1))] == [0, 0]
+    before = lender.lent
+
+    with book.writer() as writer:
+        append(writer, "start", *parties("A"))
+    pages = await asyncio.gather(*(tail.page(1) for _ in range(FOLLOWERS)))
+
+    assert {page.count for page in pages} == {1}
+    assert lender.lent == before + 1
+
+
+async def test_followers_in_different_places_each_get_theirs(book: LoggedBook, tail: Tail) -> None:
+    with book.writer() as writer:
+        append(writer, "start", *parties("A", "B", "C"))
+
+    pages = await asyncio.gather(*(tail.page(after) for after in (0, 3, 1, 2, 0, 3)))
+
+    assert [page.count for page in pages] == [4, 1, 3, 2, 4, 1]
+
+
+async def test_a_follower_that_goes_away_disturbs_nobody(book: LoggedBook, tail: Tail) -> None:
+    with book.writer() as writer:
+        append(writer, "start", *parties("A"))
+    first, second = (asyncio.create_task(tail.page(0)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+
+    assert (await second).count == 2
+
+
+async def test_a_failure_is_not_kept(lender: Lender, tail: Tail) -> None:
+    url, lender.url = lender.url, "host=/nowhere"
+    with pytest.raises(psycopg.OperationalError):
+        await tail.page(0)
+    lender.url = url
+
+    assert (await tail.page(0)).count == 1
