@@ -201,6 +201,18 @@ def test_time_alone_breaks_and_heals() -> None:
     assert overfunded.cleared_position is None
 
 
+def test_an_undisclosed_commitment_is_not_zero() -> None:
+    def overfunded(**terms: Any) -> list[Raised]:
+        log = Log()
+        agreed = definitive(tranches=[], investment_commitment=None, **terms)
+        for event in [*parties("SUP", "CUS"), agreed, funded(1)]:
+            log.append(event)
+        return exceptions(log, "SX-INV-01")
+
+    assert overfunded(investment_undisclosed=True) == []
+    assert len(overfunded()) == 1
+
+
 def test_a_credit_after_payment_is_a_refund_due_and_no_exception() -> None:
     log = example("corrections")
     held = postings(log)

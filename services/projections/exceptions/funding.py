@@ -71,15 +71,18 @@ class Funding:
         """Whether a contribution is not disclosed."""
         return any(held.remaining_minor is None for held in self.contributions.values())
 
-    def limit_minor(self, day: dt.date) -> int:
-        """Return what may be funded by a day: min(C, E), or C where there are no tranches."""
+    def limit_minor(self, day: dt.date) -> int | None:
+        """Return what may be funded by a day: min(C, E), or C where there are no tranches.
+
+        None where it is not disclosed: unknown, which is not zero.
+        """
         commitment = (
             money_from_message(self.terms.investment_commitment).amount_minor
             if (self.terms.HasField("investment_commitment"))
             else None
         )
         if not self.terms.tranches:
-            return commitment or 0
+            return None if self.terms.investment_undisclosed else commitment or 0
         entitled = sum(
             money_from_message(tranche.amount).amount_minor
             for tranche in self.terms.tranches
@@ -188,7 +191,7 @@ def find_overfunded(state: Funding, _policy: Policy, day: dt.date) -> Iterator[F
     if not state.binding:
         return
     funded, limit = state.funded_minor, state.limit_minor(day)
-    if funded > limit:
+    if limit is not None and funded > limit:
         text = (
             f"{amount_text(funded - limit, state.currency)} is funded beyond the"
             f" {amount_text(limit, state.currency)} that commitment and entitlement allow"
