@@ -1,0 +1,57 @@
+"""Leaves: what of a recorded event is hashed.
+
+The data of a leaf are the bytes of the `RecordedEvent` as the ledger sends it: position, stream,
+version, event id, recorded time, and the event. Nothing is encoded anew, so what a reader hashes is
+what came over the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+_SEVEN_BITS = 0x7F
+_MORE = 0x80
+_WIRE_TYPE = 0x07
+_VARINT, _FIXED64, _LENGTH_DELIMITED, _FIXED32 = 0, 1, 2, 5
+
+
+class WireError(ValueError):
+    """Not a serialized message."""
+
+
+def recorded_events(answer: bytes, field_number: int = 1) -> Iterator[bytes]:
+    """Yield the bytes of each event in a serialized answer, which must hold them in this field.
+
+    Raises:
+        WireError: not a serialized message.
+    """
+    place, end = 0, len(answer)
+    while place < end:
+        tag, place = _varint(answer, place)
+        number, wire_type = tag >> 3, tag & _WIRE_TYPE
+        if wire_type == _LENGTH_DELIMITED:
+            length, start = _varint(answer, place)
+            place = start + length
+            if place > end:
+                raise WireError("a field is cut off")
+            if number == field_number:
+                yield answer[start:place]
+        elif wire_type == _VARINT:
+            _, place = _varint(answer, place)
+        elif wire_type in (_FIXED64, _FIXED32):
+            place += 8 if wire_type == _FIXED64 else 4
+        else:
+            raise WireError(f"wire type {wire_type} is not used")
+
+
+def _varint(data: bytes, place: int) -> tuple[int, int]:
+    number = shift = 0
+    while True:
+        if place >= len(data):
+            raise WireError("a number is cut off")
+        byte = data[place]
+        place += 1
+        number |= (byte & _SEVEN_BITS) << shift
+        if byte < _MORE:
+            return number, place
+        shift += 7
