@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from services.command import audit_commands, ledger_commands, report_commands
+from services.command import audit_commands, key_commands, ledger_commands, report_commands
 from services.command.errors import CommandError, ExitCode, Interrupted, OutputClosed
 from services.command.health import ServicePart, report_health
 from services.command.output import notice
@@ -43,8 +43,8 @@ and the round trip of money are derived from it, and say up to which position th
 {_EXIT_CODES}
 """
 _EPILOG = """Settings come from the environment: GIGALEDGER_DATABASE_URL, GIGALEDGER_DATA_DIR, \
-GIGALEDGER_LEDGER_ADDRESS, GIGALEDGER_PROJECTIONS_ADDRESS, GIGALEDGER_DRAIN_SECONDS, \
-GIGALEDGER_LOG_LEVEL, GIGALEDGER_LOG_FORMAT."""
+GIGALEDGER_LEDGER_ADDRESS, GIGALEDGER_PROJECTIONS_ADDRESS, GIGALEDGER_SIGNING_KEY, \
+GIGALEDGER_REUSE_PORT, GIGALEDGER_DRAIN_SECONDS, GIGALEDGER_LOG_LEVEL, GIGALEDGER_LOG_FORMAT."""
 
 app = typer.Typer(
     name="gigaledger",
@@ -197,6 +197,7 @@ def database_prepare(*, database_url: DatabaseUrl = None) -> None:
 
 app.add_typer(serve_app, name="serve", rich_help_panel=_RUN_PANEL)
 app.add_typer(database_app, name="database", rich_help_panel=_RUN_PANEL)
+app.add_typer(key_commands.app, name="key", rich_help_panel=_RUN_PANEL)
 ledger_commands.register(app, _FACTS_PANEL)
 report_commands.register(app, _ANSWERS_PANEL)
 audit_commands.register(app, _AUDIT_PANEL)

@@ -22,6 +22,7 @@ from services.command.processes import (
     wait_until_serving,
 )
 from services.command.settings import read_settings
+from services.proofs.keys import KeyFileError
 from services.runtime.logs import configure_logs
 from services.runtime.settings import Settings
 
@@ -59,6 +60,12 @@ def serve(part: str, load: Callable[[], ServeFunction], *, end_with_stdin: bool)
         except KeyboardInterrupt:
             # before the service took the signals over
             return
+        except (KeyFileError, OSError) as error:
+            raise CommandError(
+                f"the {part} service can't use its signing key: {error}",
+                ExitCode.USAGE,
+                "`gigaledger key make FILE` makes one; GIGALEDGER_SIGNING_KEY names it.",
+            ) from error
         except RuntimeError as error:
             if "Failed to bind to address" not in str(error):
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from services.command.processes import (
     stop_service,
     wait_until_serving,
 )
+from services.proofs.keys import new_key, write_keys
 from services.runtime.embedded import EmbeddedPostgresError, embedded_postgres
 from services.runtime.settings import Settings
 
@@ -28,11 +30,13 @@ class Stack:
     Attributes:
         database_url: of PostgreSQL.
         database_log: of the embedded PostgreSQL; None where the database was given.
+        signing_key: file of the key that books are sealed with; None where they are not.
         services: the ledger first.
     """
 
     database_url: str
     database_log: Path | None
+    signing_key: Path | None
     services: tuple[Service, ...]
 
 
@@ -58,13 +62,14 @@ def running_stack(
     for part, address in _addresses(settings):
         check_free(part, address)
     with ExitStack() as cleanup:
-        url, database_log = settings.database_url, None
+        url, database_log, signing_key = settings.database_url, None, settings.signing_key
         if url is None:
             try:
                 server = cleanup.enter_context(embedded_postgres(data_dir))
             except EmbeddedPostgresError as error:
                 raise CommandError(str(error), ExitCode.UNAVAILABLE) from error
             url, database_log = server.url, server.log_path
+            signing_key = signing_key or _own_key(data_dir)
         interruption.check()
         prepare(url)
         interruption.check()
@@ -73,6 +78,8 @@ def running_stack(
             "GIGALEDGER_LEDGER_ADDRESS": settings.ledger_address,
             "GIGALEDGER_PROJECTIONS_ADDRESS": settings.projections_address,
         }
+        if signing_key is not None:
+            environment["GIGALEDGER_SIGNING_KEY"] = str(signing_key)
         log_dir.mkdir(parents=True, exist_ok=True)
         services: list[Service] = []
         for part, address in _addresses(settings):
@@ -80,7 +87,15 @@ def running_stack(
             cleanup.callback(stop_service, service, settings.drain_seconds)
             services.append(service)
         wait_until_serving(services, interruption)
-        yield Stack(url, database_log, tuple(services))
+        yield Stack(url, database_log, signing_key, tuple(services))
+
+
+def _own_key(data_dir: Path) -> Path:
+    """Return the file of the key beside the embedded database's data; made the first time."""
+    path = data_dir / "signing-key"
+    if not path.exists():
+        write_keys(path, [new_key(f"gigaledger.local/{secrets.token_hex(4)}")])
+    return path
 
 
 def _addresses(settings: Settings) -> tuple[tuple[str, str], ...]:

@@ -61,6 +61,7 @@ def _whereabouts(stack: Stack, settings: Settings) -> str:
         ("ledger", f"{settings.ledger_address} (gRPC, gigaledger.v1.LedgerService)"),
         ("projections", f"{settings.projections_address} (gRPC, gigaledger.v1.ProjectionService)"),
         ("database", without_password(stack.database_url)),
+        ("signing key", str(stack.signing_key or "none: books are not sealed")),
         ("book", DEFAULT_BOOK),
         *(("log" if index == 0 else "", str(path)) for index, path in enumerate(logs)),
     ]

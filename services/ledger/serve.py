@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
+import grpc
 import psycopg
+from gigaledger.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
 
+from services.ledger.api.audit import AUDIT_SERVICE_NAME, AuditService
 from services.ledger.api.handlers import SERVICE_NAME, add_to_server
 from services.ledger.api.service import LedgerService
 from services.ledger.log.schema import SESSION_OPTIONS, check_prepared
 from services.ledger.log.shelf import Shelf, utc_now
+from services.proofs.keys import read_keys
 from services.runtime.server import serve
 from services.runtime.settings import Settings
 
 
 async def serve_ledger(settings: Settings) -> None:
-    """Serve `gigaledger.v1.LedgerService` until SIGTERM or SIGINT.
+    """Serve `LedgerService` and `AuditService` of gigaledger.v1 until SIGTERM or SIGINT.
 
     Raises:
         SettingMissingError: no database is named.
         psycopg.OperationalError: the database can't be reached.
         DatabaseNotPreparedError: it is not of the shape that this version needs.
+        KeyFileError: the file of the ledger's key can't be used.
+        OSError: it can't be read.
         RuntimeError: the address can't be listened on.
     """
     url = settings.required_database_url()
     with psycopg.connect(url, options=SESSION_OPTIONS) as connection:
         check_prepared(connection)
-    async with Shelf(url, utc_now) as shelf:
-        service = LedgerService(shelf, utc_now)
+    keys = read_keys(settings.signing_key) if settings.signing_key else []
+    async with Shelf(url, utc_now, keys) as shelf:
+        service, audit = LedgerService(shelf, utc_now), AuditService(shelf)
+
+        def register(server: grpc.aio.Server) -> None:
+            add_to_server(service, server)
+            add_AuditServiceServicer_to_server(audit, server)
+
         await serve(
-            SERVICE_NAME,
+            (SERVICE_NAME, AUDIT_SERVICE_NAME),
             settings.ledger_address,
-            lambda server: add_to_server(service, server),
+            register,
             settings,
             on_drain=service.drain,
         )

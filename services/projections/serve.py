@@ -37,7 +37,7 @@ async def serve_projections(settings: Settings) -> None:
     ):
         service = ProjectionService(pool, LedgerServiceStub(channel), written)
         await serve(
-            SERVICE_NAME,
+            (SERVICE_NAME,),
             settings.projections_address,
             lambda server: add_ProjectionServiceServicer_to_server(service, server),
             settings,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import grpc
 import structlog
@@ -23,7 +23,7 @@ _log = structlog.get_logger("gigaledger")
 
 
 async def serve(
-    service_name: str,
+    service_names: Sequence[str],
     address: str,
     register: Callable[[grpc.aio.Server], None],
     settings: Settings,
@@ -32,15 +32,17 @@ async def serve(
     """Serve until SIGTERM or SIGINT, then let calls under way finish.
 
     Args:
-        service_name: full name of the service, for health and reflection.
+        service_names: full names of the services, for health and reflection; the first names the
+            process.
         address: host:port to listen on; port 0 picks a free one.
-        register: adds the service's handlers to the server.
+        register: adds the services' handlers to the server.
         settings: how long to drain, and whether others listen on the address as well.
         on_drain: called when draining begins, to end streams that have no end of their own.
 
     Raises:
         RuntimeError: the address can't be listened on.
     """
+    service_name = service_names[0]
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -59,11 +61,11 @@ async def serve(
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     reflection.enable_server_reflection(
-        (service_name, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+        (*service_names, health.SERVICE_NAME, reflection.SERVICE_NAME), server
     )
     port = server.add_insecure_port(address)
     await server.start()
-    for name in ("", service_name):
+    for name in ("", *service_names):
         await health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
     _log.info("serving", service=service_name, address=address, port=port)
 

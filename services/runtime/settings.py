@@ -35,6 +35,11 @@ class Settings(BaseSettings):
         default="127.0.0.1:50052",
         description="Where the projection service listens and clients find it: host:port.",
     )
+    signing_key: Path | None = Field(
+        default=None,
+        description="File of the ledger's private key (`gigaledger key make`). Where unset, books "
+        "are not sealed; `up` and `demo` make one.",
+    )
     reuse_port: bool = Field(
         default=False,
         description="Listen beside other processes on the same address; the system spreads new "

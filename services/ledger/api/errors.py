@@ -15,6 +15,7 @@ from google.rpc.error_details_pb2 import BadRequest, PreconditionFailure
 from google.rpc.status_pb2 import Status
 
 from services.ledger.domain.refusals import Kind, Refused, Violation
+from services.ledger.log.seals import TreeDamagedError
 from services.ledger.log.shelf import UnknownBookError
 from services.ledger.log.writer import StoreUnavailableError, WriterBusyError
 from services.runtime.status import abort, bad_request, error_info, error_status, retry_info
@@ -66,6 +67,10 @@ class AlreadyExistsError(ValueError):
 
 class HistoryDivergedError(RuntimeError):
     """A resume token was given for a history that this book does not have."""
+
+
+class NotSealedError(RuntimeError):
+    """The ledger has no key, so that nothing of a book is sealed."""
 
 
 class ShuttingDownError(RuntimeError):
@@ -128,6 +133,13 @@ def status_of(error: Exception) -> Status:  # noqa: PLR0911 - one for each error
         case HistoryDivergedError():
             reason = error_info("HISTORY_DIVERGED")
             return error_status(grpc.StatusCode.FAILED_PRECONDITION, str(error), [reason])
+        case NotSealedError():
+            reason = error_info("NO_SIGNING_KEY")
+            return error_status(grpc.StatusCode.FAILED_PRECONDITION, str(error), [reason])
+        case TreeDamagedError():
+            _log.error("proof not given", reason=str(error))
+            reason = error_info("TREE_DAMAGED")
+            return error_status(grpc.StatusCode.DATA_LOSS, str(error), [reason])
         case ShuttingDownError():
             details = [error_info("SHUTTING_DOWN"), retry_info(RETRY_SECONDS)]
             return error_status(grpc.StatusCode.UNAVAILABLE, str(error), details)

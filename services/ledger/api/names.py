@@ -10,6 +10,7 @@ from services.ledger.api.errors import InvalidArgumentError
 
 _BOOK_ID = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _EVENT_NAME = re.compile(r"books/([a-z][a-z0-9-]{0,39})/events/([1-9][0-9]{0,17})")
+_CHECKPOINT_NAME = re.compile(r"books/([a-z][a-z0-9-]{0,39})/checkpoints/([1-9][0-9]{0,17})")
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1000
 
@@ -48,6 +49,18 @@ def event_of(name: str) -> tuple[str, int]:
     match = _EVENT_NAME.fullmatch(name)
     if match is None:
         raise InvalidArgumentError("name", f"{name!r} must be books/BOOK/events/POSITION")
+    return match[1], int(match[2])
+
+
+def checkpoint_of(name: str) -> tuple[str, int]:
+    """Return the book and the size that the resource name of a checkpoint names.
+
+    Raises:
+        InvalidArgumentError: not the name of a checkpoint.
+    """
+    match = _CHECKPOINT_NAME.fullmatch(name)
+    if match is None:
+        raise InvalidArgumentError("name", f"{name!r} must be books/BOOK/checkpoints/SIZE")
     return match[1], int(match[2])
 
 

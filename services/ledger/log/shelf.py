@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Self
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
-from services.ledger.log.books import BookRow, find_book
+from services.ledger.log.books import BookRow, find_book, list_books
 from services.ledger.log.reader import LogReader
 from services.ledger.log.recorder import Clock
 from services.ledger.log.schema import SESSION_OPTIONS
+from services.ledger.log.sealer import Sealer
 from services.ledger.log.tail import Tail
 from services.ledger.log.wakeups import Wakeups
 from services.ledger.log.writer import BookWriter
+from services.proofs.notes import Signer
 
 READING_CONNECTIONS = 8
 WRITING_CONNECTIONS = 2
+PROVING_CONNECTIONS = 4
+BOOKS_PAGE = 1000
 CONNECT_SECONDS = 10
 """How long a call waits for a connection before it is told to come back."""
 
@@ -32,12 +36,13 @@ class UnknownBookError(LookupError):
 class Shelf:
     """Opens books on demand and keeps them open. An async context manager."""
 
-    def __init__(self, url: str, clock: Clock) -> None:
+    def __init__(self, url: str, clock: Clock, keys: Sequence[Signer] = ()) -> None:
         """Keep books of a database.
 
         Args:
             url: a login that may take the ledger's role.
             clock: the server's clock.
+            keys: those that books are sealed with, the oldest first. Without them none is sealed.
         """
         self._url = url
         self._clock = clock
@@ -60,7 +65,19 @@ class Shelf:
             open=False,
             check=ConnectionPool.check_connection,
         )
-        self.wakeups = Wakeups(self._listening)
+        self.proving_pool = ConnectionPool(
+            url,
+            kwargs=kwargs,
+            min_size=0,
+            max_size=PROVING_CONNECTIONS,
+            timeout=CONNECT_SECONDS,
+            open=False,
+            check=ConnectionPool.check_connection,
+        )
+        self.seals = bool(keys)
+        sealer = Sealer(self.proving_pool, keys, clock, self._all_books) if keys else None
+        self.wakeups = Wakeups(self._listening, sealer.note_append if sealer else _ignore)
+        self._running = [self.wakeups.run, *([sealer.run] if sealer else [])]
         self._books: dict[str, BookRow] = {}
         self._writers: dict[str, BookWriter] = {}
         self._tails: dict[str, Tail] = {}
@@ -69,17 +86,20 @@ class Shelf:
         """Connect."""
         await self._reading_pool.open()
         await asyncio.to_thread(self.writing_pool.open)
-        self._waking = asyncio.create_task(self.wakeups.run())
+        await asyncio.to_thread(self.proving_pool.open)
+        self._tasks = [asyncio.create_task(run()) for run in self._running]
         return self
 
     async def __aexit__(self, *_error: object) -> None:
         """Finish what writers have under way, and disconnect."""
-        self._waking.cancel()
-        await asyncio.gather(self._waking, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for writer in self._writers.values():
             await asyncio.to_thread(writer.close)
         await self._reading_pool.close()
         await asyncio.to_thread(self.writing_pool.close)
+        await asyncio.to_thread(self.proving_pool.close)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[psycopg.AsyncConnection]:
@@ -100,6 +120,13 @@ class Shelf:
                 raise UnknownBookError(f"there is no book {book}")
             self._books[book] = row
         return self._books[book]
+
+    async def _all_books(self) -> list[BookRow]:
+        found: list[BookRow] = []
+        async with self.reading() as connection:
+            while rows := await list_books(connection, found[-1].book if found else "", BOOKS_PAGE):
+                found += rows
+        return found
 
     def writer(self, book: BookRow) -> BookWriter:
         """Return the writer of a book."""
@@ -129,6 +156,10 @@ class Shelf:
         return await psycopg.AsyncConnection.connect(
             self._url, options=SESSION_OPTIONS, connect_timeout=CONNECT_SECONDS, autocommit=True
         )
+
+
+def _ignore(_schema: str) -> None:
+    """Take no notice of an append: nothing is sealed."""
 
 
 def utc_now() -> dt.datetime:

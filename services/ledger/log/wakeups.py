@@ -29,13 +29,19 @@ class Wakeups:
         ended: whether followers are to stop, for the process does.
     """
 
-    def __init__(self, connect: Callable[[], Awaitable[psycopg.AsyncConnection]]) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[psycopg.AsyncConnection]],
+        on_append: Callable[[str], None] = lambda _schema: None,
+    ) -> None:
         """Listen from `run` on.
 
         Args:
             connect: opens a connection in autocommit mode.
+            on_append: called with the schema of each book that something was appended to.
         """
         self._connect = connect
+        self._on_append = on_append
         self._events: dict[str, asyncio.Event] = {}
         self.ended = False
 
@@ -52,6 +58,7 @@ class Wakeups:
                 await asyncio.sleep(RECONNECT_SECONDS)
 
     def _wake(self, schema: str) -> None:
+        self._on_append(schema)
         event = self._events.pop(schema, None)
         if event is not None:
             event.set()

@@ -134,9 +134,37 @@ BEGIN
     );
     COMMENT ON TABLE attempt IS 'Requests that were refused: who, when, which rule.';
 
+    CREATE TABLE tree_node (
+        level smallint NOT NULL CHECK (level >= 8),
+        index bigint NOT NULL,
+        hash bytea NOT NULL CHECK (octet_length(hash) = 32),
+        PRIMARY KEY (level, index)
+    );
+    COMMENT ON TABLE tree_node IS
+        'Roots of complete subtrees of the Merkle tree. Those of fewer than 256 events are not kept: they are hashed from the events.';
+
+    CREATE TABLE checkpoint (
+        size bigint PRIMARY KEY CHECK (size > 0),
+        root_hash bytea NOT NULL CHECK (octet_length(root_hash) = 32),
+        note text NOT NULL,
+        sealed_at timestamptz NOT NULL
+    );
+    COMMENT ON TABLE checkpoint IS 'What the book was at a size, signed.';
+
+    CREATE TABLE signing_key (
+        from_size bigint PRIMARY KEY,
+        verifier_key text NOT NULL UNIQUE,
+        succession text NOT NULL
+    );
+    COMMENT ON TABLE signing_key IS
+        'Public keys of the checkpoints, each but the first with the statement of the one before.';
+
     INSERT INTO head (position, recorded_at) VALUES (0, opened);
 
-    FOREACH log_table IN ARRAY ARRAY['event', 'request', 'natural_key', 'reversal', 'link', 'attempt'] LOOP
+    FOREACH log_table IN ARRAY ARRAY[
+        'event', 'request', 'natural_key', 'reversal', 'link', 'attempt', 'tree_node', 'checkpoint',
+        'signing_key'
+    ] LOOP
         EXECUTE format(
             'CREATE TRIGGER immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON %I'
             ' FOR EACH STATEMENT EXECUTE FUNCTION gigaledger.refuse_change()', log_table
