@@ -30,7 +30,10 @@ LIMIT_SECONDS = 60
 T = TypeVar("T")
 
 SIDES = parties("SUP", "CUS")
-LOG_TABLES = ("event", "request", "natural_key", "reversal", "link", "attempt", "head")
+LOG_TABLES = (
+    *("event", "request", "natural_key", "reversal", "link", "attempt"),
+    *("tree_node", "checkpoint", "signing_key", "head"),
+)
 
 
 class Clock:

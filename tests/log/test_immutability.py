@@ -50,12 +50,18 @@ def login(request: pytest.FixtureRequest, postgres_server: PostgresServer) -> It
         postgres_server.run(sql.SQL("DROP ROLE {}").format(role))
 
 
+COLUMNS = {
+    "attempt": "actor",
+    "request": "first_position",
+    "tree_node": "index",
+    "checkpoint": "size",
+    "signing_key": "from_size",
+}
+"""A column of each table that has no position."""
+
+
 def statement(change: str, book: LoggedBook, table: str) -> sql.Composed:
-    text = CHANGES[change]
-    if table == "attempt":
-        text = text.replace("position = 7", "actor = 'x'")
-    elif table == "request":
-        text = text.replace("position", "first_position")
+    text = CHANGES[change].replace("position", COLUMNS.get(table, "position"))
     return sql.SQL(text).format(sql.Identifier(book.schema, table))
 
 
