@@ -39,6 +39,8 @@ class ProjectionServiceStub:
     """Investment: committed, entitled, called, funded, issued, remaining."""
     QueryRoundTrip: _grpc.UnaryUnaryMultiCallable[_projections_pb2.QueryRoundTripRequest, _projections_pb2.QueryRoundTripResponse]
     """Purchases against investment between pairs of investor-suppliers and investee-customers."""
+    QueryCircularFlows: _grpc.UnaryUnaryMultiCallable[_projections_pb2.QueryCircularFlowsRequest, _projections_pb2.QueryCircularFlowsResponse]
+    """What runs in circles between any number of parties, and what is left as outside flow."""
     GetProjection: _grpc.UnaryUnaryMultiCallable[_projections_pb2.GetProjectionRequest, _projections_pb2.GetProjectionResponse]
     """Status of one projection of a book."""
     ListProjections: _grpc.UnaryUnaryMultiCallable[_projections_pb2.ListProjectionsRequest, _projections_pb2.ListProjectionsResponse]
@@ -55,6 +57,8 @@ class ProjectionServiceAsyncStub(ProjectionServiceStub):
     """Investment: committed, entitled, called, funded, issued, remaining."""
     QueryRoundTrip: _aio.UnaryUnaryMultiCallable[_projections_pb2.QueryRoundTripRequest, _projections_pb2.QueryRoundTripResponse]  # type: ignore[assignment]
     """Purchases against investment between pairs of investor-suppliers and investee-customers."""
+    QueryCircularFlows: _aio.UnaryUnaryMultiCallable[_projections_pb2.QueryCircularFlowsRequest, _projections_pb2.QueryCircularFlowsResponse]  # type: ignore[assignment]
+    """What runs in circles between any number of parties, and what is left as outside flow."""
     GetProjection: _aio.UnaryUnaryMultiCallable[_projections_pb2.GetProjectionRequest, _projections_pb2.GetProjectionResponse]  # type: ignore[assignment]
     """Status of one projection of a book."""
     ListProjections: _aio.UnaryUnaryMultiCallable[_projections_pb2.ListProjectionsRequest, _projections_pb2.ListProjectionsResponse]  # type: ignore[assignment]
@@ -86,6 +90,14 @@ class ProjectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_projections_pb2.QueryRoundTripResponse, _abc.Awaitable[_projections_pb2.QueryRoundTripResponse]]:
         """Purchases against investment between pairs of investor-suppliers and investee-customers."""
+
+    @_abc_1.abstractmethod
+    def QueryCircularFlows(
+        self,
+        request: _projections_pb2.QueryCircularFlowsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_projections_pb2.QueryCircularFlowsResponse, _abc.Awaitable[_projections_pb2.QueryCircularFlowsResponse]]:
+        """What runs in circles between any number of parties, and what is left as outside flow."""
 
     @_abc_1.abstractmethod
     def GetProjection(

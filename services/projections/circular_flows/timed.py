@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 from services.projections.circular_flows.figures import FlowKind
+from services.projections.round_trip.matching import Dated, after_taking_back
 
 
 @dataclass(frozen=True, slots=True)
 class DatedFlow:
-    """A payment. Amounts are positive, in minor units of one currency."""
+    """A payment in minor units of one currency; negative where it was refunded or returned."""
 
     payer: str
     payee: str
@@ -33,13 +34,12 @@ class DatedFlow:
 def returned_in_time(flows: Iterable[DatedFlow], origin: str, kind: FlowKind | None = None) -> int:
     """Return how much of what a party paid can have come back to it, in minor units.
 
+    What was taken back lowers the latest payments of the same payer, payee and kind.
+
     Args:
         flows: all payments.
         origin: the party that paid first and is paid last.
         kind: count only what it paid out for this; None for anything.
-
-    Raises:
-        ValueError: an amount is not positive.
     """
     # Only here: the import takes longer than starting to serve, and most processes never ask.
     import networkx as nx  # noqa: PLC0415
@@ -49,10 +49,7 @@ def returned_in_time(flows: Iterable[DatedFlow], origin: str, kind: FlowKind | N
     graph.add_nodes_from((source, sink))
     capacity: dict[tuple[object, object], int] = defaultdict(int)
     days: dict[str, set[dt.date]] = defaultdict(set)
-    for flow in flows:
-        if flow.amount_minor <= 0:
-            message = f"amount_minor: {flow.amount_minor} of {flow.payer} is not positive"
-            raise ValueError(message)
+    for flow in _kept(flows):
         # What the origin pays for something else starts no round trip, and passes nothing on.
         if flow.payer == flow.payee or (flow.payer == origin and kind not in (None, flow.kind)):
             continue
@@ -70,3 +67,13 @@ def returned_in_time(flows: Iterable[DatedFlow], origin: str, kind: FlowKind | N
         graph.add_edges_from(((party, day), (party, later)) for day, later in pairwise(ordered))
     value, _ = nx.maximum_flow(graph, source, sink)
     return int(value)
+
+
+def _kept(flows: Iterable[DatedFlow]) -> Iterator[DatedFlow]:
+    """Yield what is left of payments after what was taken back: positive amounts."""
+    series: dict[tuple[str, str, FlowKind], list[Dated]] = defaultdict(list)
+    for flow in flows:
+        series[flow.payer, flow.payee, flow.kind].append(Dated(flow.day, flow.amount_minor))
+    for (payer, payee, kind), dated in series.items():
+        for item in after_taking_back(dated):
+            yield DatedFlow(payer, payee, kind, item.day, item.amount_minor)

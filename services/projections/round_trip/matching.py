@@ -82,8 +82,8 @@ def match(
     """
     if window_days is not None and window_days < 0:
         raise ValueError(f"window_days: {window_days} is negative")
-    waiting = deque(_net(first))
-    taking = _net(second)
+    waiting = deque(after_taking_back(first))
+    taking = after_taking_back(second)
     lots: list[Lot] = []
     unmatched_first = unmatched_second = 0
     for item in taking:
@@ -103,7 +103,7 @@ def match(
     return Matching(tuple(lots), unmatched_first, unmatched_second)
 
 
-def _net(series: Iterable[Dated]) -> list[Dated]:
+def after_taking_back(series: Iterable[Dated]) -> list[Dated]:
     """Return what is left day by day, oldest first, after what was taken back.
 
     Of one day, what was added comes before what was taken back. More cannot be taken back than is
