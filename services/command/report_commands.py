@@ -11,6 +11,7 @@ from gigaledger.v1.projections_pb2 import (
     ExceptionFinding,
     PartyLevel,
     QueryCapacityRequest,
+    QueryCircularFlowsRequest,
     QueryExceptionsRequest,
     QueryExceptionsResponse,
     QueryInvestmentRequest,
@@ -20,6 +21,7 @@ from gigaledger.v1.projections_pb2 import (
 
 from services.command import client
 from services.command.books import list_projections, projection_table
+from services.command.flow_reports import circular_flow_tables
 from services.command.options import parse_date
 from services.command.output import console, print_json, print_json_line
 from services.command.reports import (
@@ -170,6 +172,9 @@ def report_round_trip(  # noqa: PLR0913 - options of the command line
         str,
         typer.Option(metavar="P", help="Only pairs with this customer.", show_default=False),
     ] = "",
+    lots: Annotated[
+        bool, typer.Option("--lots", help="How long dollars took, and each lot of them.")
+    ] = False,
     min_position: MinPosition = 0,
     projections: ProjectionsAddress = None,
     as_json: Json = False,
@@ -181,13 +186,52 @@ def report_round_trip(  # noqa: PLR0913 - options of the command line
         level=PartyLevel.Value(f"PARTY_LEVEL_{level.name}"),
         supplier_investor=supplier,
         customer_investee=customer,
+        include_lots=lots,
     )
     with client.projections(projections_address(projections)) as stub:
         response = stub.QueryRoundTrip(request, timeout=client.CALL_SECONDS)
     if as_json:
         print_json(response)
     else:
-        print_report(console(), response.context, *round_trip_tables(response))
+        print_report(console(), response.context, *round_trip_tables(response, with_lots=lots))
+
+
+@report_app.command("circular-flows")
+def report_circular_flows(  # noqa: PLR0913 - options of the command line
+    *,
+    book: Book = "main",
+    as_of: AsOf = None,
+    from_date: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="DATE",
+            help="Only what moved on this day or later.",
+            show_default=False,
+        ),
+    ] = None,
+    status: Statuses = None,
+    level: Annotated[
+        Level, typer.Option(help="Groups of companies, or legal entities.")
+    ] = Level.GROUP,
+    min_position: MinPosition = 0,
+    projections: ProjectionsAddress = None,
+    as_json: Json = False,
+) -> None:
+    """What runs in circles between any number of parties, and what is left as outside flow."""
+    request = QueryCircularFlowsRequest(
+        book=book_name(book),
+        read=_read(as_of, status, min_position),
+        level=PartyLevel.Value(f"PARTY_LEVEL_{level.name}"),
+    )
+    if from_date is not None:
+        request.from_date.CopyFrom(date_to_message(parse_date(from_date, "--from")))
+    with client.projections(projections_address(projections)) as stub:
+        response = stub.QueryCircularFlows(request, timeout=client.CALL_SECONDS)
+    if as_json:
+        print_json(response)
+    else:
+        print_report(console(), response.context, *circular_flow_tables(response))
 
 
 @report_app.command("exceptions")

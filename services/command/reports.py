@@ -20,6 +20,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.date_pb2 import Date
 from rich.console import Console, Group, RenderableType
 
+from services.command.flow_reports import lot_tables
 from services.command.formats import (
     NOT_AVAILABLE,
     amount,
@@ -179,13 +180,17 @@ def _investment(title: str, item: InvestmentFigures) -> RenderableType:
     return made
 
 
-def round_trip_tables(response: QueryRoundTripResponse) -> list[RenderableType]:
-    """Return the round trip: for each pair its balances, then what they are made of."""
+def round_trip_tables(
+    response: QueryRoundTripResponse, *, with_lots: bool = False
+) -> list[RenderableType]:
+    """Return the round trip: for each pair its balances, what they are made of, and lots."""
     if not response.pairs:
         return ["No purchase or investment is recorded that this report would count."]
     parts: list[RenderableType] = []
     for pair in response.pairs:
         parts += [*_balances(pair), _purchases(pair)]
+        if with_lots:
+            parts += lot_tables(pair, _MAIN_BASES)
     if response.caveat:
         parts.append(printable(response.caveat))
     return parts

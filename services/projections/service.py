@@ -24,6 +24,8 @@ from gigaledger.v1.projections_pb2 import (
     ProjectionState,
     QueryCapacityRequest,
     QueryCapacityResponse,
+    QueryCircularFlowsRequest,
+    QueryCircularFlowsResponse,
     QueryExceptionsRequest,
     QueryExceptionsResponse,
     QueryInvestmentRequest,
@@ -42,6 +44,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from services.projections.capacity.queries import query_capacity
 from services.projections.catalogue import PROJECTIONS
+from services.projections.circular_flows.queries import query_circular_flows
 from services.projections.exceptions.queries import (
     MAX_PAGE_SIZE,
     PageTokenError,
@@ -190,8 +193,7 @@ class ProjectionService(ProjectionServiceServicer):
         self, request: QueryRoundTripRequest, _context: Context
     ) -> QueryRoundTripResponse:
         """Answer what went round."""
-        if request.level not in PartyLevel.values():
-            raise InvalidArgumentError("level", f"{request.level} is not a level")
+        _check_level(request.level)
         async with self._reader(request.book, "round-trip", request.read) as reader:
             return await query_round_trip(reader, request)
 
@@ -209,6 +211,16 @@ class ProjectionService(ProjectionServiceServicer):
                 raise InvalidArgumentError("rules", str(error)) from error
             except PageTokenError as error:
                 raise InvalidArgumentError("page_token", str(error)) from error
+
+    @_answered
+    async def QueryCircularFlows(  # noqa: N802 - the name of the contract
+        self, request: QueryCircularFlowsRequest, _context: Context
+    ) -> QueryCircularFlowsResponse:
+        """Answer what runs in circles."""
+        _check_level(request.level)
+        from_day = _date(request, "from_date") or dt.date.min
+        async with self._reader(request.book, "round-trip", request.read) as reader:
+            return await query_circular_flows(reader, request, from_day)
 
     @_answered
     async def GetProjection(  # noqa: N802 - the name of the contract
@@ -244,7 +256,7 @@ class ProjectionService(ProjectionServiceServicer):
     async def _reader(self, book: str, projection: str, read: ReadSpec) -> AsyncIterator[Reader]:
         """Open a snapshot as a request asks for it, waiting for its position where need be."""
         schema = _schema(book, "book")
-        as_of = _as_of(read)
+        as_of = _date(read, "as_of", "read.")
         statuses = _statuses(read)
         if read.min_position < 0:
             raise InvalidArgumentError("read.min_position", "must not be negative")
@@ -280,13 +292,18 @@ def _schema(book: str, field: str) -> str:
         raise InvalidArgumentError(field, str(error)) from error
 
 
-def _as_of(read: ReadSpec) -> dt.date | None:
-    if not read.HasField("as_of"):
+def _date(message: Message, field: str, prefix: str = "") -> dt.date | None:
+    if not message.HasField(field):
         return None
     try:
-        return date_from_message(read.as_of)
+        return date_from_message(getattr(message, field))
     except QuantityError as error:
-        raise InvalidArgumentError("read.as_of", str(error)) from error
+        raise InvalidArgumentError(prefix + field, str(error)) from error
+
+
+def _check_level(level: int) -> None:
+    if level not in PartyLevel.values():
+        raise InvalidArgumentError("level", f"{level} is not a level")
 
 
 def _statuses(read: ReadSpec) -> list[str]:

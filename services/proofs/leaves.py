@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 _SEVEN_BITS = 0x7F
 _MORE = 0x80
+_BITS = 64
 _WIRE_TYPE = 0x07
 _VARINT, _FIXED64, _LENGTH_DELIMITED, _FIXED32 = 0, 1, 2, 5
 
@@ -40,6 +41,8 @@ def recorded_events(answer: bytes, field_number: int = 1) -> Iterator[bytes]:
             _, place = _varint(answer, place)
         elif wire_type in (_FIXED64, _FIXED32):
             place += 8 if wire_type == _FIXED64 else 4
+            if place > end:
+                raise WireError("a number is cut off")
         else:
             raise WireError(f"wire type {wire_type} is not used")
 
@@ -55,3 +58,5 @@ def _varint(data: bytes, place: int) -> tuple[int, int]:
         if byte < _MORE:
             return number, place
         shift += 7
+        if shift >= _BITS:
+            raise WireError("a number is too long")

@@ -33,7 +33,9 @@ def head(services: Shell, book: str) -> int:
     return int(json.loads(services("book", "show", book, "--json").out)["headPosition"])
 
 
-@pytest.mark.parametrize("report", ["capacity", "exceptions", "investment", "round-trip"])
+@pytest.mark.parametrize(
+    "report", ["capacity", "circular-flows", "exceptions", "investment", "round-trip"]
+)
 def test_reports_for_people_and_for_programs(services: Shell, plan: str, report: str) -> None:
     position = head(services, plan)
     asked = ("report", report, "--book", plan, "--as-of", "2028-12-31", "--min-position", position)
@@ -58,6 +60,25 @@ def test_exceptions_of_one_rule_and_of_none(services: Shell, plan: str) -> None:
     assert "No exception is found" in none.out
     assert unknown.code == ExitCode.REFUSED
     assert "SX-PAY-01" in unknown.err
+
+
+def test_lots_of_the_round_trip(services: Shell, plan: str) -> None:
+    asked = ("report", "round-trip", "--book", plan, "--as-of", "2027-12-31")
+    position = head(services, plan)
+
+    table = services(*asked, "--min-position", position, "--lots")
+    answer = json.loads(services(*asked, "--lots", "--json").out)
+
+    assert "Lots: cash; buy, then invest" in table.out
+    cash = next(
+        balance
+        for balance in answer["pairs"][0]["balances"]
+        if balance["basis"] == "ROUND_TRIP_BASIS_CASH"
+    )
+    assert cash["buyThenInvest"]["weightedLagDays"] == "216.5275"
+    assert cash["investThenBuy"]["weightedLagDays"] == "13.84275"
+    matched = sum(int(lot["amount"]["units"]) for lot in cash["buyThenInvest"]["lots"])
+    assert matched == int(cash["buyThenInvest"]["matched"]["units"]) == 40_000_000_000
 
 
 def test_a_position_that_does_not_come(services: Shell, plan: str) -> None:

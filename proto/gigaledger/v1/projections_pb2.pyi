@@ -84,6 +84,38 @@ ROUND_TRIP_BASIS_INVOICED_AGAINST_FUNDED: RoundTripBasis.ValueType  # 5
 """Mixed, for comparison: invoiced less credit notes against net funded in cash."""
 Global___RoundTripBasis: _TypeAlias = RoundTripBasis  # noqa: Y015
 
+class _FlowKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FlowKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FlowKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FLOW_KIND_UNSPECIFIED: _FlowKind.ValueType  # 0
+    """Not given. Never returned."""
+    FLOW_KIND_DEBT: _FlowKind.ValueType  # 1
+    """Debt."""
+    FLOW_KIND_INVESTMENT: _FlowKind.ValueType  # 2
+    """Equity and other investment."""
+    FLOW_KIND_LEASE: _FlowKind.ValueType  # 3
+    """Lease."""
+    FLOW_KIND_PURCHASE: _FlowKind.ValueType  # 4
+    """Goods and services."""
+
+class FlowKind(_FlowKind, metaclass=_FlowKindEnumTypeWrapper):
+    """What is paid for."""
+
+FLOW_KIND_UNSPECIFIED: FlowKind.ValueType  # 0
+"""Not given. Never returned."""
+FLOW_KIND_DEBT: FlowKind.ValueType  # 1
+"""Debt."""
+FLOW_KIND_INVESTMENT: FlowKind.ValueType  # 2
+"""Equity and other investment."""
+FLOW_KIND_LEASE: FlowKind.ValueType  # 3
+"""Lease."""
+FLOW_KIND_PURCHASE: FlowKind.ValueType  # 4
+"""Goods and services."""
+Global___FlowKind: _TypeAlias = FlowKind  # noqa: Y015
+
 class _ProjectionState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -852,6 +884,7 @@ class QueryRoundTripRequest(_message.Message):
     LEVEL_FIELD_NUMBER: _builtins.int
     SUPPLIER_INVESTOR_FIELD_NUMBER: _builtins.int
     CUSTOMER_INVESTEE_FIELD_NUMBER: _builtins.int
+    INCLUDE_LOTS_FIELD_NUMBER: _builtins.int
     book: _builtins.str
     """Resource name of the book."""
     level: Global___PartyLevel.ValueType
@@ -860,6 +893,8 @@ class QueryRoundTripRequest(_message.Message):
     """Only pairs with this investor-supplier; all where empty."""
     customer_investee: _builtins.str
     """Only pairs with this investee-customer; all where empty."""
+    include_lots: _builtins.bool
+    """Give the lots of each matching as well."""
     @_builtins.property
     def read(self) -> Global___ReadSpec:
         """Which facts, and how fresh."""
@@ -872,10 +907,11 @@ class QueryRoundTripRequest(_message.Message):
         level: Global___PartyLevel.ValueType = ...,
         supplier_investor: _builtins.str = ...,
         customer_investee: _builtins.str = ...,
+        include_lots: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["read", b"read"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["book", b"book", "customer_investee", b"customer_investee", "level", b"level", "read", b"read", "supplier_investor", b"supplier_investor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["book", b"book", "customer_investee", b"customer_investee", "include_lots", b"include_lots", "level", b"level", "read", b"read", "supplier_investor", b"supplier_investor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -897,6 +933,8 @@ class RoundTripBalance(_message.Message):
     RATIO_INVESTMENT_FIELD_NUMBER: _builtins.int
     RATIO_PURCHASES_FIELD_NUMBER: _builtins.int
     PEAK_EXPOSURE_FIELD_NUMBER: _builtins.int
+    INVEST_THEN_BUY_FIELD_NUMBER: _builtins.int
+    BUY_THEN_INVEST_FIELD_NUMBER: _builtins.int
     basis: Global___RoundTripBasis.ValueType
     """The basis."""
     @_builtins.property
@@ -927,6 +965,14 @@ class RoundTripBalance(_message.Message):
     def peak_exposure(self) -> _money_pb2.Money:
         """The highest excess of investment over purchases on any day up to as_of."""
 
+    @_builtins.property
+    def invest_then_buy(self) -> Global___RoundTripMatching:
+        """Investments matched with later purchases."""
+
+    @_builtins.property
+    def buy_then_invest(self) -> Global___RoundTripMatching:
+        """Purchases matched with later investments."""
+
     def __init__(
         self,
         *,
@@ -938,14 +984,112 @@ class RoundTripBalance(_message.Message):
         ratio_investment: Global___RatioFigure | None = ...,
         ratio_purchases: Global___RatioFigure | None = ...,
         peak_exposure: _money_pb2.Money | None = ...,
+        invest_then_buy: Global___RoundTripMatching | None = ...,
+        buy_then_invest: Global___RoundTripMatching | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["investment", b"investment", "net_balance", b"net_balance", "peak_exposure", b"peak_exposure", "purchases", b"purchases", "ratio_investment", b"ratio_investment", "ratio_purchases", b"ratio_purchases", "recycled", b"recycled"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["buy_then_invest", b"buy_then_invest", "invest_then_buy", b"invest_then_buy", "investment", b"investment", "net_balance", b"net_balance", "peak_exposure", b"peak_exposure", "purchases", b"purchases", "ratio_investment", b"ratio_investment", "ratio_purchases", b"ratio_purchases", "recycled", b"recycled"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "investment", b"investment", "net_balance", b"net_balance", "peak_exposure", b"peak_exposure", "purchases", b"purchases", "ratio_investment", b"ratio_investment", "ratio_purchases", b"ratio_purchases", "recycled", b"recycled"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "buy_then_invest", b"buy_then_invest", "invest_then_buy", b"invest_then_buy", "investment", b"investment", "net_balance", b"net_balance", "peak_exposure", b"peak_exposure", "purchases", b"purchases", "ratio_investment", b"ratio_investment", "ratio_purchases", b"ratio_purchases", "recycled", b"recycled"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RoundTripBalance: _TypeAlias = RoundTripBalance  # noqa: Y015
+
+@_typing.final
+class RoundTripLot(_message.Message):
+    """Dollars of one day that are matched with dollars of the same day or a later one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_DATE_FIELD_NUMBER: _builtins.int
+    SECOND_DATE_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    LAG_DAYS_FIELD_NUMBER: _builtins.int
+    lag_days: _builtins.int
+    """Days between the two."""
+    @_builtins.property
+    def first_date(self) -> _date_pb2.Date:
+        """When they went out."""
+
+    @_builtins.property
+    def second_date(self) -> _date_pb2.Date:
+        """When they came back."""
+
+    @_builtins.property
+    def amount(self) -> _money_pb2.Money:
+        """How many."""
+
+    def __init__(
+        self,
+        *,
+        first_date: _date_pb2.Date | None = ...,
+        second_date: _date_pb2.Date | None = ...,
+        amount: _money_pb2.Money | None = ...,
+        lag_days: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "first_date", b"first_date", "second_date", b"second_date"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "first_date", b"first_date", "lag_days", b"lag_days", "second_date", b"second_date"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RoundTripLot: _TypeAlias = RoundTripLot  # noqa: Y015
+
+@_typing.final
+class RoundTripMatching(_message.Message):
+    """What went out matched with what came back, oldest first. Refunds and returns take back the latest
+    amounts of their own side.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MATCHED_FIELD_NUMBER: _builtins.int
+    UNMATCHED_INVESTMENT_FIELD_NUMBER: _builtins.int
+    UNMATCHED_PURCHASES_FIELD_NUMBER: _builtins.int
+    WEIGHTED_LAG_DAYS_FIELD_NUMBER: _builtins.int
+    LONGEST_LAG_DAYS_FIELD_NUMBER: _builtins.int
+    LOTS_FIELD_NUMBER: _builtins.int
+    weighted_lag_days: _builtins.str
+    """The dollar-weighted lag in days, rounded half to even to ten places; empty where nothing is
+    matched.
+    """
+    longest_lag_days: _builtins.int
+    """The longest lag of a lot; unset where nothing is matched."""
+    @_builtins.property
+    def matched(self) -> _money_pb2.Money:
+        """What is matched."""
+
+    @_builtins.property
+    def unmatched_investment(self) -> _money_pb2.Money:
+        """Investment without a match."""
+
+    @_builtins.property
+    def unmatched_purchases(self) -> _money_pb2.Money:
+        """Purchases without a match."""
+
+    @_builtins.property
+    def lots(self) -> _containers.RepeatedCompositeFieldContainer[Global___RoundTripLot]:
+        """In order of second_date and first_date. Only where the request asks for lots."""
+
+    def __init__(
+        self,
+        *,
+        matched: _money_pb2.Money | None = ...,
+        unmatched_investment: _money_pb2.Money | None = ...,
+        unmatched_purchases: _money_pb2.Money | None = ...,
+        weighted_lag_days: _builtins.str = ...,
+        longest_lag_days: _builtins.int | None = ...,
+        lots: _abc.Iterable[Global___RoundTripLot] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_longest_lag_days", b"_longest_lag_days", "longest_lag_days", b"longest_lag_days", "matched", b"matched", "unmatched_investment", b"unmatched_investment", "unmatched_purchases", b"unmatched_purchases"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_longest_lag_days", b"_longest_lag_days", "longest_lag_days", b"longest_lag_days", "lots", b"lots", "matched", b"matched", "unmatched_investment", b"unmatched_investment", "unmatched_purchases", b"unmatched_purchases", "weighted_lag_days", b"weighted_lag_days"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__longest_lag_days: _TypeAlias = _typing.Literal["longest_lag_days"]  # noqa: Y015
+    _WhichOneofArgType__longest_lag_days: _TypeAlias = _typing.Literal["_longest_lag_days", b"_longest_lag_days"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__longest_lag_days) -> _WhichOneofReturnType__longest_lag_days | None: ...
+
+Global___RoundTripMatching: _TypeAlias = RoundTripMatching  # noqa: Y015
 
 @_typing.final
 class RoundTripPair(_message.Message):
@@ -1070,6 +1214,322 @@ class QueryRoundTripResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___QueryRoundTripResponse: _TypeAlias = QueryRoundTripResponse  # noqa: Y015
+
+@_typing.final
+class QueryCircularFlowsRequest(_message.Message):
+    """Request of QueryCircularFlows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    READ_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    FROM_DATE_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    """Resource name of the book."""
+    level: Global___PartyLevel.ValueType
+    """Whom the parties stand for."""
+    @_builtins.property
+    def read(self) -> Global___ReadSpec:
+        """Which facts, and how fresh."""
+
+    @_builtins.property
+    def from_date(self) -> _date_pb2.Date:
+        """Only what was added on this day or later; from the beginning where unset."""
+
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        read: Global___ReadSpec | None = ...,
+        level: Global___PartyLevel.ValueType = ...,
+        from_date: _date_pb2.Date | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["from_date", b"from_date", "read", b"read"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["book", b"book", "from_date", b"from_date", "level", b"level", "read", b"read"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueryCircularFlowsRequest: _TypeAlias = QueryCircularFlowsRequest  # noqa: Y015
+
+@_typing.final
+class FlowCycle(_message.Message):
+    """Parties of which each pays the next, and the last the first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTIES_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def parties(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """In the direction of the money, from the first by name."""
+
+    @_builtins.property
+    def amount(self) -> _money_pb2.Money:
+        """What each pays the next."""
+
+    def __init__(
+        self,
+        *,
+        parties: _abc.Iterable[_builtins.str] | None = ...,
+        amount: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "parties", b"parties"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FlowCycle: _TypeAlias = FlowCycle  # noqa: Y015
+
+@_typing.final
+class FlowShare(_message.Message):
+    """How much of what one party pays another for one thing lies on cycles. The parts add up to it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYER_FIELD_NUMBER: _builtins.int
+    PAYEE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    BILATERAL_FIELD_NUMBER: _builtins.int
+    LONGER_FIELD_NUMBER: _builtins.int
+    OUTSIDE_FIELD_NUMBER: _builtins.int
+    RATIO_FIELD_NUMBER: _builtins.int
+    payer: _builtins.str
+    """Who pays."""
+    payee: _builtins.str
+    """Who is paid."""
+    kind: Global___FlowKind.ValueType
+    """What for."""
+    @_builtins.property
+    def amount(self) -> _money_pb2.Money:
+        """What is paid, less what went back."""
+
+    @_builtins.property
+    def bilateral(self) -> _money_pb2.Money:
+        """The part on cycles of the two alone."""
+
+    @_builtins.property
+    def longer(self) -> _money_pb2.Money:
+        """The part on longer cycles."""
+
+    @_builtins.property
+    def outside(self) -> _money_pb2.Money:
+        """What is left: it does not come back."""
+
+    @_builtins.property
+    def ratio(self) -> Global___RatioFigure:
+        """The share on cycles."""
+
+    def __init__(
+        self,
+        *,
+        payer: _builtins.str = ...,
+        payee: _builtins.str = ...,
+        kind: Global___FlowKind.ValueType = ...,
+        amount: _money_pb2.Money | None = ...,
+        bilateral: _money_pb2.Money | None = ...,
+        longer: _money_pb2.Money | None = ...,
+        outside: _money_pb2.Money | None = ...,
+        ratio: Global___RatioFigure | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "bilateral", b"bilateral", "longer", b"longer", "outside", b"outside", "ratio", b"ratio"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "bilateral", b"bilateral", "kind", b"kind", "longer", b"longer", "outside", b"outside", "payee", b"payee", "payer", b"payer", "ratio", b"ratio"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FlowShare: _TypeAlias = FlowShare  # noqa: Y015
+
+@_typing.final
+class FlowDecomposition(_message.Message):
+    """Flows taken apart into cycles and what is left. The volume is unique; which cycles carry it is a
+    reproducible allocation, and not unique.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CIRCULATING_FIELD_NUMBER: _builtins.int
+    BILATERAL_FIELD_NUMBER: _builtins.int
+    OUTSIDE_FIELD_NUMBER: _builtins.int
+    CIRCULARITY_FIELD_NUMBER: _builtins.int
+    CYCLES_FIELD_NUMBER: _builtins.int
+    SHARES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def circulating(self) -> _money_pb2.Money:
+        """The sum of all flows that lies on cycles."""
+
+    @_builtins.property
+    def bilateral(self) -> _money_pb2.Money:
+        """The part of it on cycles of two parties."""
+
+    @_builtins.property
+    def outside(self) -> _money_pb2.Money:
+        """The sum of what is left as outside flow; it has no cycle."""
+
+    @_builtins.property
+    def circularity(self) -> Global___RatioFigure:
+        """The circularity index: circulating by all flows."""
+
+    @_builtins.property
+    def cycles(self) -> _containers.RepeatedCompositeFieldContainer[Global___FlowCycle]:
+        """Cycles of two parties first, then the longer ones."""
+
+    @_builtins.property
+    def shares(self) -> _containers.RepeatedCompositeFieldContainer[Global___FlowShare]:
+        """One for each payer, payee and kind, in that order."""
+
+    def __init__(
+        self,
+        *,
+        circulating: _money_pb2.Money | None = ...,
+        bilateral: _money_pb2.Money | None = ...,
+        outside: _money_pb2.Money | None = ...,
+        circularity: Global___RatioFigure | None = ...,
+        cycles: _abc.Iterable[Global___FlowCycle] | None = ...,
+        shares: _abc.Iterable[Global___FlowShare] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bilateral", b"bilateral", "circularity", b"circularity", "circulating", b"circulating", "outside", b"outside"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bilateral", b"bilateral", "circularity", b"circularity", "circulating", b"circulating", "cycles", b"cycles", "outside", b"outside", "shares", b"shares"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FlowDecomposition: _TypeAlias = FlowDecomposition  # noqa: Y015
+
+@_typing.final
+class FlowPosition(_message.Message):
+    """What a party received and paid. No circulation changes the difference."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTY_FIELD_NUMBER: _builtins.int
+    INFLOW_FIELD_NUMBER: _builtins.int
+    OUTFLOW_FIELD_NUMBER: _builtins.int
+    NET_FIELD_NUMBER: _builtins.int
+    RETURNED_IN_TIME_FIELD_NUMBER: _builtins.int
+    party: _builtins.str
+    """A group or a legal entity."""
+    @_builtins.property
+    def inflow(self) -> _money_pb2.Money:
+        """What it received."""
+
+    @_builtins.property
+    def outflow(self) -> _money_pb2.Money:
+        """What it paid."""
+
+    @_builtins.property
+    def net(self) -> _money_pb2.Money:
+        """Inflow less outflow."""
+
+    @_builtins.property
+    def returned_in_time(self) -> _money_pb2.Money:
+        """Of what it paid for investment, the most that can have come back to it in the order of days.
+        Never to be added up over parties.
+        """
+
+    def __init__(
+        self,
+        *,
+        party: _builtins.str = ...,
+        inflow: _money_pb2.Money | None = ...,
+        outflow: _money_pb2.Money | None = ...,
+        net: _money_pb2.Money | None = ...,
+        returned_in_time: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["inflow", b"inflow", "net", b"net", "outflow", b"outflow", "returned_in_time", b"returned_in_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["inflow", b"inflow", "net", b"net", "outflow", b"outflow", "party", b"party", "returned_in_time", b"returned_in_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FlowPosition: _TypeAlias = FlowPosition  # noqa: Y015
+
+@_typing.final
+class CircularFlows(_message.Message):
+    """The payment graph on one basis, in one currency."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASIS_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    GROSS_FIELD_NUMBER: _builtins.int
+    BILATERAL_FIRST_FIELD_NUMBER: _builtins.int
+    PURE_MAXIMUM_FIELD_NUMBER: _builtins.int
+    POSITIONS_FIELD_NUMBER: _builtins.int
+    basis: Global___RoundTripBasis.ValueType
+    """The basis."""
+    currency_code: _builtins.str
+    """ISO 4217 code."""
+    @_builtins.property
+    def gross(self) -> Global___MoneyFigure:
+        """The sum of all flows, with the number of facts whose amount is not disclosed."""
+
+    @_builtins.property
+    def bilateral_first(self) -> Global___FlowDecomposition:
+        """Pairs first, then the largest circulation of what is left: ties to the round trip of pairs."""
+
+    @_builtins.property
+    def pure_maximum(self) -> Global___FlowDecomposition:
+        """The largest circulation: the upper bound."""
+
+    @_builtins.property
+    def positions(self) -> _containers.RepeatedCompositeFieldContainer[Global___FlowPosition]:
+        """In order of party."""
+
+    def __init__(
+        self,
+        *,
+        basis: Global___RoundTripBasis.ValueType = ...,
+        currency_code: _builtins.str = ...,
+        gross: Global___MoneyFigure | None = ...,
+        bilateral_first: Global___FlowDecomposition | None = ...,
+        pure_maximum: Global___FlowDecomposition | None = ...,
+        positions: _abc.Iterable[Global___FlowPosition] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bilateral_first", b"bilateral_first", "gross", b"gross", "pure_maximum", b"pure_maximum"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "bilateral_first", b"bilateral_first", "currency_code", b"currency_code", "gross", b"gross", "positions", b"positions", "pure_maximum", b"pure_maximum"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CircularFlows: _TypeAlias = CircularFlows  # noqa: Y015
+
+@_typing.final
+class QueryCircularFlowsResponse(_message.Message):
+    """Response of QueryCircularFlows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    FLOWS_FIELD_NUMBER: _builtins.int
+    CAVEAT_FIELD_NUMBER: _builtins.int
+    caveat: _builtins.str
+    """The sentence that belongs beside every figure of this answer."""
+    @_builtins.property
+    def context(self) -> Global___ReadContext:
+        """What the answer reflects."""
+
+    @_builtins.property
+    def flows(self) -> _containers.RepeatedCompositeFieldContainer[Global___CircularFlows]:
+        """In order of basis and currency."""
+
+    def __init__(
+        self,
+        *,
+        context: Global___ReadContext | None = ...,
+        flows: _abc.Iterable[Global___CircularFlows] | None = ...,
+        caveat: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caveat", b"caveat", "context", b"context", "flows", b"flows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueryCircularFlowsResponse: _TypeAlias = QueryCircularFlowsResponse  # noqa: Y015
 
 @_typing.final
 class Projection(_message.Message):

@@ -55,6 +55,11 @@ class ProjectionServiceStub:
                 request_serializer=gigaledger_dot_v1_dot_projections__pb2.QueryExceptionsRequest.SerializeToString,
                 response_deserializer=gigaledger_dot_v1_dot_projections__pb2.QueryExceptionsResponse.FromString,
                 _registered_method=True)
+        self.QueryCircularFlows = channel.unary_unary(
+                '/gigaledger.v1.ProjectionService/QueryCircularFlows',
+                request_serializer=gigaledger_dot_v1_dot_projections__pb2.QueryCircularFlowsRequest.SerializeToString,
+                response_deserializer=gigaledger_dot_v1_dot_projections__pb2.QueryCircularFlowsResponse.FromString,
+                _registered_method=True)
         self.GetProjection = channel.unary_unary(
                 '/gigaledger.v1.ProjectionService/GetProjection',
                 request_serializer=gigaledger_dot_v1_dot_projections__pb2.GetProjectionRequest.SerializeToString,
@@ -99,6 +104,13 @@ class ProjectionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def QueryCircularFlows(self, request, context):
+        """What runs in circles between any number of parties, and what is left as outside flow.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetProjection(self, request, context):
         """Status of one projection of a book.
         """
@@ -135,6 +147,11 @@ def add_ProjectionServiceServicer_to_server(servicer, server):
                     servicer.QueryExceptions,
                     request_deserializer=gigaledger_dot_v1_dot_projections__pb2.QueryExceptionsRequest.FromString,
                     response_serializer=gigaledger_dot_v1_dot_projections__pb2.QueryExceptionsResponse.SerializeToString,
+            ),
+            'QueryCircularFlows': grpc.unary_unary_rpc_method_handler(
+                    servicer.QueryCircularFlows,
+                    request_deserializer=gigaledger_dot_v1_dot_projections__pb2.QueryCircularFlowsRequest.FromString,
+                    response_serializer=gigaledger_dot_v1_dot_projections__pb2.QueryCircularFlowsResponse.SerializeToString,
             ),
             'GetProjection': grpc.unary_unary_rpc_method_handler(
                     servicer.GetProjection,
@@ -256,6 +273,33 @@ class ProjectionService:
             '/gigaledger.v1.ProjectionService/QueryExceptions',
             gigaledger_dot_v1_dot_projections__pb2.QueryExceptionsRequest.SerializeToString,
             gigaledger_dot_v1_dot_projections__pb2.QueryExceptionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QueryCircularFlows(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gigaledger.v1.ProjectionService/QueryCircularFlows',
+            gigaledger_dot_v1_dot_projections__pb2.QueryCircularFlowsRequest.SerializeToString,
+            gigaledger_dot_v1_dot_projections__pb2.QueryCircularFlowsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,8 @@ class ProjectionServiceStub:
     """Purchases against investment between pairs of investor-suppliers and investee-customers."""
     QueryExceptions: _grpc.UnaryUnaryMultiCallable[_projections_pb2.QueryExceptionsRequest, _projections_pb2.QueryExceptionsResponse]
     """What is legal to record but an auditor wants flagged: the soft rules of the book."""
+    QueryCircularFlows: _grpc.UnaryUnaryMultiCallable[_projections_pb2.QueryCircularFlowsRequest, _projections_pb2.QueryCircularFlowsResponse]
+    """What runs in circles between any number of parties, and what is left as outside flow."""
     GetProjection: _grpc.UnaryUnaryMultiCallable[_projections_pb2.GetProjectionRequest, _projections_pb2.GetProjectionResponse]
     """Status of one projection of a book."""
     ListProjections: _grpc.UnaryUnaryMultiCallable[_projections_pb2.ListProjectionsRequest, _projections_pb2.ListProjectionsResponse]
@@ -59,6 +61,8 @@ class ProjectionServiceAsyncStub(ProjectionServiceStub):
     """Purchases against investment between pairs of investor-suppliers and investee-customers."""
     QueryExceptions: _aio.UnaryUnaryMultiCallable[_projections_pb2.QueryExceptionsRequest, _projections_pb2.QueryExceptionsResponse]  # type: ignore[assignment]
     """What is legal to record but an auditor wants flagged: the soft rules of the book."""
+    QueryCircularFlows: _aio.UnaryUnaryMultiCallable[_projections_pb2.QueryCircularFlowsRequest, _projections_pb2.QueryCircularFlowsResponse]  # type: ignore[assignment]
+    """What runs in circles between any number of parties, and what is left as outside flow."""
     GetProjection: _aio.UnaryUnaryMultiCallable[_projections_pb2.GetProjectionRequest, _projections_pb2.GetProjectionResponse]  # type: ignore[assignment]
     """Status of one projection of a book."""
     ListProjections: _aio.UnaryUnaryMultiCallable[_projections_pb2.ListProjectionsRequest, _projections_pb2.ListProjectionsResponse]  # type: ignore[assignment]
@@ -98,6 +102,14 @@ class ProjectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_projections_pb2.QueryExceptionsResponse, _abc.Awaitable[_projections_pb2.QueryExceptionsResponse]]:
         """What is legal to record but an auditor wants flagged: the soft rules of the book."""
+
+    @_abc_1.abstractmethod
+    def QueryCircularFlows(
+        self,
+        request: _projections_pb2.QueryCircularFlowsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_projections_pb2.QueryCircularFlowsResponse, _abc.Awaitable[_projections_pb2.QueryCircularFlowsResponse]]:
+        """What runs in circles between any number of parties, and what is left as outside flow."""
 
     @_abc_1.abstractmethod
     def GetProjection(

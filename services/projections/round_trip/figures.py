@@ -12,10 +12,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from gigaledger.v1.projections_pb2 import RoundTripBalance, RoundTripBasis, RoundTripPair
+from gigaledger.v1.projections_pb2 import (
+    RoundTripBalance,
+    RoundTripBasis,
+    RoundTripLot,
+    RoundTripMatching,
+    RoundTripPair,
+)
 
 from services.projections.agreements import History
-from services.projections.amounts import Amount, money, ratio, total
+from services.projections.amounts import Amount, money, ratio, ten_places, total
+from services.projections.round_trip.matching import Dated, Matching, match
+from services.quantities import date_to_message
 
 
 class Measure(Enum):
@@ -35,7 +43,7 @@ class Measure(Enum):
     UNAPPLIED = auto()
 
 
-_BASES = {
+BASES = {
     RoundTripBasis.ROUND_TRIP_BASIS_COMMITMENT: (Measure.ORDERED, Measure.COMMITTED),
     RoundTripBasis.ROUND_TRIP_BASIS_ACCRUAL: (Measure.INVOICED, Measure.CALLED),
     RoundTripBasis.ROUND_TRIP_BASIS_CASH: (Measure.PAID, Measure.FUNDED_CASH),
@@ -45,6 +53,7 @@ _BASES = {
         Measure.FUNDED_CASH,
     ),
 }
+"""Purchases and investment of each basis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +102,8 @@ class Pair:
             peak = max(peak, exposure)
         return peak
 
-    def message(self) -> RoundTripPair:
-        """Return the pair of the contract."""
+    def message(self, *, include_lots: bool = False) -> RoundTripPair:
+        """Return the pair of the contract, with the lots of its matchings or without."""
 
         def figure(measure: Measure) -> Amount:
             return self.total(measure)
@@ -104,7 +113,7 @@ class Pair:
             supplier_investor=self.supplier,
             customer_investee=self.customer,
             currency_code=currency,
-            balances=[self._balance(basis) for basis in _BASES],
+            balances=[self._balance(basis, include_lots=include_lots) for basis in BASES],
             ordered=figure(Measure.ORDERED).figure(currency),
             received=figure(Measure.RECEIVED).figure(currency),
             invoiced=figure(Measure.INVOICED).figure(currency),
@@ -116,9 +125,11 @@ class Pair:
             invested_non_cash=figure(Measure.FUNDED_NON_CASH).figure(currency),
         )
 
-    def _balance(self, basis: RoundTripBasis.ValueType) -> RoundTripBalance:
-        bought, invested = _BASES[basis]
+    def _balance(self, basis: RoundTripBasis.ValueType, *, include_lots: bool) -> RoundTripBalance:
+        bought, invested = BASES[basis]
         purchases, investment = self.total(bought), self.total(invested)
+        ins, outs = self._dated(invested), self._dated(bought)
+        then_bought, then_invested = match(ins, outs), match(outs, ins)
         recycled_minor = max(0, min(purchases.minor, investment.minor))
         return RoundTripBalance(
             basis=basis,
@@ -129,6 +140,44 @@ class Pair:
             ratio_investment=ratio(recycled_minor, investment.minor, self.currency),
             ratio_purchases=ratio(recycled_minor, purchases.minor, self.currency),
             peak_exposure=money(self.peak_exposure_minor(bought, invested), self.currency),
+            invest_then_buy=self._matching(
+                then_bought,
+                then_bought.unmatched_first_minor,
+                then_bought.unmatched_second_minor,
+                include_lots=include_lots,
+            ),
+            buy_then_invest=self._matching(
+                then_invested,
+                then_invested.unmatched_second_minor,
+                then_invested.unmatched_first_minor,
+                include_lots=include_lots,
+            ),
+        )
+
+    def _dated(self, measure: Measure) -> list[Dated]:
+        return [Dated(day, amount.minor) for day, amount in self._series[measure].items()]
+
+    def _matching(
+        self, found: Matching, investment_minor: int, purchases_minor: int, *, include_lots: bool
+    ) -> RoundTripMatching:
+        lag = found.lag_days
+        return RoundTripMatching(
+            matched=money(found.matched_minor, self.currency),
+            unmatched_investment=money(investment_minor, self.currency),
+            unmatched_purchases=money(purchases_minor, self.currency),
+            weighted_lag_days="" if lag is None else ten_places(lag),
+            longest_lag_days=found.longest_lag_days,
+            lots=[
+                RoundTripLot(
+                    first_date=date_to_message(lot.first_day),
+                    second_date=date_to_message(lot.second_day),
+                    amount=money(lot.amount_minor, self.currency),
+                    lag_days=lot.lag_days,
+                )
+                for lot in found.lots
+            ]
+            if include_lots
+            else [],
         )
 
 

@@ -216,24 +216,36 @@ async def query_round_trip(
         reader: a snapshot of the projection.
         request: the level at which pairs are looked at, and which pairs.
     """
-    by_entity = request.level == PartyLevel.PARTY_LEVEL_ENTITY
+    movements = [
+        movement
+        for movement in await read_movements(reader, request.level)
+        if _is_asked_for(movement, request)
+    ]
+    for movement in movements:
+        reader.rests_on(movement.statuses)
+    return QueryRoundTripResponse(
+        context=reader.context(),
+        pairs=[pair.message(include_lots=request.include_lots) for pair in pairs_of(movements)],
+        caveat=CAVEAT,
+    )
+
+
+async def read_movements(reader: Reader, level: PartyLevel.ValueType) -> list[Movement]:
+    """Return what moved between parties, or the groups that they stand for.
+
+    What moves within a group is neither bought nor invested.
+    """
+    by_entity = level == PartyLevel.PARTY_LEVEL_ENTITY
     groups = {} if by_entity else await _groups(reader)
-    movements = []
-    for movement in await _movements(reader):
-        moved = replace(
+    moved = [
+        replace(
             movement,
             supplier=groups.get(movement.supplier, movement.supplier),
             customer=groups.get(movement.customer, movement.customer),
         )
-        # What moves within a group is neither bought nor invested.
-        if moved.supplier != moved.customer and _is_asked_for(moved, request):
-            movements.append(moved)
-            reader.rests_on(moved.statuses)
-    return QueryRoundTripResponse(
-        context=reader.context(),
-        pairs=[pair.message() for pair in pairs_of(movements)],
-        caveat=CAVEAT,
-    )
+        for movement in await _movements(reader)
+    ]
+    return [movement for movement in moved if movement.supplier != movement.customer]
 
 
 def _is_asked_for(movement: Movement, request: QueryRoundTripRequest) -> bool:

@@ -1,0 +1,1 @@
+"""How much of the money between any number of parties runs in circles."""

@@ -1,0 +1,135 @@
+"""Circular flows as answered: from facts, as of a day, since a day, for groups and entities."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from gigaledger.v1.events_pb2 import Event
+from gigaledger.v1.projections_pb2 import (
+    CircularFlows,
+    PartyLevel,
+    QueryCircularFlowsRequest,
+    QueryCircularFlowsResponse,
+    RoundTripBasis,
+)
+from google.type.money_pb2 import Money
+
+from services.projections.circular_flows.queries import CAVEAT, query_circular_flows
+from services.projections.round_trip.fold import ROUND_TRIP
+from services.quantities import money_from_message
+from tests.facts import START, definitive, fact, funded, money, parties
+from tests.projections.conftest import ReadModels
+from tests.projections.log import log_of
+
+CASH = RoundTripBasis.ROUND_TRIP_BASIS_CASH
+DAY = dt.timedelta(days=1)
+
+
+def prepaid(payment: str, payer: str, payee: str, amount_minor: int, on: dt.date) -> Event:
+    return fact(
+        "prepayment_made",
+        payment=payment,
+        payer=payer,
+        payee=payee,
+        amount=money(amount_minor),
+        on=on,
+    )
+
+
+# SUP puts 1,000.00 into CUS, CUS pays a cloud 3,000.00, the cloud buys for 2,400.00 from SUP.
+TRIANGLE = [
+    *parties("SUP", "CUS", "CLOUD"),
+    definitive(),
+    funded(100_000, on=START + DAY),
+    prepaid("P1", "CUS", "CLOUD", 300_000, START + 2 * DAY),
+    prepaid("P2", "CLOUD", "SUP", 240_000, START + 3 * DAY),
+]
+
+
+async def ask(
+    read_models: ReadModels,
+    events: Sequence[Event],
+    *,
+    as_of: dt.date | None = None,
+    from_day: dt.date = dt.date.min,
+    level: PartyLevel.ValueType = PartyLevel.PARTY_LEVEL_GROUP,
+) -> QueryCircularFlowsResponse:
+    await read_models.apply(log_of(events), ROUND_TRIP)
+    async with read_models.reader("round-trip", as_of=as_of) as reader:
+        request = QueryCircularFlowsRequest(level=level)
+        return await query_circular_flows(reader, request, from_day)
+
+
+def cash(answer: QueryCircularFlowsResponse) -> CircularFlows:
+    (flows,) = [flows for flows in answer.flows if flows.basis == CASH]
+    return flows
+
+
+def minor(message: Money) -> int:
+    return money_from_message(message).amount_minor
+
+
+async def test_a_loop_of_three_that_no_pair_shows(read_models: ReadModels) -> None:
+    answer = await ask(read_models, TRIANGLE)
+    flows = cash(answer)
+    assert minor(flows.gross.amount) == 640_000
+    for found in (flows.bilateral_first, flows.pure_maximum):
+        assert [(list(c.parties), minor(c.amount)) for c in found.cycles] == [
+            (["CLOUD", "SUP", "CUS"], 100_000)
+        ]
+        assert minor(found.circulating) == 300_000
+        assert found.circularity.ppm == 468_750
+        assert [
+            (s.payer, s.payee, minor(s.amount), minor(s.longer), minor(s.outside))
+            for s in found.shares
+        ] == [
+            ("CLOUD", "SUP", 240_000, 100_000, 140_000),
+            ("CUS", "CLOUD", 300_000, 100_000, 200_000),
+            ("SUP", "CUS", 100_000, 100_000, 0),
+        ]
+    assert {p.party: minor(p.net) for p in flows.positions} == {
+        "CLOUD": 60_000,
+        "CUS": -200_000,
+        "SUP": 140_000,
+    }
+    assert {p.party: minor(p.returned_in_time) for p in flows.positions}["SUP"] == 100_000
+    assert answer.caveat == CAVEAT
+
+
+async def test_as_of_a_day_before_the_loop_closes(read_models: ReadModels) -> None:
+    flows = cash(await ask(read_models, TRIANGLE, as_of=START + 2 * DAY))
+    assert not flows.pure_maximum.cycles
+    assert minor(flows.pure_maximum.outside) == 400_000
+
+
+async def test_since_a_day_after_the_investment(read_models: ReadModels) -> None:
+    flows = cash(await ask(read_models, TRIANGLE, from_day=START + 2 * DAY))
+    assert not flows.pure_maximum.cycles
+    assert minor(flows.gross.amount) == 540_000
+
+
+async def test_what_moves_within_a_group_is_no_flow(read_models: ReadModels) -> None:
+    grouped = fact("group_membership_changed", party="CLOUD", group="CUS")
+    flows = cash(await ask(read_models, [*TRIANGLE[:3], grouped, *TRIANGLE[3:]]))
+    (pair,) = flows.pure_maximum.cycles
+    assert (list(pair.parties), minor(pair.amount)) == (["CUS", "SUP"], 100_000)
+    assert minor(flows.pure_maximum.bilateral) == 200_000
+
+
+async def test_currencies_are_never_added(read_models: ReadModels) -> None:
+    euros = fact(
+        "prepayment_made",
+        payment="P3",
+        payer="CUS",
+        payee="SUP",
+        amount={"currency_code": "EUR", "units": 5},
+        on=START + DAY,
+    )
+    answer = await ask(read_models, [*TRIANGLE, euros])
+    gross = {
+        flows.currency_code: minor(flows.gross.amount)
+        for flows in answer.flows
+        if flows.basis == CASH
+    }
+    assert gross == {"EUR": 500, "USD": 640_000}
