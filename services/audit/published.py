@@ -17,6 +17,7 @@ from gigaledger.v1.projections_pb2 import (
     RatioFigure,
     ReadSpec,
     RoundTripBasis,
+    RoundTripMatching,
 )
 from google.protobuf.message import Message
 from google.type.date_pb2 import Date
@@ -126,6 +127,9 @@ def _values(row: Message, names: tuple[str, ...]) -> Iterator[tuple[str, Value]]
                 yield f"{field.name}.ppm", value.ppm if value.HasField("ppm") else None
                 yield f"{field.name}.numerator", _minor(value.numerator)
                 yield f"{field.name}.denominator", _minor(value.denominator)
+            case RoundTripMatching():
+                for name_of_part, part in _values(value, ()):
+                    yield f"{field.name}.{name_of_part}", part
             case Money():
                 yield field.name, _minor(value)
             case Date():

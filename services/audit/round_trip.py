@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from gigaledger.v1.equity_facts_pb2 import ContributionForm
 
+from services.audit.fifo import Matched, matched
 from services.audit.history import View, by_time
 from services.audit.purchases import Purchase, purchases
 from services.audit.sums import Sheet, Sum
@@ -33,6 +34,8 @@ _SHOWN = (
     "unapplied_payments",
 )
 
+Of = tuple[str, dict[str, str]]
+"""The section of a figure, and what it is about."""
 Pair = tuple[str, str, str]
 """Investor-supplier, investee-customer, currency."""
 
@@ -109,6 +112,28 @@ def _put_balance(
     )
     sheet.put_ratio(section, of, f"{basis}.ratio_investment", recycled, investment)
     sheet.put_ratio(section, of, f"{basis}.ratio_purchases", recycled, purchases_)
+    there = matched(invested.by_day, bought.by_day)
+    name = f"{basis}.invest_then_buy"
+    _put_matching(sheet, (section, of), name, there, there.unmatched_out, there.unmatched_back)
+    back = matched(bought.by_day, invested.by_day)
+    name = f"{basis}.buy_then_invest"
+    _put_matching(sheet, (section, of), name, back, back.unmatched_back, back.unmatched_out)
+
+
+def _put_matching(
+    sheet: Sheet, of: Of, name: str, found: Matched, investment: int, purchases_: int
+) -> None:
+    """Put what FIFO matching gives in one direction, and what it leaves of either side."""
+    section, about = of
+    unit = about["currency_code"]
+    amounts = {
+        f"{name}.matched": found.minor,
+        f"{name}.unmatched_investment": investment,
+        f"{name}.unmatched_purchases": purchases_,
+    }
+    sheet.put(section, about, unit, **{n: minor if unit else None for n, minor in amounts.items()})
+    days = {f"{name}.weighted_lag_days": found.lag, f"{name}.longest_lag_days": found.longest_days}
+    sheet.put(section, about, "", **days)
 
 
 def _peak(bought: _Series, invested: _Series) -> Sum:
