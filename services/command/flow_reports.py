@@ -55,6 +55,8 @@ def _graph(flows: CircularFlows) -> list[RenderableType]:
         figures = (item.inflow, item.outflow, item.net, item.returned_in_time)
         add_row(parties, [item.party, *(amount(value) for value in figures)])
     first = _parts("Bilateral first", flows.bilateral_first)
+    if flows.bilateral_first == flows.pure_maximum:
+        return [made, *first, "Pure maximum: the same cycles and edges.", parties]
     return [made, *first, *_parts("Pure maximum", flows.pure_maximum), parties]
 
 
@@ -67,18 +69,20 @@ def _parts(title: str, found: FlowDecomposition) -> Iterable[RenderableType]:
         yield cycles
     shares = table(
         f"{title}: edges",
-        "payer",
-        "payee",
+        "edge",
         "for",
         "amount",
         "between two",
         "longer cycles",
         "outside",
         "on cycles",
-        numbers_from=3,
+        numbers_from=2,
     )
     for share in found.shares:
-        cells = [share.payer, share.payee, enum_label(FlowKind.Name, share.kind, "FLOW_KIND_")]
+        cells = [
+            f"{share.payer} → {share.payee}",
+            enum_label(FlowKind.Name, share.kind, "FLOW_KIND_"),
+        ]
         figures = (share.amount, share.bilateral, share.longer, share.outside)
         add_row(shares, [*cells, *(amount(value) for value in figures), ratio(share.ratio)])
     yield shares

@@ -1,0 +1,124 @@
+"""The public network around OpenAI at 2026-03-31, on the basis of commitments, line by line.
+
+Amounts and how firmly they are asserted are those of the public sources. That Oracle buys chips for
+USD 40 billion from NVIDIA was reported as an intent, so it stands as a plan.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection
+
+from gigaledger.v1.common_pb2 import AssertionStatus
+from gigaledger.v1.events_pb2 import Event
+from gigaledger.v1.projections_pb2 import (
+    CircularFlows,
+    FlowDecomposition,
+    QueryCircularFlowsRequest,
+    RoundTripBasis,
+)
+
+from services.projections.circular_flows.queries import query_circular_flows
+from services.projections.round_trip.fold import ROUND_TRIP
+from services.quantities import money_from_message
+from tests.facts import fact, money, parties
+from tests.projections.conftest import ReadModels
+from tests.projections.log import log_of
+
+DAY = dt.date(2026, 3, 31)
+BILLION = 100_000_000_000
+FACT = AssertionStatus.ASSERTION_STATUS_FACT
+REPORTED = AssertionStatus.ASSERTION_STATUS_REPORTED
+PLAN = AssertionStatus.ASSERTION_STATUS_PLAN
+
+
+def commits(investor: str, billions: int, status: AssertionStatus.ValueType) -> Event:
+    return fact(
+        "definitive_agreement_executed",
+        agreement=f"AGR-{investor}",
+        terms={
+            "type": "AGREEMENT_TYPE_EQUITY_PURCHASE",
+            "parties": [
+                {"role": "ROLE_INVESTOR", "party": investor},
+                {"role": "ROLE_ISSUER", "party": "OPENAI"},
+            ],
+            "binding": True,
+            "investment_commitment": money(billions * BILLION),
+        },
+        on=DAY,
+        status=status,
+    )
+
+
+def orders(
+    buyer: str, supplier: str, amount_minor: int, status: AssertionStatus.ValueType
+) -> Event:
+    return fact(
+        "purchase_order_placed",
+        purchase_order=f"PO-{buyer}-{supplier}",
+        buyer=buyer,
+        supplier=supplier,
+        contract_kind="CONTRACT_KIND_CLOUD_CAPACITY",
+        lines=[{"line": 1, "sku": "CAPACITY", "quantity": 1, "amount": money(amount_minor)}],
+        on=DAY,
+        status=status,
+    )
+
+
+NETWORK = [
+    *parties("AMZN", "CRWV", "MSFT", "NVDA", "OPENAI", "ORCL", "SBG"),
+    commits("MSFT", 13, FACT),
+    commits("AMZN", 50, FACT),
+    commits("NVDA", 30, FACT),
+    commits("SBG", 71, FACT),
+    orders("OPENAI", "MSFT", 250 * BILLION, FACT),
+    orders("OPENAI", "AMZN", 138 * BILLION, FACT),
+    orders("OPENAI", "CRWV", 2_240_000_000_000, FACT),
+    orders("OPENAI", "ORCL", 300 * BILLION, REPORTED),
+    orders("ORCL", "NVDA", 40 * BILLION, PLAN),
+]
+
+
+async def commitments(read_models: ReadModels, statuses: Collection[str]) -> CircularFlows:
+    await read_models.apply(log_of(NETWORK), ROUND_TRIP)
+    async with read_models.reader("round-trip", statuses=statuses) as reader:
+        answer = await query_circular_flows(reader, QueryCircularFlowsRequest(), dt.date.min)
+    assert answer.context.hypothetical == (not statuses)
+    (flows,) = [
+        flows for flows in answer.flows if flows.basis == RoundTripBasis.ROUND_TRIP_BASIS_COMMITMENT
+    ]
+    return flows
+
+
+def cycles(found: FlowDecomposition) -> dict[str, int]:
+    return {
+        "-".join(cycle.parties): money_from_message(cycle.amount).amount_minor // BILLION
+        for cycle in found.cycles
+    }
+
+
+async def test_what_is_not_a_plan_circulates_between_two(read_models: ReadModels) -> None:
+    flows = await commitments(read_models, ("FACT", "REPORTED"))
+    for found in (flows.bilateral_first, flows.pure_maximum):
+        assert cycles(found) == {"AMZN-OPENAI": 50, "MSFT-OPENAI": 13}
+        assert money_from_message(found.circulating).amount_minor == 126 * BILLION
+        # 710.4 bought and 164 invested, less 126.
+        assert money_from_message(found.outside).amount_minor == 74_840_000_000_000
+
+
+async def test_with_the_plan_the_investment_of_the_chip_maker_returns_through_the_cloud(
+    read_models: ReadModels,
+) -> None:
+    flows = await commitments(read_models, ())
+    for found in (flows.bilateral_first, flows.pure_maximum):
+        assert cycles(found) == {"AMZN-OPENAI": 50, "MSFT-OPENAI": 13, "NVDA-OPENAI-ORCL": 30}
+        longer = {
+            f"{share.payer}-{share.payee}": money_from_message(share.longer).amount_minor
+            for share in found.shares
+            if share.longer.units
+        }
+        assert longer == dict.fromkeys(("NVDA-OPENAI", "OPENAI-ORCL", "ORCL-NVDA"), 30 * BILLION)
+    net = {p.party: money_from_message(p.net).amount_minor for p in flows.positions}
+    assert net["OPENAI"] == 16_400_000_000_000 - 71_040_000_000_000
+    assert net["NVDA"] == 10 * BILLION
+    assert sum(net.values()) == 0
