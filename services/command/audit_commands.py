@@ -17,7 +17,7 @@ from services.audit.explain import UnknownFigureError, explain, position_known_o
 from services.audit.figures import Figures, HistoryError
 from services.audit.history import HYPOTHETICAL
 from services.audit.replay import by_month, by_position
-from services.command import client
+from services.command import client, verify_commands
 from services.command.audit_reports import explanation_json, explanations, replay_table, step_json
 from services.command.errors import CommandError, ExitCode
 from services.command.events import read_events
@@ -26,7 +26,7 @@ from services.command.output import console, hypothetical_banner, print_json_tex
 from services.command.settings import Book, Json, LedgerAddress, book_name, ledger_address
 
 audit_app = typer.Typer(
-    help="Replay, explain and take along the whole history of a book.", no_args_is_help=True
+    help="Verify, replay, explain and take along the whole history of a book.", no_args_is_help=True
 )
 
 AsOf = Annotated[
@@ -139,6 +139,7 @@ def audit_explain(  # noqa: PLR0913 - options of the command line
 
 def register(app: typer.Typer, panel: str) -> None:
     """Add the commands to the program, under a heading of its help."""
+    verify_commands.register(audit_app)
     app.add_typer(audit_app, name="audit", rich_help_panel=panel)
 
 

@@ -77,6 +77,13 @@ def ledger(address: str) -> Iterator[LedgerServiceStub]:
 
 
 @contextmanager
+def audit(address: str) -> Iterator[grpc.Channel]:
+    """Connect to the ledger for its proofs; errors of calls become errors of the command."""
+    with _connected(Place("ledger", address, LEDGER_OPTION)) as channel:
+        yield channel
+
+
+@contextmanager
 def projections(address: str) -> Iterator[ProjectionServiceStub]:
     """Connect to the projections; errors of their calls become errors of the command."""
     with _connected(Place("projections", address, PROJECTIONS_OPTION)) as channel:

@@ -16,6 +16,7 @@ class ExitCode(IntEnum):
     INVALID_INPUT = 5
     NOT_PREPARED = 6
     FAILED = 7
+    NOT_VERIFIED = 8
     INTERRUPTED = 130
 
     @property
@@ -33,6 +34,7 @@ _MEANINGS = {
     ExitCode.INVALID_INPUT: "a line of an input file can't be read",
     ExitCode.NOT_PREPARED: "the database lacks what `gigaledger database prepare` sets up",
     ExitCode.FAILED: "something broke: a process ended by itself, or an unexpected error",
+    ExitCode.NOT_VERIFIED: "what was verified does not hold",
     ExitCode.INTERRUPTED: "stopped by Ctrl-C or a signal before it was done",
 }
 

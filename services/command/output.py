@@ -68,6 +68,11 @@ def print_json_text(text: str) -> None:
     _print(text)
 
 
+def print_text(text: str) -> None:
+    """Print a text as it is, which ends with a line end."""
+    _print(text.removesuffix("\n"))
+
+
 def _print(text: str) -> None:
     try:
         typer.echo(text)

@@ -64,6 +64,10 @@ class Frontier:
         """Add the hashes of leaves; return the subtrees that they complete."""
         return [node for leaf in leaves for node in self.append(leaf)]
 
+    def copy(self) -> Frontier:
+        """Return another frontier that goes on from here."""
+        return Frontier(self.size, self._roots)
+
     def root(self) -> bytes:
         """Return the root of the tree."""
         if not self._roots:

@@ -27,7 +27,7 @@ from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19gigaledger/v1/audit.proto\x12\rgigaledger.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdf\x01\n\nCheckpoint\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x11\n\troot_hash\x18\x03 \x01(\x0c\x12\x0c\n\x04note\x18\x04 \x01(\t\x12/\n\x0bsealed_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:]\xea\x41Z\n\x18gigaledger.v1/Checkpoint\x12%books/{book}/checkpoints/{checkpoint}*\x0b\x63heckpoints2\ncheckpoint\"I\n\nSigningKey\x12\x14\n\x0cverifier_key\x18\x01 \x01(\t\x12\x11\n\tfrom_size\x18\x02 \x01(\x03\x12\x12\n\nsuccession\x18\x03 \x01(\t\"G\n\x1aGetLatestCheckpointRequest\x12)\n\x04\x62ook\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12gigaledger.v1/Book\"L\n\x1bGetLatestCheckpointResponse\x12-\n\ncheckpoint\x18\x01 \x01(\x0b\x32\x19.gigaledger.v1.Checkpoint\"G\n\x14GetCheckpointRequest\x12/\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18gigaledger.v1/Checkpoint\"F\n\x15GetCheckpointResponse\x12-\n\ncheckpoint\x18\x01 \x01(\x0b\x32\x19.gigaledger.v1.Checkpoint\"l\n\x16ListCheckpointsRequest\x12+\n\x06parent\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12gigaledger.v1/Book\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"b\n\x17ListCheckpointsResponse\x12.\n\x0b\x63heckpoints\x18\x01 \x03(\x0b\x32\x19.gigaledger.v1.Checkpoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"k\n\x18GetInclusionProofRequest\x12)\n\x04\x62ook\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12gigaledger.v1/Book\x12\x16\n\x08position\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x0c\n\x04size\x18\x03 \x01(\x03\"L\n\x19GetInclusionProofResponse\x12\x0c\n\x04size\x18\x01 \x01(\x03\x12\x11\n\tleaf_hash\x18\x02 \x01(\x0c\x12\x0e\n\x06hashes\x18\x03 \x03(\x0c\"v\n\x1aGetConsistencyProofRequest\x12)\n\x04\x62ook\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12gigaledger.v1/Book\x12\x18\n\nfirst_size\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x13\n\x0bsecond_size\x18\x03 \x01(\x03\"B\n\x1bGetConsistencyProofResponse\x12\x13\n\x0bsecond_size\x18\x01 \x01(\x03\x12\x0e\n\x06hashes\x18\x02 \x03(\x0c\"E\n\x16ListSigningKeysRequest\x12+\n\x06parent\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12gigaledger.v1/Book\"B\n\x17ListSigningKeysResponse\x12\'\n\x04keys\x18\x01 \x03(\x0b\x32\x19.gigaledger.v1.SigningKey2\xf2\x04\n\x0c\x41uditService\x12l\n\x13GetLatestCheckpoint\x12).gigaledger.v1.GetLatestCheckpointRequest\x1a*.gigaledger.v1.GetLatestCheckpointResponse\x12Z\n\rGetCheckpoint\x12#.gigaledger.v1.GetCheckpointRequest\x1a$.gigaledger.v1.GetCheckpointResponse\x12`\n\x0fListCheckpoints\x12%.gigaledger.v1.ListCheckpointsRequest\x1a&.gigaledger.v1.ListCheckpointsResponse\x12\x66\n\x11GetInclusionProof\x12\'.gigaledger.v1.GetInclusionProofRequest\x1a(.gigaledger.v1.GetInclusionProofResponse\x12l\n\x13GetConsistencyProof\x12).gigaledger.v1.GetConsistencyProofRequest\x1a*.gigaledger.v1.GetConsistencyProofResponse\x12`\n\x0fListSigningKeys\x12%.gigaledger.v1.ListSigningKeysRequest\x1a&.gigaledger.v1.ListSigningKeysResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19gigaledger/v1/audit.proto\x12\rgigaledger.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdf\x01\n\nCheckpoint\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x11\n\troot_hash\x18\x03 \x01(\x0c\x12\x0c\n\x04note\x18\x04 \x01(\t\x12/\n\x0bsealed_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:]\xea\x41Z\n\x18gigaledger.v1/Checkpoint\x12%books/{book}/checkpoints/{checkpoint}*\x0b\x63heckpoints2\ncheckpoint\"I\n\nSigningKey\x12\x14\n\x0cverifier_key\x18\x01 \x01(\t\x12\x11\n\tfrom_size\x18\x02 \x01(\x03\x12\x12\n\nsuccession\x18\x03 \x01(\t\"G\n\x1aGetLatestCheckpointRequest\x12)\n\x04\x62ook\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12gigaledger.v1/Book\"L\n\x1bGetLatestCheckpointResponse\x12-\n\ncheckpoint\x18\x01 \x01(\x0b\x32\x19.gigaledger.v1.Checkpoint\"G\n\x14GetCheckpointRequest\x12/\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18gigaledger.v1/Checkpoint\"F\n\x15GetCheckpointResponse\x12-\n\ncheckpoint\x18\x01 \x01(\x0b\x32\x19.gigaledger.v1.Checkpoint\"G\n\x14GetLeafHashesRequest\x12/\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18gigaledger.v1/Checkpoint\"?\n\x15GetLeafHashesResponse\x12\x16\n\x0e\x66irst_position\x18\x01 \x01(\x03\x12\x0e\n\x06hashes\x18\x02 \x01(\x0c\"l\n\x16ListCheckpointsRequest\x12+\n\x06parent\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12gigaledger.v1/Book\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"b\n\x17ListCheckpointsResponse\x12.\n\x0b\x63heckpoints\x18\x01 \x03(\x0b\x32\x19.gigaledger.v1.Checkpoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"k\n\x18GetInclusionProofRequest\x12)\n\x04\x62ook\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12gigaledger.v1/Book\x12\x16\n\x08position\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x0c\n\x04size\x18\x03 \x01(\x03\"L\n\x19GetInclusionProofResponse\x12\x0c\n\x04size\x18\x01 \x01(\x03\x12\x11\n\tleaf_hash\x18\x02 \x01(\x0c\x12\x0e\n\x06hashes\x18\x03 \x03(\x0c\"v\n\x1aGetConsistencyProofRequest\x12)\n\x04\x62ook\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12gigaledger.v1/Book\x12\x18\n\nfirst_size\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x13\n\x0bsecond_size\x18\x03 \x01(\x03\"B\n\x1bGetConsistencyProofResponse\x12\x13\n\x0bsecond_size\x18\x01 \x01(\x03\x12\x0e\n\x06hashes\x18\x02 \x03(\x0c\"E\n\x16ListSigningKeysRequest\x12+\n\x06parent\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12gigaledger.v1/Book\"B\n\x17ListSigningKeysResponse\x12\'\n\x04keys\x18\x01 \x03(\x0b\x32\x19.gigaledger.v1.SigningKey2\xce\x05\n\x0c\x41uditService\x12l\n\x13GetLatestCheckpoint\x12).gigaledger.v1.GetLatestCheckpointRequest\x1a*.gigaledger.v1.GetLatestCheckpointResponse\x12Z\n\rGetCheckpoint\x12#.gigaledger.v1.GetCheckpointRequest\x1a$.gigaledger.v1.GetCheckpointResponse\x12Z\n\rGetLeafHashes\x12#.gigaledger.v1.GetLeafHashesRequest\x1a$.gigaledger.v1.GetLeafHashesResponse\x12`\n\x0fListCheckpoints\x12%.gigaledger.v1.ListCheckpointsRequest\x1a&.gigaledger.v1.ListCheckpointsResponse\x12\x66\n\x11GetInclusionProof\x12\'.gigaledger.v1.GetInclusionProofRequest\x1a(.gigaledger.v1.GetInclusionProofResponse\x12l\n\x13GetConsistencyProof\x12).gigaledger.v1.GetConsistencyProofRequest\x1a*.gigaledger.v1.GetConsistencyProofResponse\x12`\n\x0fListSigningKeys\x12%.gigaledger.v1.ListSigningKeysRequest\x1a&.gigaledger.v1.ListSigningKeysResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,6 +42,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETLATESTCHECKPOINTREQUEST'].fields_by_name['book']._serialized_options = b'\342A\001\002\372A\024\n\022gigaledger.v1/Book'
   _globals['_GETCHECKPOINTREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETCHECKPOINTREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\032\n\030gigaledger.v1/Checkpoint'
+  _globals['_GETLEAFHASHESREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETLEAFHASHESREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\032\n\030gigaledger.v1/Checkpoint'
   _globals['_LISTCHECKPOINTSREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_LISTCHECKPOINTSREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\372A\024\n\022gigaledger.v1/Book'
   _globals['_GETINCLUSIONPROOFREQUEST'].fields_by_name['book']._loaded_options = None
@@ -66,22 +68,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETCHECKPOINTREQUEST']._serialized_end=660
   _globals['_GETCHECKPOINTRESPONSE']._serialized_start=662
   _globals['_GETCHECKPOINTRESPONSE']._serialized_end=732
-  _globals['_LISTCHECKPOINTSREQUEST']._serialized_start=734
-  _globals['_LISTCHECKPOINTSREQUEST']._serialized_end=842
-  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_start=844
-  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_end=942
-  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_start=944
-  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_end=1051
-  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_start=1053
-  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_end=1129
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=1131
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=1249
-  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=1251
-  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=1317
-  _globals['_LISTSIGNINGKEYSREQUEST']._serialized_start=1319
-  _globals['_LISTSIGNINGKEYSREQUEST']._serialized_end=1388
-  _globals['_LISTSIGNINGKEYSRESPONSE']._serialized_start=1390
-  _globals['_LISTSIGNINGKEYSRESPONSE']._serialized_end=1456
-  _globals['_AUDITSERVICE']._serialized_start=1459
-  _globals['_AUDITSERVICE']._serialized_end=2085
+  _globals['_GETLEAFHASHESREQUEST']._serialized_start=734
+  _globals['_GETLEAFHASHESREQUEST']._serialized_end=805
+  _globals['_GETLEAFHASHESRESPONSE']._serialized_start=807
+  _globals['_GETLEAFHASHESRESPONSE']._serialized_end=870
+  _globals['_LISTCHECKPOINTSREQUEST']._serialized_start=872
+  _globals['_LISTCHECKPOINTSREQUEST']._serialized_end=980
+  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_start=982
+  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_end=1080
+  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_start=1082
+  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_end=1189
+  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_start=1191
+  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_end=1267
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=1269
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=1387
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=1389
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=1455
+  _globals['_LISTSIGNINGKEYSREQUEST']._serialized_start=1457
+  _globals['_LISTSIGNINGKEYSREQUEST']._serialized_end=1526
+  _globals['_LISTSIGNINGKEYSRESPONSE']._serialized_start=1528
+  _globals['_LISTSIGNINGKEYSRESPONSE']._serialized_end=1594
+  _globals['_AUDITSERVICE']._serialized_start=1597
+  _globals['_AUDITSERVICE']._serialized_end=2315
 # @@protoc_insertion_point(module_scope)

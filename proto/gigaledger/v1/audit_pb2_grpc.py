@@ -49,6 +49,11 @@ class AuditServiceStub:
                 request_serializer=gigaledger_dot_v1_dot_audit__pb2.GetCheckpointRequest.SerializeToString,
                 response_deserializer=gigaledger_dot_v1_dot_audit__pb2.GetCheckpointResponse.FromString,
                 _registered_method=True)
+        self.GetLeafHashes = channel.unary_unary(
+                '/gigaledger.v1.AuditService/GetLeafHashes',
+                request_serializer=gigaledger_dot_v1_dot_audit__pb2.GetLeafHashesRequest.SerializeToString,
+                response_deserializer=gigaledger_dot_v1_dot_audit__pb2.GetLeafHashesResponse.FromString,
+                _registered_method=True)
         self.ListCheckpoints = channel.unary_unary(
                 '/gigaledger.v1.AuditService/ListCheckpoints',
                 request_serializer=gigaledger_dot_v1_dot_audit__pb2.ListCheckpointsRequest.SerializeToString,
@@ -96,6 +101,14 @@ class AuditServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetLeafHashes(self, request, context):
+        """Returns the hashes of the leaves that a checkpoint adds to the one before it, as they were when
+        it was signed. Where the events that are stored have another root, they tell which were altered.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListCheckpoints(self, request, context):
         """Lists the checkpoints of a book, the oldest first.
         """
@@ -136,6 +149,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.GetCheckpoint,
                     request_deserializer=gigaledger_dot_v1_dot_audit__pb2.GetCheckpointRequest.FromString,
                     response_serializer=gigaledger_dot_v1_dot_audit__pb2.GetCheckpointResponse.SerializeToString,
+            ),
+            'GetLeafHashes': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLeafHashes,
+                    request_deserializer=gigaledger_dot_v1_dot_audit__pb2.GetLeafHashesRequest.FromString,
+                    response_serializer=gigaledger_dot_v1_dot_audit__pb2.GetLeafHashesResponse.SerializeToString,
             ),
             'ListCheckpoints': grpc.unary_unary_rpc_method_handler(
                     servicer.ListCheckpoints,
@@ -217,6 +235,33 @@ class AuditService:
             '/gigaledger.v1.AuditService/GetCheckpoint',
             gigaledger_dot_v1_dot_audit__pb2.GetCheckpointRequest.SerializeToString,
             gigaledger_dot_v1_dot_audit__pb2.GetCheckpointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLeafHashes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gigaledger.v1.AuditService/GetLeafHashes',
+            gigaledger_dot_v1_dot_audit__pb2.GetLeafHashesRequest.SerializeToString,
+            gigaledger_dot_v1_dot_audit__pb2.GetLeafHashesResponse.FromString,
             options,
             channel_credentials,
             insecure,

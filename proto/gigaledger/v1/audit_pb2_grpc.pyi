@@ -46,6 +46,10 @@ class AuditServiceStub:
     """
     GetCheckpoint: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetCheckpointRequest, _audit_pb2.GetCheckpointResponse]
     """Returns the checkpoint of a book at a size."""
+    GetLeafHashes: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetLeafHashesRequest, _audit_pb2.GetLeafHashesResponse]
+    """Returns the hashes of the leaves that a checkpoint adds to the one before it, as they were when
+    it was signed. Where the events that are stored have another root, they tell which were altered.
+    """
     ListCheckpoints: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListCheckpointsRequest, _audit_pb2.ListCheckpointsResponse]
     """Lists the checkpoints of a book, the oldest first."""
     GetInclusionProof: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetInclusionProofRequest, _audit_pb2.GetInclusionProofResponse]
@@ -73,6 +77,10 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """
     GetCheckpoint: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetCheckpointRequest, _audit_pb2.GetCheckpointResponse]  # type: ignore[assignment]
     """Returns the checkpoint of a book at a size."""
+    GetLeafHashes: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetLeafHashesRequest, _audit_pb2.GetLeafHashesResponse]  # type: ignore[assignment]
+    """Returns the hashes of the leaves that a checkpoint adds to the one before it, as they were when
+    it was signed. Where the events that are stored have another root, they tell which were altered.
+    """
     ListCheckpoints: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListCheckpointsRequest, _audit_pb2.ListCheckpointsResponse]  # type: ignore[assignment]
     """Lists the checkpoints of a book, the oldest first."""
     GetInclusionProof: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetInclusionProofRequest, _audit_pb2.GetInclusionProofResponse]  # type: ignore[assignment]
@@ -109,6 +117,16 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.GetCheckpointResponse, _abc.Awaitable[_audit_pb2.GetCheckpointResponse]]:
         """Returns the checkpoint of a book at a size."""
+
+    @_abc_1.abstractmethod
+    def GetLeafHashes(
+        self,
+        request: _audit_pb2.GetLeafHashesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.GetLeafHashesResponse, _abc.Awaitable[_audit_pb2.GetLeafHashesResponse]]:
+        """Returns the hashes of the leaves that a checkpoint adds to the one before it, as they were when
+        it was signed. Where the events that are stored have another root, they tell which were altered.
+        """
 
     @_abc_1.abstractmethod
     def ListCheckpoints(

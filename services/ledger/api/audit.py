@@ -21,7 +21,7 @@ from services.ledger.api.errors import (
 from services.ledger.log.books import BookRow
 from services.ledger.log.seals import CheckpointRow, SealTables
 from services.ledger.log.shelf import Shelf
-from services.proofs.merkle import consistency_proof, inclusion_proof
+from services.proofs.merkle import HASH_BYTES, consistency_proof, inclusion_proof
 from services.quantities import instant_to_message
 
 AUDIT_SERVICE_NAME = pb.DESCRIPTOR.services_by_name["AuditService"].full_name
@@ -54,9 +54,21 @@ class AuditService(AuditServiceServicer):
         book = await self._shelf.book(book_id)
         row = await self._ask(book, lambda tables, connection: tables.at(connection, size))
         if row is None:
-            message = f"book {book_id} has no checkpoint of {size} events"
-            raise NotFoundError("CHECKPOINT_NOT_FOUND", message)
+            raise _no_checkpoint(book_id, size)
         return pb.GetCheckpointResponse(checkpoint=_checkpoint(book, row))
+
+    @answered
+    async def GetLeafHashes(  # noqa: N802
+        self, request: pb.GetLeafHashesRequest, _context: Context
+    ) -> pb.GetLeafHashesResponse:
+        """Return the hashes of the leaves that a checkpoint adds to the one before it."""
+        book_id, size = names.checkpoint_of(request.name)
+        book = await self._shelf.book(book_id)
+        found = await self._ask(book, lambda tables, connection: tables.hashes_of(connection, size))
+        if found is None:
+            raise _no_checkpoint(book_id, size)
+        first = size - len(found) // HASH_BYTES + 1
+        return pb.GetLeafHashesResponse(first_position=first, hashes=found)
 
     @answered
     async def ListCheckpoints(  # noqa: N802
@@ -176,6 +188,11 @@ class AuditService(AuditServiceServicer):
             message = f"is {asked}; the latest checkpoint is of {latest} events"
             raise InvalidArgumentError(field, message)
         return asked or latest
+
+
+def _no_checkpoint(book_id: str, size: int) -> NotFoundError:
+    message = f"book {book_id} has no checkpoint of {size} events"
+    return NotFoundError("CHECKPOINT_NOT_FOUND", message)
 
 
 def _checkpoint(book: BookRow, row: CheckpointRow) -> pb.Checkpoint:

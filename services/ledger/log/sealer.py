@@ -118,7 +118,8 @@ class Sealer:
                 return False
             frontier = self._frontier(connection, tables, latest)
             last = min(head, sealed + MAX_SEALED_EVENTS)
-            nodes = frontier.extend(tables.leaf_hashes(connection, sealed + 1, last))
+            leaves = tables.leaf_hashes(connection, sealed + 1, last)
+            nodes = frontier.extend(leaves)
             if frontier.size != last:
                 raise TreeDamagedError(f"there are {frontier.size} events up to position {last}")
             signer = self._signer(connection, tables, book, last)
@@ -126,7 +127,7 @@ class Sealer:
                 signer.name, last, frontier.root(), (IMPORTED,) if book.imported else ()
             )
             row = CheckpointRow(last, checkpoint.root, checkpoint.signed(signer), self._clock())
-            tables.insert(connection, nodes, row)
+            tables.insert(connection, leaves, nodes, row)
         self._frontiers[book.schema_name] = frontier
         return last < head
 

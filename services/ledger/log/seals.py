@@ -97,6 +97,12 @@ class SealTables:
         with connection.cursor(row_factory=class_row(KeyRow)) as cursor:
             return cursor.execute(statement).fetchall()
 
+    def hashes_of(self, connection: psycopg.Connection, size: int) -> bytes | None:
+        """Return the hashes of the leaves that a checkpoint adds; None where there is none."""
+        statement = self._sql("SELECT leaf_hashes FROM {schema}.checkpoint WHERE size = %s")
+        row = connection.execute(statement, (size,), binary=True).fetchone()
+        return row[0] if row else None
+
     def leaf_hashes(self, connection: psycopg.Connection, first: int, last: int) -> list[bytes]:
         """Return the hashes of the leaves of positions, in order."""
         cursor = connection.execute(self._sql(_LEAF_HASHES), (first, last), binary=True)
@@ -131,10 +137,11 @@ class SealTables:
     def insert(
         self,
         connection: psycopg.Connection,
+        leaves: Sequence[bytes],
         nodes: Sequence[tuple[int, int, bytes]],
         checkpoint: CheckpointRow,
     ) -> None:
-        """Keep a checkpoint and the subtrees that have become complete with it."""
+        """Keep a checkpoint with the leaves that it adds and the subtrees that it completes."""
         kept = [node for node in nodes if node[0] >= STORED_LEVEL]
         connection.execute(
             self._sql(
@@ -145,10 +152,16 @@ class SealTables:
         )
         connection.execute(
             self._sql(
-                "INSERT INTO {schema}.checkpoint (size, root_hash, note, sealed_at)"
-                " VALUES (%s, %s, %s, %s)"
+                "INSERT INTO {schema}.checkpoint (size, root_hash, note, leaf_hashes, sealed_at)"
+                " VALUES (%s, %s, %s, %s, %s)"
             ),
-            (checkpoint.size, checkpoint.root_hash, checkpoint.note, checkpoint.sealed_at),
+            (
+                checkpoint.size,
+                checkpoint.root_hash,
+                checkpoint.note,
+                b"".join(leaves),
+                checkpoint.sealed_at,
+            ),
         )
 
     def insert_key(self, connection: psycopg.Connection, key: KeyRow) -> None:

@@ -147,9 +147,12 @@ BEGIN
         size bigint PRIMARY KEY CHECK (size > 0),
         root_hash bytea NOT NULL CHECK (octet_length(root_hash) = 32),
         note text NOT NULL,
+        leaf_hashes bytea NOT NULL CHECK (octet_length(leaf_hashes) % 32 = 0),
         sealed_at timestamptz NOT NULL
     );
     COMMENT ON TABLE checkpoint IS 'What the book was at a size, signed.';
+    COMMENT ON COLUMN checkpoint.leaf_hashes IS
+        'Hashes of the leaves since the checkpoint before: they tell which event was altered.';
 
     CREATE TABLE signing_key (
         from_size bigint PRIMARY KEY,
