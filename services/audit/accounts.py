@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from gigaledger.v1.agreement_facts_pb2 import ConditionType, Tranche
 
 from services.audit.history import Entry, View
+from services.audit.sums import Sum
 from services.audit.terms import Agreement, Agreements, Standing, Terms, basis_of
 from services.quantities import (
     date_from_message,
@@ -62,6 +63,12 @@ class Movement(NamedTuple):
     document_day: dt.date = dt.date.min
     form: int = 0
 
+    def as_sum(self) -> Sum:
+        """Return the amount as a sum of one part."""
+        amount = Sum(traced=True)
+        amount.add(self.entry.position, self.entry.day, self.amount_minor)
+        return amount
+
 
 @dataclass
 class Account:
@@ -107,7 +114,7 @@ def accounts_of(view: View) -> dict[str, Account]:
     """Return the agreements that count or under which something moved, in order of name."""
     counted, known = Agreements(view, counted=True), Agreements(view, counted=False)
     movements: dict[str, list[Movement]] = defaultdict(list)
-    for name, movement in (*_capital(view), *_shares(view)):
+    for name, movement in (*_capital(view), *shares_of(view)):
         movements[name].append(movement)
     accounts = {}
     for name in sorted(movements.keys() | counted.by_name.keys()):
@@ -174,7 +181,8 @@ def _capital(view: View) -> Iterator[tuple[str, Movement]]:
         yield fact.agreement, movement
 
 
-def _shares(view: View) -> Iterator[tuple[str, Movement]]:
+def shares_of(view: View) -> Iterator[tuple[str, Movement]]:
+    """Yield what counts of issuances and the like, with the name of the agreement."""
     issuances = _documents(view, "equity_shares_issued", "security")
     for entry in view.counted(*SHARES):
         fact = entry.fact

@@ -187,6 +187,7 @@ class View:
         as_of: the last effective date that counts; None where all do.
         statuses: the statuses that count; all where None.
         traced: whether figures keep the events that they are made of.
+        reversals: whether reversals count; without them every fact that was ever recorded does.
     """
 
     history: History
@@ -194,6 +195,7 @@ class View:
     as_of: dt.date | None = None
     statuses: frozenset[str] | None = None
     traced: bool = False
+    reversals: bool = True
     until: dt.date = field(init=False)
     today: dt.date = field(init=False)
 
@@ -218,7 +220,7 @@ class View:
     def knows(self, entry: Entry) -> bool:
         """Tell whether a recorded entry is not reversed."""
         reversed_at = self.history.reversed_at(entry.position)
-        return reversed_at is None or reversed_at > self.position
+        return not self.reversals or reversed_at is None or reversed_at > self.position
 
     def counts(self, entry: Entry) -> bool:
         """Tell whether a known entry counts."""

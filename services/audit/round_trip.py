@@ -61,7 +61,7 @@ def round_trip(view: View, *, by_entity: bool) -> Sheet:
     """Return all figures of the round trip, of groups or of legal entities."""
     groups = {} if by_entity else _groups(view)
     pairs: dict[Pair, dict[str, _Series]] = {}
-    for movement in (*purchases(view), *_commitments(view), *_capital(view)):
+    for movement in (*purchases(view), *commitment_movements(view), *capital_movements(view)):
         supplier = groups.get(movement.supplier, movement.supplier)
         customer = groups.get(movement.customer, movement.customer)
         if supplier == customer:
@@ -169,7 +169,7 @@ def _moved(
     return Purchase(measure, *whose, day, amount)
 
 
-def _commitments(view: View) -> Iterator[Purchase]:
+def commitment_movements(view: View) -> Iterator[Purchase]:
     """Yield how the binding commitment of each agreement changed, day by day."""
     for agreement in Agreements(view, counted=True).by_name.values():
         before: tuple[tuple[int, int], Pair] = ((0, 0), ("", "", ""))
@@ -197,7 +197,7 @@ def _committed(standing: Standing) -> tuple[tuple[int, int], Pair]:
     return (amount if standing.binds else (0, 0)), whose
 
 
-def _capital(view: View) -> Iterator[Purchase]:
+def capital_movements(view: View) -> Iterator[Purchase]:
     """Yield calls, contributions and returns: between whom the fact says, or else the agreement."""
     agreements = Agreements(view, counted=False).by_name
     forms: dict[tuple[str, str], tuple[tuple[bool, int], str]] = {}

@@ -196,7 +196,9 @@ class Verification:
         if position != expected:
             if position > expected:
                 one = position - 1 == expected
-                which = f"event {expected} is" if one else f"events {expected} to {position - 1} are"
+                which = (
+                    f"event {expected} is" if one else f"events {expected} to {position - 1} are"
+                )
                 message = f"the {which} missing: {position} comes next"
             else:
                 message = f"the event at {position} stands where {expected} should stand"

@@ -1,11 +1,14 @@
-"""The commands for auditors: audit replay, audit explain."""
+"""The commands for auditors: audit replay, audit explain, audit export."""
 
 from __future__ import annotations
 
 import datetime as dt
+import importlib.metadata
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +17,10 @@ from gigaledger.v1.ledger_pb2 import ReadEventsRequest
 from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 
 from services.audit.explain import UnknownFigureError, explain, position_known_on
+from services.audit.export.columns import UnknownFactError
+from services.audit.export.csv_tables import CsvWriter
+from services.audit.export.journal import JournalWriter
+from services.audit.export.manifest import ExportError, Writer, write_export
 from services.audit.figures import Figures, HistoryError
 from services.audit.history import HYPOTHETICAL
 from services.audit.replay import by_month, by_position
@@ -22,7 +29,7 @@ from services.command.audit_reports import explanation_json, explanations, repla
 from services.command.errors import CommandError, ExitCode
 from services.command.events import read_events
 from services.command.options import parse_date
-from services.command.output import console, hypothetical_banner, print_json_text
+from services.command.output import console, hypothetical_banner, notice, print_json_text
 from services.command.settings import Book, Json, LedgerAddress, book_name, ledger_address
 
 audit_app = typer.Typer(
@@ -35,18 +42,19 @@ AsOf = Annotated[
         "--as-of", metavar="DATE", help="Only facts effective by this day.", show_default=False
     ),
 ]
+ToPosition = Annotated[
+    int | None,
+    typer.Option(
+        "--to-position", min=1, metavar="N", help="Stop at this position.", show_default=False
+    ),
+]
 
 
 @audit_app.command("replay")
 def audit_replay(
     *,
     book: Book = "main",
-    to_position: Annotated[
-        int | None,
-        typer.Option(
-            "--to-position", min=1, metavar="N", help="Stop at this position.", show_default=False
-        ),
-    ] = None,
+    to_position: ToPosition = None,
     as_of: AsOf = None,
     every: Annotated[
         str, typer.Option(metavar="N|month|event", help="How often balances are shown.")
@@ -135,6 +143,70 @@ def audit_explain(  # noqa: PLR0913 - options of the command line
         out.print(part)
     suffix = f", as of {day}" if day else ""
     out.print(f"Recomputed from the log up to position {position:,}{suffix}.")
+
+
+class ExportFormat(StrEnum):
+    """What an export is written as."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+    JOURNAL = "journal"
+
+
+_WRITERS: dict[ExportFormat, Callable[[Path], Writer]] = {
+    ExportFormat.CSV: CsvWriter,
+    ExportFormat.JOURNAL: JournalWriter,
+}
+
+
+@audit_app.command("export")
+def audit_export(
+    *,
+    export_format: Annotated[
+        ExportFormat, typer.Option("--format", help="What to write.")
+    ] = ExportFormat.JSONL,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE|FOLDER",
+            help="A new file for jsonl, a new folder for the others.",
+            show_default=False,
+        ),
+    ],
+    book: Book = "main",
+    to_position: ToPosition = None,
+    ledger: LedgerAddress = None,
+) -> None:
+    """Take the history along: with its proofs, or for other tools.
+
+    jsonl: all events with their proofs, up to the latest checkpoint, for `audit verify FILE`.
+    The others come with a manifest of control totals and SHA-256 hashes.
+    csv: a table of all events, and one for each type of fact.
+    journal: double entries for hledger and beancount.
+    """
+    if export_format is ExportFormat.JSONL:
+        if to_position is not None:
+            raise CommandError("--to-position: jsonl ends at the latest checkpoint", ExitCode.USAGE)
+        verify_commands.export(output, book_name(book), ledger_address(ledger))
+        return
+    try:
+        with _errors_of_histories(), client.ledger(ledger_address(ledger)) as stub:
+            written = write_export(
+                _events(stub, book, to_position),
+                output,
+                _WRITERS[export_format],
+                export_format=export_format.value,
+                book=book_name(book),
+                version=importlib.metadata.version("gigaledger"),
+            )
+    except (ExportError, UnknownFactError) as error:
+        raise CommandError(str(error), ExitCode.USAGE) from None
+    except OSError as error:
+        message = f"can't write to {output}: {error.strerror}"
+        raise CommandError(message, ExitCode.USAGE) from None
+    notice(f"{written:,} events are in {output}. Its manifest.json says what each file holds.")
 
 
 def register(app: typer.Typer, panel: str) -> None:

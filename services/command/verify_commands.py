@@ -1,4 +1,4 @@
-"""The commands for proofs: audit verify, audit export, audit checkpoint."""
+"""The commands for proofs: audit verify, audit checkpoint, and the export that holds them."""
 
 from __future__ import annotations
 
@@ -92,29 +92,28 @@ def audit_verify(  # noqa: PLR0913 - options of the command line
         )
 
 
-def audit_export(
-    *,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="A new file.", show_default=False)
-    ],
-    book: Book = "main",
-    ledger: LedgerAddress = None,
-) -> None:
-    """Write a book with its proofs into a file, which `audit verify FILE` verifies offline.
+def export(out: Path, book: str, ledger: str) -> None:
+    """Write a book with its proofs into a new file.
 
-    JSON Lines: each event as the ledger sends it and readable, up to the latest checkpoint.
+    Args:
+        out: the file.
+        book: resource name of the book.
+        ledger: address of the ledger.
+
+    Raises:
+        CommandError: it can't be written or read.
     """
     try:
         with out.open("x", encoding="utf-8", newline="\n") as file:
-            size = verify.export_book(book_name(book), ledger_address(ledger), file.write)
+            size = verify.export_book(book, ledger, file.write)
     except FileExistsError as error:
         raise CommandError(f"{out} exists: name a new file", ExitCode.USAGE) from error
     except OSError as error:
-        raise CommandError(f"{out}: {error.strerror}", ExitCode.UNAVAILABLE) from error
+        raise CommandError(f"can't write {out}: {error.strerror}", ExitCode.USAGE) from error
     except CommandError:
         out.unlink()
         raise
-    notice(f"{size:,} events of {book_name(book)} are in {out}.")
+    notice(f"{size:,} events of {book} are in {out}, with their proofs.")
 
 
 def audit_checkpoint(*, book: Book = "main", ledger: LedgerAddress = None) -> None:
@@ -125,7 +124,6 @@ def audit_checkpoint(*, book: Book = "main", ledger: LedgerAddress = None) -> No
 def register(app: typer.Typer) -> None:
     """Add the commands to those for auditors."""
     app.command("verify")(audit_verify)
-    app.command("export")(audit_export)
     app.command("checkpoint")(audit_checkpoint)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -63,3 +64,20 @@ def test_an_explanation_of_what_is_not_there(services: Shell, audited: str) -> N
     assert "round-trip.cash.net_balance" in unknown.err
     assert beyond.code == ExitCode.USAGE
     assert "there is no position 1000000" in beyond.err
+
+
+@pytest.mark.parametrize("wanted", ["csv", "journal"])
+def test_an_export_has_a_manifest(
+    services: Shell, audited: str, tmp_path: Path, wanted: str
+) -> None:
+    folder = tmp_path / "out"
+    asked = ("audit", "export", "--format", wanted, "-o", folder, "--book", audited)
+
+    done, again = services(*asked), services(*asked)
+
+    assert done.code == 0, done.err
+    assert "95 events are in" in done.err
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    assert (manifest["book"], manifest["last_position"]) == ("books/audited", 95)
+    assert again.code == ExitCode.USAGE
+    assert "is not empty" in again.err

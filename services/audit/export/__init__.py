@@ -1,0 +1,1 @@
+"""A history in the formats of other tools, each with a manifest."""
