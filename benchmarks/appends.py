@@ -25,6 +25,7 @@ from benchmarks.stage import (
     umadb_server,
 )
 from services.ledger.log.tables import EventRow, LogTables
+from services.proofs.keys import new_key, write_keys
 
 Figures = dict[str, float]
 
@@ -82,6 +83,38 @@ def several_processes(stage: Stage, seconds: float) -> Figures:
         }
 
 
+def sealing(stage: Stage, seconds: float) -> Figures:
+    """Return appends per second, 64 in flight, and facts in a stream, with seals and without."""
+    key = stage.folder / "key"
+    if not key.exists():
+        write_keys(key, [new_key("benchmark")])
+    figures: Figures = {}
+    with stage.second_ledger(GIGALEDGER_SIGNING_KEY=str(key)) as sealed:
+        _wait_until_sealed(stage)
+        for name, address in (("sealed", sealed.address), ("not sealed", stage.ledger.address)):
+            if name == "not sealed":
+                sealed.terminate()
+            book = stage.new_book()
+            rate = asyncio.run(_unary_ours(address, book, 64, seconds))
+            figures[f"{name}, one by one"] = rate
+            rate = asyncio.run(_streamed_ours(address, book, 1000, seconds))
+            figures[f"{name}, batches of 1000"] = rate
+    return figures
+
+
+def _wait_until_sealed(stage: Stage) -> None:
+    """Wait until all books are sealed that were there before the ledger had a key."""
+    with psycopg.connect(stage.url, autocommit=True) as connection:
+        schemas = connection.execute("SELECT schema_name FROM gigaledger.book").fetchall()
+        for (schema,) in schemas:
+            behind = (
+                f"SELECT FROM {schema}.head WHERE position >"  # noqa: S608
+                f" (SELECT coalesce(max(size), 0) FROM {schema}.checkpoint)"
+            )
+            while connection.execute(behind).fetchone() is not None:
+                time.sleep(0.1)
+
+
 def per_second(stage: Stage, book: str, in_flight: int, seconds: float) -> float:
     """Return how many requests of one fact per second a book takes."""
     return asyncio.run(_unary_ours(stage.ledger.address, book, in_flight, seconds))
@@ -89,7 +122,7 @@ def per_second(stage: Stage, book: str, in_flight: int, seconds: float) -> float
 
 def streamed_per_second(stage: Stage, book: str, batch: int, seconds: float) -> float:
     """Return how many facts per second a book takes from one stream."""
-    return asyncio.run(_streamed_ours(stage, book, batch, seconds))
+    return asyncio.run(_streamed_ours(stage.ledger.address, book, batch, seconds))
 
 
 async def _unary_ours(address: str, book: str, in_flight: int, seconds: float) -> float:
@@ -112,7 +145,7 @@ async def _unary_echo(address: str, in_flight: int, seconds: float) -> float:
     return count / max(seconds, sum(took) / in_flight)
 
 
-async def _streamed_ours(stage: Stage, book: str, batch: int, seconds: float) -> float:
+async def _streamed_ours(address: str, book: str, batch: int, seconds: float) -> float:
     end = time.perf_counter() + seconds
     prepared = request_of(book, batch)
 
@@ -123,7 +156,7 @@ async def _streamed_ours(stage: Stage, book: str, batch: int, seconds: float) ->
 
     recorded = 0
     started = time.perf_counter()
-    async with grpc.aio.insecure_channel(stage.ledger.address, options=CHANNEL_OPTIONS) as channel:
+    async with grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS) as channel:
         async for answer in LedgerServiceStub(channel).AppendEventStream(requests()):
             recorded += len(answer.appended.receipts)
     return recorded / (time.perf_counter() - started)

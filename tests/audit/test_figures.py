@@ -27,8 +27,9 @@ from services.projections.investment.queries import query_investment
 from services.projections.round_trip.queries import query_round_trip
 from services.quantities import instant_from_message
 from tests.audit.histories import histories
+from tests.facts import fact, invoiced, money, parties, placed, received
 from tests.projections.conftest import ReadModels
-from tests.projections.log import example
+from tests.projections.log import example, log_of
 
 EXPECTED = json.loads(
     (Path(__file__).parents[1] / "scenarios" / "expected_figures.json").read_text("utf-8")
@@ -228,3 +229,19 @@ def test_the_fold_shares_no_code_with_the_projections() -> None:
     assert not [
         path.name for path in audit.glob("**/*.py") if "services.projections" in path.read_text()
     ]
+
+
+async def test_figures_agree_where_a_line_was_amended_to_nothing(read_models: ReadModels) -> None:
+    amendment = fact(
+        "purchase_order_amended",
+        purchase_order="PO-1",
+        line=1,
+        quantity_delta=-10,
+        amount_delta=money(-10_000),
+    )
+    events = log_of([*parties("SUP", "CUS"), placed(10), amendment, received(3), invoiced(500)])
+    await read_models.apply(events)
+
+    answers = await published(read_models, None, ())
+
+    assert added(events).compare(answers, events[-1].position) == []

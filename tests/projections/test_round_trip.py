@@ -463,3 +463,21 @@ def test_balances_hold_together_whatever_moved(movements: list[Movement]) -> Non
             for day in range(21)
         ),
     )
+
+
+async def test_goods_of_a_line_that_was_amended_to_nothing(read_models: ReadModels) -> None:
+    amendment = fact(
+        "purchase_order_amended",
+        purchase_order="PO-1",
+        line=1,
+        quantity_delta=-10,
+        amount_delta=money(-10_000),
+    )
+    events = [*BOTH, placed(10), amendment, received(3)]
+
+    pair = await only_pair(read_models, events)
+
+    # Nothing tells what the goods are worth.
+    assert minor(pair.ordered) == 0
+    assert money_from_message(pair.received.amount).amount_minor == 0
+    assert pair.received.undisclosed_count == 1

@@ -83,5 +83,5 @@ GRANT SELECT ON round_trip_terms, round_trip_group, round_trip_order, round_trip
 
 CREATE FUNCTION in_proportion(part numeric, whole numeric, amount numeric) RETURNS numeric
     LANGUAGE sql IMMUTABLE
-    RETURN sign(part * amount) * div(2 * abs(part * amount) + whole, 2 * whole);
-COMMENT ON FUNCTION in_proportion IS 'The share of an amount that a part has of a positive whole, rounded half away from zero: exact, where a division is not';
+    RETURN sign(part * amount) * div(2 * abs(part * amount) + whole, 2 * nullif(whole, 0));
+COMMENT ON FUNCTION in_proportion IS 'The share of an amount that a part has of a positive whole, rounded half away from zero: exact, where a division is not; null where the whole is 0';
