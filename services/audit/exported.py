@@ -8,7 +8,6 @@ checkpoints.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ from gigaledger.v1.audit_pb2 import SigningKey
 from gigaledger.v1.events_pb2 import RecordedEvent
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError
+
+from services.proofs.notes import NoteError, decoded
 
 FORMAT = "gigaledger-history"
 VERSION = 1
@@ -113,9 +114,9 @@ def read_event(line: str) -> tuple[bytes, Any] | None:
     if "leaf" not in found:
         return None
     try:
-        return base64.b64decode(found["leaf"], validate=True), found.get("event")
-    except (TypeError, ValueError, binascii.Error):
-        raise ExportError("the bytes of the event are not base64") from None
+        return decoded(str(found["leaf"]), "the event"), found.get("event")
+    except NoteError as error:
+        raise ExportError(str(error)) from None
 
 
 def read_footer(line: str) -> list[str]:

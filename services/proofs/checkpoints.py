@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.proofs.merkle import HASH_BYTES
-from services.proofs.notes import NoteError, Signer, Verifier, open_note
+from services.proofs.notes import NoteError, Signer, Verifier, decoded, open_note
 
 IMPORTED = "gigaledger imported: recorded times came with the facts"
 """Line of every checkpoint of an imported book."""
@@ -58,13 +57,10 @@ def parse_checkpoint(text: str) -> Checkpoint:
     if len(lines) <= _LEAST_LINES or lines.pop() or "" in lines or not _SIZE.fullmatch(lines[1]):
         raise NoteError("not a checkpoint: an origin, a size, a root, each on a line")
     origin, size, root, *extensions = lines
-    try:
-        decoded = base64.b64decode(root, validate=True)
-    except (ValueError, binascii.Error):
-        decoded = b""
-    if len(decoded) != HASH_BYTES:
-        raise NoteError("the root of the checkpoint is not a SHA-256 hash in base64")
-    return Checkpoint(origin, int(size), decoded, tuple(extensions))
+    root_hash = decoded(root, "the root of the checkpoint")
+    if len(root_hash) != HASH_BYTES:
+        raise NoteError("the root of the checkpoint is not a SHA-256 hash")
+    return Checkpoint(origin, int(size), root_hash, tuple(extensions))
 
 
 def open_checkpoint(note: str, verifiers: Sequence[Verifier]) -> Checkpoint:

@@ -35,11 +35,19 @@ def _key_id(name: str, algorithm: bytes, public_key: bytes) -> bytes:
     return hashlib.sha256(name.encode() + b"\n" + algorithm + public_key).digest()[:KEY_ID_BYTES]
 
 
-def _decoded(text: str, what: str) -> bytes:
+def decoded(text: str, what: str) -> bytes:
+    """Return what a text in base64 stands for. Only one text stands for the same bytes.
+
+    Raises:
+        NoteError: not base64, or not as it is written (unused bits are 0).
+    """
     try:
-        return base64.b64decode(text, validate=True)
+        found = base64.b64decode(text, validate=True)
     except (ValueError, binascii.Error):
-        raise NoteError(f"{what} is not base64") from None
+        found = b""
+    if base64.b64encode(found).decode() != text:
+        raise NoteError(f"{what} is not base64")
+    return found
 
 
 def _checked_name(name: str) -> str:
@@ -70,8 +78,8 @@ class Verifier:
             NoteError: not a key of this form, or not an Ed25519 one.
         """
         name, key_id, encoded = (*text.strip().split("+", 2), "", "")[:3]
-        decoded = _decoded(encoded, "the key")
-        algorithm, public_key = decoded[:1], decoded[1:]
+        content = decoded(encoded, "the key")
+        algorithm, public_key = content[:1], content[1:]
         if algorithm not in (_ED25519, _COSIGNATURE) or len(public_key) != KEY_BYTES:
             raise NoteError("the key is not an Ed25519 key of a note, NAME+ID+KEY")
         verifier = cls(_checked_name(name), public_key, cosigns=algorithm == _COSIGNATURE)
@@ -131,10 +139,10 @@ class Signer:
         if not text.startswith(_PRIVATE):
             raise NoteError(f"a private key begins with {_PRIVATE}")
         name, key_id, encoded = (*text.strip().removeprefix(_PRIVATE).split("+", 2), "", "")[:3]
-        decoded = _decoded(encoded, "the private key")
-        if decoded[:1] != _ED25519 or len(decoded) != 1 + KEY_BYTES:
+        content = decoded(encoded, "the private key")
+        if content[:1] != _ED25519 or len(content) != 1 + KEY_BYTES:
             raise NoteError("the private key is not an Ed25519 key of a note")
-        signer = cls(_checked_name(name), decoded[1:])
+        signer = cls(_checked_name(name), content[1:])
         if signer.verifier.key_id.hex() != key_id:
             raise NoteError(f"the private key says that its id is {key_id}, but it is not")
         return signer
@@ -205,8 +213,8 @@ def open_note(note: str, verifiers: Sequence[Verifier]) -> Note:
         parts = _SIGNATURE_LINE.fullmatch(line)
         if parts is None:
             raise NoteError(f"not a line of a signature: {line[:100]!r}")
-        name, decoded = parts[1], _decoded(parts[2], "a signature")
-        key_id, signature = decoded[:KEY_ID_BYTES], decoded[KEY_ID_BYTES:]
+        name, content = parts[1], decoded(parts[2], "a signature")
+        key_id, signature = content[:KEY_ID_BYTES], content[KEY_ID_BYTES:]
         for verifier in verifiers:
             if (verifier.name, verifier.key_id) != (name, key_id) or verifier in signed_by:
                 continue

@@ -12,13 +12,12 @@ from gigaledger.v1.events_pb2 import RecordedEvent
 
 from services.audit.verification import Checkpoints, Finding, Verification, trusted_keys
 from services.proofs.checkpoints import Checkpoint, origin_of
-from services.proofs.keys import new_key
 from services.proofs.merkle import Frontier, leaf_hash
 from services.proofs.notes import Signer, Verifier
 from services.quantities import instant_to_message
 from tests.facts import invoiced, paid, parties, placed, received
 
-KEY = new_key("ledger.test").named(origin_of("ledger.test", "main"))
+KEY = Signer(origin_of("ledger.test", "main"), bytes(range(32)))
 STARTED = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
 
 

@@ -147,6 +147,16 @@ def test_what_is_not_a_note(note: str, message: str) -> None:
         open_note(note, [])
 
 
+def test_one_text_alone_stands_for_a_signature() -> None:
+    """The last letter before the padding has bits that nothing is read from."""
+    note = SIGNER.sign("text\n")
+    place = note.rindex("=") - (2 if note.endswith("==\n") else 1)
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    for letter in letters.replace(note[place], ""):
+        with pytest.raises(NoteError):
+            open_note(note[:place] + letter + note[place + 1 :], [SIGNER.verifier])
+
+
 def test_a_text_without_a_line_end_is_not_signed() -> None:
     with pytest.raises(NoteError, match="ends with a line end"):
         SIGNER.sign("text")
