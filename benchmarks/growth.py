@@ -12,7 +12,7 @@ from benchmarks.appends import Figures, per_second, streamed_per_second
 from benchmarks.reads import ORDER_FACTS, fill, replayed_per_second
 from benchmarks.stage import Stage
 
-QUERIES = 10
+QUERIES = 3
 
 
 def growth(stage: Stage, sizes: Sequence[int], seconds: float) -> Iterator[tuple[int, Figures]]:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 _SEVEN_BITS = 0x7F
 _MORE = 0x80
-_BITS = 64
+_LAST_SHIFT = 63
+_LAST_FIELD = (1 << 29) - 1
 _WIRE_TYPE = 0x07
 _VARINT, _FIXED64, _LENGTH_DELIMITED, _FIXED32 = 0, 1, 2, 5
 
@@ -30,6 +31,8 @@ def recorded_events(answer: bytes, field_number: int = 1) -> Iterator[bytes]:
     while place < end:
         tag, place = _varint(answer, place)
         number, wire_type = tag >> 3, tag & _WIRE_TYPE
+        if not 0 < number <= _LAST_FIELD:
+            raise WireError(f"{number} is not the number of a field")
         if wire_type == _LENGTH_DELIMITED:
             length, start = _varint(answer, place)
             place = start + length
@@ -54,9 +57,9 @@ def _varint(data: bytes, place: int) -> tuple[int, int]:
             raise WireError("a number is cut off")
         byte = data[place]
         place += 1
+        if shift == _LAST_SHIFT and byte > 1:
+            raise WireError("a number is too long")
         number |= (byte & _SEVEN_BITS) << shift
         if byte < _MORE:
             return number, place
         shift += 7
-        if shift >= _BITS:
-            raise WireError("a number is too long")

@@ -179,6 +179,7 @@ def check_inclusion(
     """
     if not 0 <= index < size:
         raise ProofError(f"a tree of {size} leaves has no leaf {index}")
+    _check_lengths([leaf, *proof])
     found = leaf
     for on_the_left, sibling in _steps(index, size - 1, proof):
         found = node_hash(sibling, found) if on_the_left else node_hash(found, sibling)
@@ -209,6 +210,7 @@ def check_consistency(
         if first_root != (EMPTY_ROOT if first == 0 else second_root):
             raise ProofError("the root of the smaller tree is another")
         return
+    _check_lengths(proof)
     nodes = [first_root, *proof] if first.bit_count() == 1 else list(proof)
     if not nodes:
         raise ProofError("the proof is empty")
@@ -225,6 +227,17 @@ def check_consistency(
         raise ProofError("the proof leads to another root of the smaller tree")
     if new != second_root:
         raise ProofError("the proof leads to another root of the larger tree")
+
+
+def _check_lengths(hashes: Sequence[bytes]) -> None:
+    """Refuse hashes of another length: a byte moved from one to the next leaves their parent alike.
+
+    Raises:
+        ProofError: one of them is longer or shorter.
+    """
+    for one in hashes:
+        if len(one) != HASH_BYTES:
+            raise ProofError(f"there is a hash of {len(one)} bytes in the proof")
 
 
 def _steps(at: int, last: int, proof: Sequence[bytes]) -> Iterator[tuple[bool, bytes]]:

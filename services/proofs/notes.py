@@ -23,6 +23,8 @@ TIMESTAMP_BYTES = 8
 _ED25519 = b"\x01"
 _COSIGNATURE = b"\x04"
 _NAME = re.compile(r"[^\s+]+")
+_FORBIDDEN = re.compile("[\x00-\x09\x0b-\x1f\ud800-\udfff]")
+"""What C2SP signed-note keeps out of a text: control characters, and what is not UTF-8."""
 _PRIVATE = "PRIVATE+KEY+"
 _SIGNATURE_LINE = re.compile(r"\u2014 (\S+) (\S+)")
 
@@ -48,6 +50,12 @@ def decoded(text: str, what: str) -> bytes:
     if base64.b64encode(found).decode() != text:
         raise NoteError(f"{what} is not base64")
     return found
+
+
+def _check_characters(text: str) -> None:
+    found = _FORBIDDEN.search(text)
+    if found:
+        raise NoteError(f"the character {found[0]!r} may not be in a note")
 
 
 def _checked_name(name: str) -> str:
@@ -170,10 +178,11 @@ class Signer:
         """Return a text as a note with the signature of this key.
 
         Raises:
-            NoteError: the text does not end with a line end.
+            NoteError: the text does not end with a line end, or holds a control character.
         """
         if not text.endswith("\n"):
             raise NoteError("the text of a note ends with a line end")
+        _check_characters(text)
         signature = Ed25519PrivateKey.from_private_bytes(self.seed).sign(text.encode())
         return f"{text}\n{_signature_line(self.verifier, signature)}"
 
@@ -204,17 +213,20 @@ def open_note(note: str, verifiers: Sequence[Verifier]) -> Note:
     Raises:
         NoteError: not a note, or a signature that names one of the keys is not by it.
     """
+    _check_characters(note)
     text, separator, signatures = note.rpartition("\n\n")
     if not separator or not signatures.endswith("\n"):
         raise NoteError("not a signed note: a text, an empty line, signatures")
     text += "\n"
     signed_by: list[Verifier] = []
-    for line in signatures.splitlines():
+    for line in signatures[:-1].split("\n"):
         parts = _SIGNATURE_LINE.fullmatch(line)
         if parts is None:
             raise NoteError(f"not a line of a signature: {line[:100]!r}")
         name, content = parts[1], decoded(parts[2], "a signature")
         key_id, signature = content[:KEY_ID_BYTES], content[KEY_ID_BYTES:]
+        if not signature:
+            raise NoteError(f"the signature of {name} is cut off")
         for verifier in verifiers:
             if (verifier.name, verifier.key_id) != (name, key_id) or verifier in signed_by:
                 continue

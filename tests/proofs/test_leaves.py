@@ -46,6 +46,18 @@ def test_an_answer_that_is_cut_off(event: RecordedEvent, data: st.DataObject) ->
         list(recorded_events(cut))
 
 
+@pytest.mark.parametrize("cut", [b"\x11\x00", b"\x15", b"\x0a\x01x\x11", b"\x0a\x02x"])
+def test_a_field_that_is_cut_off(cut: bytes) -> None:
+    with pytest.raises(WireError, match="cut off"):
+        list(recorded_events(cut))
+
+
+@pytest.mark.parametrize("tag", [b"\x02\x00", b"\x82\x80\x80\x80\x10\x00"])
+def test_a_field_without_a_number(tag: bytes) -> None:
+    with pytest.raises(WireError, match="not the number of a field"):
+        list(recorded_events(tag))
+
+
 def test_a_number_without_an_end() -> None:
     with pytest.raises(WireError, match="too long"):
         list(recorded_events(b"\x08" + b"\xff" * 20 + b"\x01"))

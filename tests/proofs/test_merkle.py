@@ -182,6 +182,15 @@ def wrong_lengths(data: st.DataObject, proof: list[bytes]) -> list[list[bytes]]:
     return [longer, *(proof[:at] + proof[at + 1 :] for at in range(len(proof)))]
 
 
+def test_a_byte_that_moved_to_the_next_hash() -> None:
+    """Two hashes side by side are hashed as one text: only their lengths tell them apart."""
+    leaf, sibling = TREE.leaves[:2]
+    with pytest.raises(ProofError, match="31 bytes"):
+        check_inclusion(leaf[:-1], 0, 2, [leaf[-1:] + sibling], TREE.roots[2])
+    with pytest.raises(ProofError, match="33 bytes"):
+        check_inclusion(leaf + sibling[:1], 0, 2, [sibling[1:]], TREE.roots[2])
+
+
 def test_trees_of_one_size_have_one_root() -> None:
     with pytest.raises(ProofError, match="root"):
         check_consistency(5, 5, [], TREE.roots[5], TREE.roots[6])

@@ -140,6 +140,10 @@ def test_what_is_not_a_private_key(key: str, message: str) -> None:
         ("text\n\n\u2014 name AAAA", "not a signed note"),
         ("text\n\nname AAAA\n", "not a line of a signature"),
         ("text\n\n\u2014 name !\n", "not base64"),
+        ("text\n\n\u2014 name AAAA\n", "cut off"),
+        ("text\n\n\u2014 name AAAAAA==\u2028\u2014 name AAAA\n", "not a line of a signature"),
+        ("text\r\n\n\u2014 name AAAA\n", "may not be in a note"),
+        ("te\ud800xt\n\n\u2014 name AAAA\n", "may not be in a note"),
     ],
 )
 def test_what_is_not_a_note(note: str, message: str) -> None:
@@ -160,6 +164,8 @@ def test_one_text_alone_stands_for_a_signature() -> None:
 def test_a_text_without_a_line_end_is_not_signed() -> None:
     with pytest.raises(NoteError, match="ends with a line end"):
         SIGNER.sign("text")
+    with pytest.raises(NoteError, match="may not be in a note"):
+        SIGNER.sign("te\txt\n")
 
 
 CHECKPOINT = Checkpoint("ledger.test/books/main", 7, bytes(range(32)), (IMPORTED,))
