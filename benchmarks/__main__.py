@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.appends import Figures, sealing, several_processes, streamed, unary
+from benchmarks.appends import Figures, several_processes, streamed, unary
 from benchmarks.growth import growth
 from benchmarks.reads import fill, lag, rebuild, replay
 from benchmarks.report import Growth, Series, write_plot
@@ -104,7 +104,6 @@ def _benchmarks(running: Stage, book: str, facts: int, seconds: float) -> list[B
             per_second,
             partial(several_processes, running, seconds),
         ),
-        ("Sealing", per_second, partial(sealing, running, seconds)),
     ]
 
 

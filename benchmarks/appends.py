@@ -25,7 +25,6 @@ from benchmarks.stage import (
     umadb_server,
 )
 from services.ledger.log.tables import EventRow, LogTables
-from services.proofs.keys import new_key, write_keys
 
 Figures = dict[str, float]
 
@@ -81,38 +80,6 @@ def several_processes(stage: Stage, seconds: float) -> Figures:
             "two processes, one book": asyncio.run(both((first, first))),
             "two processes, a book each": asyncio.run(both((first, second))),
         }
-
-
-def sealing(stage: Stage, seconds: float) -> Figures:
-    """Return appends per second, 64 in flight, and facts in a stream, with seals and without."""
-    key = stage.folder / "key"
-    if not key.exists():
-        write_keys(key, [new_key("benchmark")])
-    figures: Figures = {}
-    with stage.second_ledger(GIGALEDGER_SIGNING_KEY=str(key)) as sealed:
-        _wait_until_sealed(stage)
-        for name, address in (("sealed", sealed.address), ("not sealed", stage.ledger.address)):
-            if name == "not sealed":
-                sealed.terminate()
-            book = stage.new_book()
-            rate = asyncio.run(_unary_ours(address, book, 64, seconds))
-            figures[f"{name}, one by one"] = rate
-            rate = asyncio.run(_streamed_ours(address, book, 1000, seconds))
-            figures[f"{name}, batches of 1000"] = rate
-    return figures
-
-
-def _wait_until_sealed(stage: Stage) -> None:
-    """Wait until all books are sealed that were there before the ledger had a key."""
-    with psycopg.connect(stage.url, autocommit=True) as connection:
-        schemas = connection.execute("SELECT schema_name FROM gigaledger.book").fetchall()
-        for (schema,) in schemas:
-            behind = (
-                f"SELECT FROM {schema}.head WHERE position >"  # noqa: S608
-                f" (SELECT coalesce(max(size), 0) FROM {schema}.checkpoint)"
-            )
-            while connection.execute(behind).fetchone() is not None:
-                time.sleep(0.1)
 
 
 def per_second(stage: Stage, book: str, in_flight: int, seconds: float) -> float:

@@ -49,9 +49,9 @@ class Stage:
         return book
 
     @contextmanager
-    def second_ledger(self, **settings: str) -> Iterator[ServiceProcess]:
+    def second_ledger(self) -> Iterator[ServiceProcess]:
         """Run one more ledger process on the same database."""
-        ledger = ServiceProcess("ledger", {"GIGALEDGER_DATABASE_URL": self.url, **settings})
+        ledger = ServiceProcess("ledger", {"GIGALEDGER_DATABASE_URL": self.url})
         ledger.start()
         try:
             yield ledger

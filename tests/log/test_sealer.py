@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -30,7 +31,7 @@ from services.proofs.merkle import (
 )
 from services.proofs.notes import Signer, Verifier, open_note
 from tests.facts import parties, placed, received
-from tests.log.books import NOW, LoggedBook, append
+from tests.log.books import NOW, LoggedBook, append, until
 
 KEY = new_key("ledger.test")
 MAIN = BookRow("main", "book_main", "Main", imported=False, opened_at=NOW)
@@ -211,6 +212,26 @@ def test_a_key_without_a_statement_signs_nothing(seals: Seals, writer: BookWrite
         seals.sealer(new_key("ledger.test")).seal(MAIN)
 
     assert len(seals.checkpoints()) == len(seals.signing_keys()) == 1
+
+
+async def test_a_book_that_can_not_be_sealed_stops_no_other(
+    seals: Seals, writer: BookWriter
+) -> None:
+    async def books() -> list[BookRow]:
+        lost = BookRow("lost", "book_lost", "Lost", imported=False, opened_at=NOW)
+        return [lost, MAIN]
+
+    sealer = Sealer(seals.pool, [KEY], seals.book.clock, books)
+    running = asyncio.create_task(sealer.run())
+    try:
+        await asyncio.to_thread(until, lambda: seals.checkpoints() or None)
+        grow(writer, "A", 1)
+        sealer.note_append("book_lost")
+        sealer.note_append(seals.book.schema)
+        await asyncio.to_thread(until, lambda: len(seals.checkpoints()) > 1 or None)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 ALTERATIONS = {

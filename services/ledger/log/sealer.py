@@ -31,6 +31,9 @@ LOOK_SECONDS = 10.0
 MAX_SEALED_EVENTS = 20_000
 """Hashed in one transaction, at the most."""
 
+_PASSING = (psycopg.OperationalError, psycopg_pool.PoolTimeout)
+"""Failures of PostgreSQL that go by."""
+
 _log = structlog.get_logger("gigaledger.sealer")
 
 
@@ -81,19 +84,27 @@ class Sealer:
                 written, self._written = self._written, set()
                 for schema in sorted(written & known.keys()):
                     await self._seal_all(known[schema])
-            except (psycopg.OperationalError, psycopg_pool.PoolTimeout) as error:
+            except _PASSING as error:
                 _log.warning("not sealing: database not available", error=str(error))
             await asyncio.sleep(SEAL_SECONDS)
 
     async def _seal_all(self, book: BookRow) -> None:
-        """Seal a book up to its head. What stands against it is said once."""
+        """Seal a book up to its head. What stands against it is said once, and stops no other.
+
+        Raises:
+            psycopg.OperationalError: the database can't be reached.
+            psycopg_pool.PoolTimeout: the same.
+        """
         try:
             while await asyncio.to_thread(self.seal, book):
                 pass
-        except (TreeDamagedError, UnknownKeyError) as error:
-            if self._failed.get(book.book) != str(error):
-                self._failed[book.book] = str(error)
-                _log.error("not sealed", book=book.book, reason=str(error))
+        except _PASSING:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, other books are sealed
+            reason = str(error)
+            if self._failed.get(book.book) != reason:
+                self._failed[book.book] = reason
+                _log.error("not sealed", book=book.book, exc_info=error)
         else:
             self._failed.pop(book.book, None)
 
