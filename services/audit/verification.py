@@ -48,6 +48,8 @@ class Kind(StrEnum):
     """A key follows another without a statement of that one."""
     READABLE = "readable"
     """What a file shows of an event is not what its bytes say."""
+    FILTER = "filter"
+    """Who asks for some events does not get those that match, by what their bytes say."""
     FIGURE = "figure"
     """A published figure is not what the facts give."""
 

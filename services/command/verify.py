@@ -28,6 +28,7 @@ from services.audit.exported import (
     write,
 )
 from services.audit.figures import Figures, HistoryError
+from services.audit.filters import Filters
 from services.audit.verification import Checkpoints, Finding, Kind, Verification, trusted_keys
 from services.command import client
 from services.command.errors import CommandError, ExitCode
@@ -49,6 +50,7 @@ class Report:
         size: of the latest checkpoint.
         checkpoints: how many were held against the events.
         events: how many were read.
+        filters: how many filtered reads were held against the events; None where none were.
         figures: how many published figures were recomputed; None where none were asked for.
         findings: what is wrong.
     """
@@ -58,6 +60,7 @@ class Report:
     size: int = 0
     checkpoints: int = 0
     events: int = 0
+    filters: int | None = None
     figures: int | None = None
     findings: list[Finding] = field(default_factory=list)
 
@@ -92,6 +95,7 @@ def verify_live(
         ledger: address of the ledger.
         projections: address of the projections whose figures are recomputed; None for none.
     """
+    filters = Filters()
     figures = Figures() if projections is not None else None
     with client.audit(ledger) as channel:
         stub = AuditServiceStub(channel)
@@ -100,7 +104,10 @@ def verify_live(
         with _progress("Verifying", checkpoints.size) as advance:
             for leaf in _leaves(channel, ReadEventsRequest(book=book)):
                 report.findings += verification.add(leaf)
-                _add(figures, leaf, report)
+                if report.holds:
+                    recorded = RecordedEvent.FromString(leaf)
+                    filters.add(recorded)
+                    _add(figures, recorded, report)
                 advance()
         report.findings += verification.finish()
         wrong = verification.first_wrong_size
@@ -109,6 +116,8 @@ def verify_live(
             sealed = stub.GetLeafHashes(pb.GetLeafHashesRequest(name=name))
             report.findings += verification.explain(sealed.first_position, sealed.hashes)
         report.events = verification.count
+        if report.holds:
+            _ask_filters(channel, filters, book, report)
         if figures is not None and projections is not None and report.holds:
             _compare(channel, figures, book, projections, report)
     return report
@@ -227,11 +236,22 @@ def _leaves(channel: grpc.Channel, request: ReadEventsRequest) -> Iterator[bytes
         yield from recorded_events(answer)
 
 
-def _add(figures: Figures | None, leaf: bytes, report: Report) -> None:
-    if figures is None or not report.holds:
+def _ask_filters(channel: grpc.Channel, filters: Filters, book: str, report: Report) -> None:
+    """Ask for the events of each value that occurs, and compare with what the bytes say."""
+    with _progress("Asking filters", len(filters), 10) as advance:
+        for asked in filters.asked():
+            request = ReadEventsRequest(book=book, to_position=report.events, filter=asked.filter())
+            given = [RecordedEvent.FromString(leaf).position for leaf in _leaves(channel, request)]
+            report.findings += asked.compare(given)
+            advance()
+    report.filters = len(filters)
+
+
+def _add(figures: Figures | None, recorded: RecordedEvent, report: Report) -> None:
+    if figures is None:
         return
     try:
-        figures.add(RecordedEvent.FromString(leaf))
+        figures.add(recorded)
     except HistoryError as error:
         report.findings.append(Finding(figures.position + 1, Kind.POSITION, str(error)))
 
@@ -244,7 +264,7 @@ def _compare(
         position, answers = published.ask(stub, book, ReadSpec(min_position=figures.position))
     for leaf in _leaves(channel, ReadEventsRequest(book=book, from_position=figures.position + 1)):
         if figures.position < position:
-            _add(figures, leaf, report)
+            _add(figures, RecordedEvent.FromString(leaf), report)
     report.figures = len(answers)
     report.findings += [
         Finding(difference.position, Kind.FIGURE, str(difference))
@@ -282,8 +302,8 @@ def _each(leaves: Iterable[bytes], advance: Callable[[], None]) -> Iterator[byte
 
 
 @contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """Show how far it has come, on a terminal."""
+def _progress(what: str, total: int, step: int = PAGE) -> Iterator[Callable[[], None]]:
+    """Show how far it has come, on a terminal, after each so many."""
     progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -299,7 +319,7 @@ def _progress(what: str, total: int) -> Iterator[Callable[[], None]]:
     def advance() -> None:
         nonlocal seen
         seen += 1
-        if not seen % PAGE:
+        if not seen % step:
             progress.update(task, completed=seen)
 
     with progress:

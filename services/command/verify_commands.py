@@ -143,6 +143,7 @@ def _json(report: verify.Report) -> str:
             "size": str(report.size),
             "checkpoints": report.checkpoints,
             "events": str(report.events),
+            "filters": report.filters,
             "figures": report.figures,
             "findings": [
                 {"position": str(f.position), "kind": f.kind.value, "message": f.message}
@@ -167,6 +168,8 @@ def _print(report: verify.Report) -> None:
     beyond = report.events - report.size
     if beyond > 0:
         out.print(f"The last {beyond:,} are not sealed yet.")
+    if report.filters is not None:
+        out.print(f"{report.filters:,} filtered reads compared with the events.")
     if report.figures is not None:
         out.print(f"{report.figures:,} published figures recomputed.")
     if report.holds:

@@ -92,6 +92,7 @@ def test_a_live_book_and_its_figures_hold(office: Office, tmp_path: Path) -> Non
     assert "Everything holds." in verified.out
     assert answer["verified"] is True
     assert answer["figures"] > 50
+    assert answer["filters"] > 20
     assert int(answer["size"]) == int(answer["events"]) > 30
 
 
@@ -150,6 +151,29 @@ def test_an_event_that_was_altered_in_the_database_is_named(office: Office) -> N
     assert verified.code == ExitCode.NOT_VERIFIED
     findings = json.loads(verified.out)["findings"]
     assert {f["position"] for f in findings if f["kind"] == "altered"} == {"9"}
+
+
+COLUMNS = {
+    "fact-type": "fact_type = 'goods_returned' WHERE fact_type = 'goods_received'",
+    "effective-date": "effective_date = effective_date + 1 WHERE fact_type = 'goods_received'",
+    "agreement": "agreement = '' WHERE fact_type = 'capital_call_issued'",
+    "parties": "parties = parties[2:] WHERE fact_type = 'supplier_payment_settled'",
+    "stream": "stream = stream || 'x' WHERE fact_type = 'invoice_issued'",
+}
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_a_column_that_was_altered_beside_the_bytes_is_named(office: Office, column: str) -> None:
+    key = office.sealed_book(column)
+    table = f"book_{column.replace('-', '_')}.event"
+    as_the_owner(office, f"UPDATE {table} SET {COLUMNS[column]}")  # noqa: S608 - of this test
+
+    verified = office("audit", "verify", "--book", column, "--key", key, "--json", "--log-only")
+
+    assert verified.code == ExitCode.NOT_VERIFIED
+    findings = json.loads(verified.out)["findings"]
+    assert {finding["kind"] for finding in findings} == {"filter"}
+    assert any(column.replace("-", " ").removesuffix("ies") in f["message"] for f in findings)
 
 
 def test_a_figure_that_was_altered_is_named(office: Office) -> None:

@@ -13,7 +13,7 @@ from google.protobuf.json_format import Parse
 
 from services.ledger.api.requests import submission_of
 from services.ledger.domain.book import Book, Request
-from services.ledger.domain.pending import EmptySource
+from services.ledger.domain.pending import Accepted, EmptySource
 from services.quantities import date_from_message, instant_to_message
 from tests.facts import fact
 
@@ -35,6 +35,11 @@ class Log:
         latest = max(self._book.recorded_at, OPENED)
         time = at or max(latest, earliest) + dt.timedelta(minutes=1)
         self._book.accept(Request("r", list(events), [time] * len(events)), time)
+
+    @property
+    def accepted(self) -> list[Accepted]:
+        """Everything recorded, with what goes into the log beside it."""
+        return list(self._book.pending)
 
     @property
     def events(self) -> list[RecordedEvent]:
