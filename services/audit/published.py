@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigaledger.v1.projections_pb2 import (
     CircularFlows,
+    ExceptionFinding,
     FlowCycle,
     FlowDecomposition,
     MoneyFigure,
@@ -17,6 +18,8 @@ from gigaledger.v1.projections_pb2 import (
     QueryCapacityResponse,
     QueryCircularFlowsRequest,
     QueryCircularFlowsResponse,
+    QueryExceptionsRequest,
+    QueryExceptionsResponse,
     QueryInvestmentRequest,
     QueryInvestmentResponse,
     QueryRoundTripRequest,
@@ -30,6 +33,7 @@ from google.protobuf.message import Message
 from google.type.date_pb2 import Date
 from google.type.money_pb2 import Money
 
+from services.audit.exceptions import exception_counts
 from services.audit.sums import Key, Value
 from services.quantities import date_from_message, money_from_message
 
@@ -40,6 +44,8 @@ Published = dict[Key, Value]
 """Figures by name."""
 Of = tuple[tuple[str, str], ...]
 """What a figure is about."""
+EXCEPTIONS_PAGE = 1000
+"""The most that a page can hold: each page is judged anew."""
 _PAIR = 2
 
 
@@ -86,6 +92,43 @@ def ask(stub: ProjectionServiceStub, book: str, read: ReadSpec) -> tuple[int, Pu
         again.CopyFrom(read)
         again.min_position = max(positions)
         read = again
+
+
+def ask_exceptions(
+    stub: ProjectionServiceStub, book: str, read: ReadSpec
+) -> tuple[int, list[ExceptionFinding], Published]:
+    """Ask ProjectionService for every exception of a book, page by page.
+
+    Args:
+        stub: the service.
+        book: resource name of the book.
+        read: which facts, and how fresh.
+
+    Returns:
+        The position that the answer reflects, the exceptions, and what it says of all together.
+
+    Raises:
+        grpc.RpcError: the service does not answer.
+    """
+    while True:
+        request = QueryExceptionsRequest(book=book, read=read, page_size=EXCEPTIONS_PAGE)
+        pages = list(_pages(stub, request))
+        last = pages[-1]
+        if all(page.context.position == last.context.position for page in pages):
+            counts = exception_counts(last.policy, last.total_count, last.open_count)
+            found = [exception for page in pages for exception in page.exceptions]
+            return last.context.position, found, counts
+
+
+def _pages(
+    stub: ProjectionServiceStub, request: QueryExceptionsRequest
+) -> Iterator[QueryExceptionsResponse]:
+    while True:
+        page = stub.QueryExceptions(request)
+        yield page
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token
 
 
 def capacity_figures(answer: QueryCapacityResponse) -> Published:

@@ -57,13 +57,18 @@ class Log:
 
 
 def example(name: str) -> list[RecordedEvent]:
+    """The events of an example file."""
+    return example_log(name).events
+
+
+def example_log(name: str) -> Log:
     """The log of an example file."""
     log = Log()
     for line in (EXAMPLES / f"{name}.jsonl").read_text("utf-8").splitlines():
         request = submission_of(Parse(line, AppendEventsRequest()), Future()).request
         for event, time in zip(request.events, request.recorded_times, strict=True):
             log.append(event, at=time)
-    return log.events
+    return log
 
 
 def log_of(events: Iterable[Event]) -> list[RecordedEvent]:

@@ -389,7 +389,7 @@ def _standing(log: Log) -> list[RecordedEvent]:
     ]
 
 
-def _any_history(events: list[Any]) -> Log:
+def any_history(events: list[Any]) -> Log:
     """Whatever the ledger accepts, by a policy that tests every rule."""
     log = Log()
     opening = [*parties("SUP", "CUS", "THIRD"), definitive(), placed(agreement="AGR"), RATED]
@@ -418,7 +418,7 @@ def _any_history(events: list[Any]) -> Log:
 @given(HISTORIES)
 def test_what_is_open_is_what_a_book_without_its_errors_has_open(events: list[Any]) -> None:
     """A reversed entry leaves nothing open behind it, but that it was posted and when."""
-    log = _any_history(events)
+    log = any_history(events)
     held = postings(log.events)
     policy, today = policy_of(held), later(30)
     errors = {p.fact.position for p in held if p.kind == "entry_reversed"}
@@ -440,7 +440,7 @@ def test_what_is_known_later_does_not_change_what_was_known(
     events: list[Any], data: st.DataObject
 ) -> None:
     """An exception keeps its id, its subject and when it arose; one that was cleared stays so."""
-    held = postings(_any_history(events).events)
+    held = postings(any_history(events).events)
     cut = data.draw(st.integers(11, len(held)))
     policy = policy_of(held)
     day = max(posting.effective_date for posting in held)
