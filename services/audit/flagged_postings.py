@@ -39,12 +39,12 @@ def _order_of(posting: Posting) -> str:
     return f"purchaseOrders/{posting.fact.purchase_order}"
 
 
-def _without_evidence(posting: Posting, _standing: Standing, thresholds: Thresholds) -> _Found:
-    """SX-EVD-01: a FACT without evidence of a third party."""
+def _without_evidence(posting: Posting, standing: Standing, thresholds: Thresholds) -> _Found:
+    """SX-EVD-01: a FACT without evidence of a third party, which nobody confirmed either."""
     if not thresholds.stated.third_party_evidence_required or posting.status != "FACT":
         return None
     seen = any(evidence.third_party for evidence in posting.event.evidence)
-    return None if seen else (posting.position,)
+    return None if seen or standing.is_confirmed(posting) else (posting.position,)
 
 
 def _unusual(posting: Posting, _standing: Standing, thresholds: Thresholds) -> _Found:

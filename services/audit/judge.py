@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeVar
 
 from services.audit.postings import (
+    CONFIRMATION,
     MEMBERSHIPS,
     SCHEDULES,
     TERMS,
@@ -186,9 +187,17 @@ class Judge:
             if posting.kind in family.kinds:
                 for name in family.subjects(posting, self._standing):
                     self._concern(number, family, name, posting)
-        if posting.kind == "external_confirmation_received" and posting.fact.agreed:
-            for position in posting.fact.positions:
-                self._end(self._flagged.pop((EVIDENCE, position), None), posting)
+        self._confirm(posting, posting)
+
+    def _confirm(self, confirmation: Posting, cause: Posting) -> None:
+        """Judge the evidence of what a confirmation names, which comes or is taken back."""
+        if confirmation.kind != CONFIRMATION or not confirmation.fact.agreed:
+            return
+        for check in self._checks:
+            for position in confirmation.fact.positions if check.rule == EVIDENCE else ():
+                posting = self._standing.postings.get(position)
+                if posting is not None and posting.kind in check.kinds:
+                    self._check(check, posting, cause)
 
     def _judge_recording(self, posting: Posting) -> None:
         """Flag what no reversal heals, for it is about the recording (SX-CUT-01, SX-CUT-02)."""
@@ -231,6 +240,7 @@ class Judge:
             for posting in subject.postings:
                 subject.watched.add(posting, self._standing)
             self._settle(subject, reversal)
+        self._confirm(target, reversal)
         for check in self._checks:
             self._end(self._flagged.pop((check.rule, target.position), None), reversal)
             for position in self._in_question(check, target):

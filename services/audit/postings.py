@@ -27,6 +27,7 @@ _PAID = frozenset(
 CASH = _PAID | {"spv_equity_contributed", "distribution_paid", "debt_drawn"}
 """Facts of cash that moves, and does not go back."""
 _DATED = _PAID | {"purchase_order_placed"}
+CONFIRMATION = "external_confirmation_received"
 MEMBERSHIPS = ("party_registered", "group_membership_changed")
 
 
@@ -181,6 +182,11 @@ class Standing:
         """Return what tells something last by a position."""
         return next(self.told(what, key, known), None)
 
+    def is_confirmed(self, posting: Posting) -> bool:
+        """Tell whether a counterparty confirmed a posting after it was recorded."""
+        confirmations = self._told.get(("confirmation", posting.position), ())
+        return any(one.position > posting.position for one in confirmations)
+
     def around(self, kinds: Iterable[str], day: dt.date, days: int) -> Iterator[Posting]:
         """Yield what is at most so many days before or after a day."""
         for away in range(-days, days + 1):
@@ -205,9 +211,16 @@ class Standing:
 
 def _keys(posting: Posting) -> Iterator[tuple[str, Any]]:
     """Yield what a posting tells of what."""
+    if posting.kind in _DATED:
+        yield "day", (posting.kind, posting.day)
+    elif posting.kind == CONFIRMATION and posting.fact.agreed:
+        for position in posting.fact.positions:
+            yield "confirmation", position
+    yield from _names(posting)
+
+
+def _names(posting: Posting) -> Iterator[tuple[str, Any]]:
     fact, kind = posting.fact, posting.kind
-    if kind in _DATED:
-        yield "day", (kind, posting.day)
     if kind == "purchase_order_placed":
         yield "order", fact.purchase_order
     elif kind == "supplier_payment_settled" and not fact.purchase_order:

@@ -73,6 +73,7 @@ class Order:
     invoices: dict[str, _Invoice] = field(default_factory=dict)
     invoiced_minor: int = 0
     payments: dict[str, _Payment] = field(default_factory=dict)
+    wrong: dict[str, _Payment] = field(default_factory=dict)
 
     def add(self, posting: Posting, _standing: Standing) -> None:
         """Add the next posting."""
@@ -148,6 +149,8 @@ class Order:
             paid.wrong_minor = max(0, paid.document_minor - max(0, invoice.open_minor))
             paid.behind = (invoice.position, posting.position)
             invoice.open_minor -= paid.document_minor
+        if paid.wrong_minor:
+            self.wrong[fact.payment] = paid
 
     def _refund(self, fact: Any) -> None:
         """Take a refund off its payment, and off what its invoice has got."""
@@ -159,21 +162,23 @@ class Order:
             minor = minor * paid.document_minor // paid.minor
         if paid.invoice in self.invoices:
             self.invoices[paid.invoice].open_minor += minor
-        paid.wrong_minor = max(0, paid.wrong_minor - minor)
+        paid.wrong_minor -= minor
+        if paid.wrong_minor <= 0:
+            self.wrong.pop(fact.payment, None)
 
     def broken(self, _thresholds: Thresholds, _day: dt.date) -> Iterator[Broken]:
         """Yield which rules are broken."""
         for at, line in self.lines.items():
             if line.received - line.returned > line.units - line.cancelled:
                 yield Broken("SX-PO-01", str(at), (self.placed, *self.receipts))
+        for number, paid in self.wrong.items():
+            yield Broken("SX-PAY-01" if paid.invoice else "SX-PAY-02", number, paid.behind)
         if self.placed:
             yield from self._three_way_match()
+            return
         for number, invoice in self.invoices.items():
-            if not self.placed and invoice.credited_minor < invoice.minor:
+            if invoice.credited_minor < invoice.minor:
                 yield Broken("SX-INVC-02", number, (invoice.position,))
-        for number, paid in self.payments.items():
-            if paid.wrong_minor:
-                yield Broken("SX-PAY-01" if paid.invoice else "SX-PAY-02", number, paid.behind)
 
     def _three_way_match(self) -> Iterator[Broken]:
         """SX-INVC-01: goods count as received also where they went back later."""
@@ -185,13 +190,14 @@ class Order:
             for line in self.lines.values()
             if line.units > 0
         )
-        invoices = (invoice.position for invoice in self.invoices.values())
-        behind = tuple({self.placed, *invoices, *self.receipts})
-        if self.invoiced_minor > ordered:
-            yield Broken("SX-INVC-01", "ordered", behind)
         # The value of goods is not a whole number of minor units: the next one is allowed.
-        if self.goods and self.invoiced_minor >= received + 1:
-            yield Broken("SX-INVC-01", "received", behind)
+        exceeded = {
+            "ordered": self.invoiced_minor > ordered,
+            "received": self.goods and self.invoiced_minor >= received + 1,
+        }
+        for what in [what for what, exceeds in exceeded.items() if exceeds]:
+            invoices = (invoice.position for invoice in self.invoices.values())
+            yield Broken("SX-INVC-01", what, (self.placed, *invoices, *self.receipts))
 
 
 def _documents(posting: Posting, standing: Standing) -> Iterator[str]:

@@ -93,6 +93,9 @@ def test_a_live_book_and_its_figures_hold(office: Office, tmp_path: Path) -> Non
     assert answer["verified"] is True
     assert answer["figures"] > 50
     assert answer["filters"] > 20
+    assert answer["exceptions"] == 5
+    assert len(answer["rulesJudged"]) == 29
+    assert answer["rulesNotJudged"] == []
     assert int(answer["size"]) == int(answer["events"]) > 30
 
 
@@ -188,6 +191,20 @@ def test_a_figure_that_was_altered_is_named(office: Office) -> None:
 
     assert verified.code == ExitCode.NOT_VERIFIED
     assert "round-trip.paid" in verified.out
+
+
+def test_an_exception_that_was_hidden_is_named(office: Office) -> None:
+    key = office.sealed_book("hidden")
+    as_the_owner(
+        office,
+        "DELETE FROM book_hidden.exceptions_event WHERE fact_type = 'period_closed'",
+    )
+
+    verified = office("audit", "verify", "--book", "hidden", "--key", key, "--json")
+
+    assert verified.code == ExitCode.NOT_VERIFIED
+    findings = json.loads(verified.out)["findings"]
+    assert any("exceptions.SX-CUT-01" in f["message"] for f in findings if f["kind"] == "figure")
 
 
 def test_another_key_and_no_key(office: Office, alone: Shell) -> None:

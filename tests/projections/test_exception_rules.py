@@ -458,3 +458,45 @@ def test_what_is_known_later_does_not_change_what_was_known(
             assert (late[name].arose_date, late[name].subject) == (item.arose_date, item.subject)
             if item.cleared_position:
                 assert late[name].cleared_position == item.cleared_position
+
+
+def test_what_a_reversal_makes_late_is_flagged_claim_by_claim() -> None:
+    """Without the first claim two others are of the power that was due before them."""
+    log = Log()
+    schedule = fact(
+        "deployment_schedule_baselined",
+        agreement="AGR",
+        points=[{"by_date": day(later(-1)), "cumulative_power_kw": 500_000}],
+    )
+    for event in [*parties("SUP", "CUS"), definitive(), schedule]:
+        log.append(event)
+    for power_kw in (400_000, 200_000, 100_000):
+        log.append(claimed(power_kw))
+    first = log.events[-3].position
+    assert [item.positions for item in exceptions(log, "SX-CAP-01")] == [(first,)]
+
+    log.append(reversed_entry(first, later(0)))
+
+    _, *others = exceptions(log, "SX-CAP-01")
+    assert sorted(item.positions[0] for item in others) == [first + 1, first + 2]
+    assert len({item.id for item in others}) == len(others)
+
+
+def test_without_its_confirmation_a_fact_has_no_evidence_again() -> None:
+    log = Log()
+    opening = [adopted({"third_party_evidence_required": True}), *ORDERED, received(1)]
+    for event in opening:
+        log.append(event)
+    goods = log.events[-1].position
+    for _ in range(2):
+        log.append(
+            fact("external_confirmation_received", party="SUP", positions=[goods], agreed=True)
+        )
+
+    log.append(reversed_entry(goods + 1, later(0)))
+    assert [item.cleared_position for item in exceptions(log, "SX-EVD-01")] == [goods + 1]
+    log.append(reversed_entry(goods + 2, later(0)))
+
+    _, again = exceptions(log, "SX-EVD-01")
+    assert (again.arose_position, again.positions) == (goods + 4, (goods, goods + 4))
+    assert again.cleared_position is None
