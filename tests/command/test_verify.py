@@ -156,27 +156,27 @@ def test_an_event_that_was_altered_in_the_database_is_named(office: Office) -> N
     assert {f["position"] for f in findings if f["kind"] == "altered"} == {"9"}
 
 
-COLUMNS = {
-    "fact-type": "fact_type = 'goods_returned' WHERE fact_type = 'goods_received'",
-    "effective-date": "effective_date = effective_date + 1 WHERE fact_type = 'goods_received'",
-    "agreement": "agreement = '' WHERE fact_type = 'capital_call_issued'",
-    "parties": "parties = parties[2:] WHERE fact_type = 'supplier_payment_settled'",
-    "stream": "stream = stream || 'x' WHERE fact_type = 'invoice_issued'",
-}
+def test_columns_that_were_altered_beside_the_bytes_are_named(office: Office) -> None:
+    key = office.sealed_book("columns")
+    as_the_owner(
+        office,
+        "UPDATE book_columns.event SET fact_type = 'goods_returned'"
+        " WHERE fact_type = 'goods_received'",
+        "UPDATE book_columns.event SET effective_date = effective_date + 1"
+        " WHERE fact_type = 'purchase_order_placed'",
+        "UPDATE book_columns.event SET agreement = '' WHERE fact_type = 'capital_call_issued'",
+        "UPDATE book_columns.event SET parties = parties[2:]"
+        " WHERE fact_type = 'supplier_payment_settled'",
+        "UPDATE book_columns.event SET stream = stream || 'x' WHERE fact_type = 'invoice_issued'",
+    )
 
-
-@pytest.mark.parametrize("column", COLUMNS)
-def test_a_column_that_was_altered_beside_the_bytes_is_named(office: Office, column: str) -> None:
-    key = office.sealed_book(column)
-    table = f"book_{column.replace('-', '_')}.event"
-    as_the_owner(office, f"UPDATE {table} SET {COLUMNS[column]}")  # noqa: S608 - of this test
-
-    verified = office("audit", "verify", "--book", column, "--key", key, "--json", "--log-only")
+    verified = office("audit", "verify", "--book", "columns", "--key", key, "--json", "--log-only")
 
     assert verified.code == ExitCode.NOT_VERIFIED
     findings = json.loads(verified.out)["findings"]
     assert {finding["kind"] for finding in findings} == {"filter"}
-    assert any(column.replace("-", " ").removesuffix("ies") in f["message"] for f in findings)
+    for name in ("fact type", "effective date", "agreement", "party", "stream"):
+        assert any(f"asks for {name} " in finding["message"] for finding in findings), name
 
 
 def test_a_figure_that_was_altered_is_named(office: Office) -> None:
