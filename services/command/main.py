@@ -11,7 +11,13 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from services.command import audit_commands, key_commands, ledger_commands, report_commands
+from services.command import (
+    audit_commands,
+    history_commands,
+    key_commands,
+    ledger_commands,
+    report_commands,
+)
 from services.command.errors import CommandError, ExitCode, Interrupted, OutputClosed
 from services.command.health import ServicePart, report_health
 from services.command.output import notice
@@ -200,6 +206,7 @@ app.add_typer(database_app, name="database", rich_help_panel=_RUN_PANEL)
 app.add_typer(key_commands.app, name="key", rich_help_panel=_RUN_PANEL)
 ledger_commands.register(app, _FACTS_PANEL)
 report_commands.register(app, _ANSWERS_PANEL)
+history_commands.register(report_commands.report_app)
 audit_commands.register(app, _AUDIT_PANEL)
 
 

@@ -38,3 +38,23 @@ def parse_instant(text: str, option: str) -> dt.datetime:
             f"{option}: {text!r} names no time zone: end it with Z for UTC", ExitCode.USAGE
         )
     return instant
+
+
+def parse_knowledge(text: str, option: str) -> int | dt.datetime:
+    """Return the position or the instant of an option.
+
+    Raises:
+        CommandError: it is neither, or an instant without a time zone.
+    """
+    if text.isascii() and text.isdecimal():
+        return int(text)
+    try:
+        return parse_instant(text, option)
+    except CommandError as error:
+        if "no time zone" in error.message:
+            raise
+        raise CommandError(
+            f"{option}: {text!r} is neither a position such as 1234 nor an instant such as "
+            "2026-09-06T23:59:59Z",
+            ExitCode.USAGE,
+        ) from None

@@ -112,7 +112,10 @@ def reflects(context: ReadContext) -> str:
     """Return the line that says what an answer reflects."""
     when = f" (recorded {instant(context.recorded_time)})" if context.position else ""
     as_of = f", as of {day(context.as_of)}" if context.HasField("as_of") else ""
-    return f"Reflects the log up to position {context.position:,}{when}{as_of}."
+    later = ""
+    if context.latest_position:
+        later = f" The projection has gone on to position {context.latest_position:,}."
+    return f"Reflects the log up to position {context.position:,}{when}{as_of}.{later}"
 
 
 def printable_lines(text: str) -> str:

@@ -22,7 +22,7 @@ from gigaledger.v1.projections_pb2 import (
 from services.command import client
 from services.command.books import list_projections, projection_table
 from services.command.flow_reports import circular_flow_tables
-from services.command.options import parse_date
+from services.command.options import parse_date, parse_knowledge
 from services.command.output import console, print_json, print_json_line
 from services.command.reports import (
     capacity_tables,
@@ -38,7 +38,7 @@ from services.command.settings import (
     book_name,
     projections_address,
 )
-from services.quantities import date_to_message
+from services.quantities import date_to_message, instant_to_message
 
 _REPORT_HELP = """Ask how many GW, how much invested, and what came back.
 
@@ -50,6 +50,7 @@ plans or assumptions.
   gigaledger report capacity --as-of 2026-12-31
   gigaledger report investment --agreement AGR-DA --json
   gigaledger report round-trip --status fact --status reported --level entity
+  gigaledger report round-trip --as-of 2026-08-31 --as-known 2026-09-06T23:59:59Z
   gigaledger report exceptions --open
 """
 
@@ -97,6 +98,16 @@ Agreement = Annotated[
         show_default=False,
     ),
 ]
+AsKnown = Annotated[
+    str | None,
+    typer.Option(
+        "--as-known",
+        metavar="POSITION|INSTANT",
+        help="Only what was recorded by then, and what was not yet reversed, e.g. 1234 or "
+        "2026-09-06T23:59:59Z.",
+        show_default=False,
+    ),
+]
 MinPosition = Annotated[
     int,
     typer.Option(
@@ -110,10 +121,11 @@ MinPosition = Annotated[
 
 
 @report_app.command("capacity")
-def report_capacity(
+def report_capacity(  # noqa: PLR0913 - options of the command line
     *,
     book: Book = "main",
     as_of: AsOf = None,
+    as_known: AsKnown = None,
     agreement: Agreement = "",
     status: Statuses = None,
     min_position: MinPosition = 0,
@@ -122,7 +134,9 @@ def report_capacity(
 ) -> None:
     """GW: contracted, planned, claimed, certified, and what the hardware received can carry."""
     request = QueryCapacityRequest(
-        book=book_name(book), read=_read(as_of, status, min_position), agreement=agreement
+        book=book_name(book),
+        read=read_spec(as_of, as_known, status, min_position),
+        agreement=agreement,
     )
     with client.projections(projections_address(projections)) as stub:
         response = stub.QueryCapacity(request, timeout=client.CALL_SECONDS)
@@ -133,10 +147,11 @@ def report_capacity(
 
 
 @report_app.command("investment")
-def report_investment(
+def report_investment(  # noqa: PLR0913 - options of the command line
     *,
     book: Book = "main",
     as_of: AsOf = None,
+    as_known: AsKnown = None,
     agreement: Agreement = "",
     status: Statuses = None,
     min_position: MinPosition = 0,
@@ -145,7 +160,9 @@ def report_investment(
 ) -> None:
     """Money invested: committed, entitled, called, funded, issued, by agreement and tranche."""
     request = QueryInvestmentRequest(
-        book=book_name(book), read=_read(as_of, status, min_position), agreement=agreement
+        book=book_name(book),
+        read=read_spec(as_of, as_known, status, min_position),
+        agreement=agreement,
     )
     with client.projections(projections_address(projections)) as stub:
         response = stub.QueryInvestment(request, timeout=client.CALL_SECONDS)
@@ -160,6 +177,7 @@ def report_round_trip(  # noqa: PLR0913 - options of the command line
     *,
     book: Book = "main",
     as_of: AsOf = None,
+    as_known: AsKnown = None,
     status: Statuses = None,
     level: Annotated[
         Level, typer.Option(help="Groups of companies, or legal entities.")
@@ -182,7 +200,7 @@ def report_round_trip(  # noqa: PLR0913 - options of the command line
     """Purchases against investment between those who supply and invest and those who buy."""
     request = QueryRoundTripRequest(
         book=book_name(book),
-        read=_read(as_of, status, min_position),
+        read=read_spec(as_of, as_known, status, min_position),
         level=PartyLevel.Value(f"PARTY_LEVEL_{level.name}"),
         supplier_investor=supplier,
         customer_investee=customer,
@@ -201,6 +219,7 @@ def report_circular_flows(  # noqa: PLR0913 - options of the command line
     *,
     book: Book = "main",
     as_of: AsOf = None,
+    as_known: AsKnown = None,
     from_date: Annotated[
         str | None,
         typer.Option(
@@ -221,7 +240,7 @@ def report_circular_flows(  # noqa: PLR0913 - options of the command line
     """What runs in circles between any number of parties, and what is left as outside flow."""
     request = QueryCircularFlowsRequest(
         book=book_name(book),
-        read=_read(as_of, status, min_position),
+        read=read_spec(as_of, as_known, status, min_position),
         level=PartyLevel.Value(f"PARTY_LEVEL_{level.name}"),
     )
     if from_date is not None:
@@ -239,6 +258,7 @@ def report_exceptions(  # noqa: PLR0913 - options of the command line
     *,
     book: Book = "main",
     as_of: AsOf = None,
+    as_known: AsKnown = None,
     status: Statuses = None,
     rule: Annotated[
         list[str] | None,
@@ -259,7 +279,7 @@ def report_exceptions(  # noqa: PLR0913 - options of the command line
     """What is legal to record but worth a look: each exception, since when and until when."""
     request = QueryExceptionsRequest(
         book=book_name(book),
-        read=_read(as_of, status, min_position),
+        read=read_spec(as_of, as_known, status, min_position),
         rules=rule or [],
         open_only=open_only,
         page_size=_EXCEPTIONS_PAGE,
@@ -299,10 +319,26 @@ def register(app: typer.Typer, panel: str) -> None:
     app.add_typer(projection_app, name="projection", rich_help_panel=panel)
 
 
-def _read(as_of: str | None, statuses: list[Status] | None, min_position: int) -> ReadSpec:
+def read_spec(
+    as_of: str | None,
+    as_known: str | None,
+    statuses: list[Status] | None,
+    min_position: int = 0,
+) -> ReadSpec:
+    """Return which facts an answer counts, by the options of the command line.
+
+    Raises:
+        CommandError: an option can't be read.
+    """
     read = ReadSpec(min_position=min_position)
     if as_of is not None:
         read.as_of.CopyFrom(date_to_message(parse_date(as_of, "--as-of")))
+    if as_known is not None:
+        known = parse_knowledge(as_known, "--as-known")
+        if isinstance(known, int):
+            read.as_known_position = known
+        else:
+            read.as_known_time.CopyFrom(instant_to_message(known))
     read.assertion_statuses.extend(
         AssertionStatus.Value(f"ASSERTION_STATUS_{status.name}") for status in statuses or []
     )

@@ -73,7 +73,7 @@ def capacity_tables(response: QueryCapacityResponse) -> list[RenderableType]:
         )
         for item in response.breakdown:
             cells = [item.agreement, item.site or "not told", item.platform or "not told"]
-            cells.append(_layer_and_basis(item.capacity_layer, item.power_basis))
+            cells.append(layer_and_basis(item.capacity_layer, item.power_basis))
             add_row(places, [*cells, gigawatts(item.claimed_kw), gigawatts(item.certified_kw)])
         parts.append(places)
     if response.hardware:
@@ -89,7 +89,7 @@ def capacity_tables(response: QueryCapacityResponse) -> list[RenderableType]:
 
 def _capacity(item: CapacityFigures) -> RenderableType:
     made = table(
-        f"Capacity: {_layer_and_basis(item.capacity_layer, item.power_basis)}", "", "GW", "kW"
+        f"Capacity: {layer_and_basis(item.capacity_layer, item.power_basis)}", "", "GW", "kW"
     )
     for label, power_kw in (
         ("contracted", item.contracted_kw),
@@ -269,6 +269,7 @@ def _since(date: Date, recorded: Timestamp) -> str:
     return f"{shown}, recorded {known}" if known not in ("", shown) else shown
 
 
-def _layer_and_basis(layer: int, basis: int) -> str:
+def layer_and_basis(layer: int, basis: int) -> str:
+    """Return a layer of the supply chain and a basis of power in words."""
     layer_name = enum_label(CapacityLayer.Name, layer, "CAPACITY_LAYER_")
     return f"{layer_name}, {enum_label(PowerBasis.Name, basis, 'POWER_BASIS_')}"

@@ -144,10 +144,10 @@ def _day(message: Date) -> dt.date:
 
 
 _CHANGES = """
-    SELECT position, effective_date, assertion_status, agreement, change, supersedes, part,
-           to_party, investor, issuer, supplier, buyer, binding, commitment_minor, undisclosed,
-           contingent_minor, currency, power_kw, power_basis, capacity_layer, latching, expiry_date,
-           tranches
+    SELECT position, recorded_time, effective_date, assertion_status, agreement, change, supersedes,
+           part, to_party, investor, issuer, supplier, buyer, binding, commitment_minor,
+           undisclosed, contingent_minor, currency, power_kw, power_basis, capacity_layer, latching,
+           expiry_date, tranches
     FROM {table} WHERE {known}
     ORDER BY position
 """
@@ -196,6 +196,7 @@ def _change(row: dict[str, Any]) -> Change:
     values = {entry.name: row[entry.name] for entry in fields(Terms)}
     return Change(
         position=row["position"],
+        recorded_time=row["recorded_time"],
         effective_date=row["effective_date"],
         assertion_status=row["assertion_status"],
         agreement=row["agreement"],

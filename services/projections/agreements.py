@@ -74,6 +74,7 @@ class Change:
     """
 
     position: int
+    recorded_time: dt.datetime
     effective_date: dt.date
     assertion_status: str
     agreement: str
@@ -108,13 +109,24 @@ class History:
     """The changes of one agreement.
 
     Args:
-        changes: its own changes.
-        superseded_on: when another agreement took its place; None where none did.
+        changes: its own changes, one at least.
+        superseded_by: the change by which another agreement took its place; None where none did.
     """
 
-    def __init__(self, changes: Iterable[Change], superseded_on: dt.date | None = None) -> None:
+    def __init__(self, changes: Iterable[Change], superseded_by: Change | None = None) -> None:
         self.changes = sorted(changes, key=lambda change: (change.effective_date, change.position))
-        self._superseded_on = superseded_on
+        self._superseded_by = superseded_by
+        self._superseded_on = superseded_by.effective_date if superseded_by else None
+
+    def change_on(self, day: dt.date) -> Change:
+        """Return the change that made the agreement what it is on a day; the first one before it.
+
+        Where only time has passed since, it is the last one before that day.
+        """
+        changes = [change for change in self.changes if change.effective_date <= day]
+        last = changes[-1] if changes else self.changes[0]
+        by = self._superseded_by
+        return by if by and last.effective_date <= by.effective_date <= day else last
 
     def on(self, until: dt.date, today: dt.date | None = None) -> Standing | None:
         """Return how the agreement stands by the changes up to a day; None before its first terms.
@@ -168,12 +180,13 @@ class History:
 def histories(changes: Iterable[Change]) -> dict[str, History]:
     """Return the history of each agreement, in order of name."""
     own: dict[str, list[Change]] = defaultdict(list)
-    superseded: dict[str, dt.date] = {}
+    superseded: dict[str, Change] = {}
     for change in changes:
         own[change.agreement].append(change)
         for name in set(change.supersedes) - {change.agreement}:
-            day = superseded.get(name, change.effective_date)
-            superseded[name] = min(day, change.effective_date)
+            earlier = superseded.setdefault(name, change)
+            if change.effective_date < earlier.effective_date:
+                superseded[name] = change
     return {name: History(own[name], superseded.get(name)) for name in sorted(own)}
 
 

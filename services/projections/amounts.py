@@ -15,7 +15,13 @@ from fractions import Fraction
 from gigaledger.v1.projections_pb2 import MoneyFigure, RatioFigure
 from google.type.money_pb2 import Money
 
-from services.quantities import MAX_DECIMAL_PLACES, decimal_to_text, money_to_message, ratio_ppm
+from services.quantities import (
+    MAX_DECIMAL_PLACES,
+    currency_exponent,
+    decimal_to_text,
+    money_to_message,
+    ratio_ppm,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,12 @@ def lesser(one: Amount, other: Amount) -> Amount:
 def money(amount_minor: int, currency: str) -> Money:
     """Return an amount of the contract; of no currency where only undisclosed facts tell of it."""
     return money_to_message(amount_minor, currency) if currency else Money()
+
+
+def units(amount_minor: int, currency: str) -> Decimal:
+    """Return an amount in units of its currency, exact; of no currency, it can only be zero."""
+    exponent = currency_exponent(currency) if currency else 0
+    return Decimal(amount_minor).scaleb(-exponent)
 
 
 def ratio(numerator_minor: int, denominator_minor: int, currency: str) -> RatioFigure:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from gigaledger.v1.common_pb2 import AssertionStatus
@@ -52,6 +52,19 @@ def statement(text: str, **parts: str) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """A state of knowledge: what was recorded by a position.
+
+    Attributes:
+        position: the position.
+        recorded_time: when the event there was recorded.
+    """
+
+    position: int
+    recorded_time: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Scope:
     """Which facts an answer counts.
 
@@ -60,12 +73,14 @@ class Scope:
         recorded_time: when the event there was recorded.
         as_of: the last effective date that counts; None where all do.
         statuses: the statuses that count.
+        latest_position: what the projection reflects, where more than `position`; else 0.
     """
 
     position: int
     recorded_time: dt.datetime
     as_of: dt.date | None = None
     statuses: frozenset[str] = ALL_STATUSES
+    latest_position: int = 0
 
     @property
     def until(self) -> dt.date:
@@ -124,7 +139,23 @@ class Reader:
                 enum_number(AssertionStatus, status) for status in self._statuses
             ),
             hypothetical=bool(self._statuses & _HYPOTHETICAL),
+            latest_position=scope.latest_position,
         )
+
+    def at(self, known: Known) -> Reader:
+        """Return a reader of the same snapshot that knows less."""
+        latest = self.scope.latest_position or self.scope.position
+        scope = replace(
+            self.scope,
+            position=known.position,
+            recorded_time=known.recorded_time,
+            latest_position=latest if known.position < latest else 0,
+        )
+        return Reader(self.connection, scope)
+
+    def as_of(self, day: dt.date) -> Reader:
+        """Return a reader of the same snapshot that counts what is effective by another day."""
+        return Reader(self.connection, replace(self.scope, as_of=day))
 
 
 class BookNotFoundError(Exception):
@@ -206,16 +237,27 @@ async def open_reader(
     min_position: int = 1,
     as_of: dt.date | None = None,
     statuses: Collection[str] = (),
+    known: Known | None = None,
 ) -> AsyncIterator[Reader]:
     """Open a snapshot of a projection.
+
+    Args:
+        pool: connections for reading snapshots.
+        schema: schema of the book.
+        projection: name of the projection.
+        min_position: what it must reflect.
+        as_of: the last effective date that counts; None where all do.
+        statuses: the statuses that count; all where empty.
+        known: the state of knowledge, which it must reflect as well; None for the latest.
 
     Raises:
         BookNotFoundError: the schema does not exist.
         BehindError: the projection does not reflect min_position yet.
     """
+    needed = max(1, min_position, known.position if known else 0)
     async with pool.connection() as connection:
         progress = await _progress(connection, schema, projection)
-        if progress is None or progress["position"] < max(1, min_position):
+        if progress is None or progress["position"] < needed:
             raise BehindError(progress["position"] if progress else 0)
         scope = Scope(
             position=progress["position"],
@@ -223,7 +265,8 @@ async def open_reader(
             as_of=as_of,
             statuses=frozenset(statuses) or ALL_STATUSES,
         )
-        yield Reader(connection, scope)
+        reader = Reader(connection, scope)
+        yield reader.at(known) if known else reader
 
 
 async def _progress(

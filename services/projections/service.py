@@ -3,96 +3,97 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import wraps
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import grpc
-import psycopg
-import psycopg_pool
 import structlog
-from gigaledger.v1.common_pb2 import AssertionStatus
-from gigaledger.v1.ledger_pb2 import GetBookRequest
+from gigaledger.v1.events_pb2 import RecordedEvent
+from gigaledger.v1.ledger_pb2 import GetBookRequest, ReadEventsRequest
 from gigaledger.v1.projections_pb2 import (
+    EventChanges,
     GetProjectionRequest,
     GetProjectionResponse,
+    ListContributionsRequest,
+    ListContributionsResponse,
     ListProjectionsRequest,
     ListProjectionsResponse,
-    PartyLevel,
     ProjectionState,
     QueryCapacityRequest,
     QueryCapacityResponse,
+    QueryChangesRequest,
+    QueryChangesResponse,
     QueryCircularFlowsRequest,
     QueryCircularFlowsResponse,
     QueryExceptionsRequest,
     QueryExceptionsResponse,
     QueryInvestmentRequest,
     QueryInvestmentResponse,
+    QueryRollForwardRequest,
+    QueryRollForwardResponse,
     QueryRoundTripRequest,
     QueryRoundTripResponse,
+    QuerySeriesRequest,
+    QuerySeriesResponse,
     ReadSpec,
 )
 from gigaledger.v1.projections_pb2 import Projection as ProjectionMessage
 from gigaledger.v1.projections_pb2_grpc import ProjectionServiceServicer
-from google.protobuf.message import Message
-from google.rpc.status_pb2 import Status as RpcStatus
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 from psycopg_pool import AsyncConnectionPool
 
-from services.projections.capacity.queries import query_capacity
+from services.projections import drill_down
 from services.projections.catalogue import PROJECTIONS
-from services.projections.circular_flows.queries import query_circular_flows
+from services.projections.changes import changes, positions_touched
+from services.projections.errors import (
+    Context,
+    UnknownProjectionError,
+    answered,
+    answered_stream,
+)
 from services.projections.exceptions.queries import (
     MAX_PAGE_SIZE,
     PageTokenError,
     UnknownRuleError,
     query_exceptions,
 )
-from services.projections.facts import enum_text
-from services.projections.investment.queries import query_investment
 from services.projections.names import projection_of, schema_of
+from services.projections.questions import (
+    Answer,
+    Question,
+    answer,
+    answered_by,
+    check_level,
+    question_of,
+)
+from services.projections.read_spec import (
+    InvalidArgumentError,
+    asked_by,
+    known_by,
+    known_since,
+    periods_of,
+)
 from services.projections.reading import (
     BehindError,
-    BookNotFoundError,
     Reader,
     Status,
     open_reader,
     read_statuses,
 )
-from services.projections.round_trip.queries import query_round_trip
-from services.quantities import QuantityError, date_from_message, instant_to_message
-from services.runtime.status import abort, bad_request, error_info, error_status, retry_info
+from services.quantities import instant_to_message
 
 if TYPE_CHECKING:
     from gigaledger.v1.ledger_pb2_grpc import LedgerServiceAsyncStub
 
-DEFAULT_WAIT_SECONDS = 5.0
-MAX_WAIT_SECONDS = 60.0
 POLL_SECONDS = 0.1
 """How soon a write by another process is seen."""
-RETRY_SECONDS = 0.5
+LONG_QUESTIONS = 4
+"""Series and comparisons that are worked on together, at the most: each holds a connection."""
 
 _NAMES = {projection.name for projection in PROJECTIONS}
 _log = structlog.get_logger("gigaledger.projections.api")
-Context = grpc.aio.ServicerContext[Any, Any]
 Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
-_Method = TypeVar("_Method", bound=Callable[..., Awaitable[Any]])
-
-
-class InvalidArgumentError(ValueError):
-    """A field of a request is malformed."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
-        self.message = message
-
-
-class _UnknownProjectionError(LookupError):
-    """There is no projection of that name."""
 
 
 class Written:
@@ -112,51 +113,6 @@ class Written:
         return self._events.setdefault(schema, asyncio.Event())
 
 
-def _answered(method: _Method) -> _Method:
-    """Turn what a method raises into a status: the one place where errors meet the wire."""
-
-    @wraps(method)
-    async def call(self: object, request: Message, context: Context) -> Any:
-        try:
-            return await method(self, request, context)
-        except grpc.aio.AbortError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the boundary: every error becomes a status
-            await abort(context, _status_of(error))
-
-    return call  # type: ignore[return-value]
-
-
-def _status_of(error: Exception) -> RpcStatus:  # noqa: PLR0911 - one for each error
-    """Return the status that says what went wrong."""
-    match error:
-        case InvalidArgumentError():
-            details = [error_info("FIELD_INVALID"), bad_request(error.field, error.message)]
-            return error_status(grpc.StatusCode.INVALID_ARGUMENT, str(error), details)
-        case BookNotFoundError():
-            details = [error_info("BOOK_NOT_FOUND")]
-            return error_status(grpc.StatusCode.NOT_FOUND, str(error), details)
-        case _UnknownProjectionError():
-            details = [error_info("PROJECTION_NOT_FOUND")]
-            return error_status(grpc.StatusCode.NOT_FOUND, str(error), details)
-        case BehindError():
-            position = {"position": str(error.position)}
-            details = [error_info("PROJECTION_BEHIND", position), retry_info(RETRY_SECONDS)]
-            return error_status(grpc.StatusCode.UNAVAILABLE, str(error), details)
-        case psycopg.OperationalError() | psycopg_pool.PoolTimeout() | psycopg_pool.PoolClosed():
-            details = [error_info("STORE_UNAVAILABLE"), retry_info(RETRY_SECONDS)]
-            message = "the database of the projections is not available"
-            return error_status(grpc.StatusCode.UNAVAILABLE, message, details)
-        case grpc.aio.AioRpcError():
-            details = [error_info("LEDGER_UNAVAILABLE"), retry_info(RETRY_SECONDS)]
-            message = f"the ledger service does not tell the head of the log: {error.details()}"
-            return error_status(grpc.StatusCode.UNAVAILABLE, message, details)
-        case _:
-            _log.error("unexpected error", exc_info=error)
-            message = "an error of the projection service itself; its log says more"
-            return error_status(grpc.StatusCode.INTERNAL, message, [error_info("INTERNAL")])
-
-
 class ProjectionService(ProjectionServiceServicer):
     """The methods of `gigaledger.v1.ProjectionService`."""
 
@@ -171,33 +127,46 @@ class ProjectionService(ProjectionServiceServicer):
         self._pool = pool
         self._ledger = ledger
         self._written = written
+        self._long_questions = asyncio.Semaphore(LONG_QUESTIONS)
 
-    @_answered
+    @answered
     async def QueryCapacity(  # noqa: N802 - the name of the contract
         self, request: QueryCapacityRequest, _context: Context
     ) -> QueryCapacityResponse:
         """Answer how many GW."""
-        async with self._reader(request.book, "capacity", request.read) as reader:
-            return await query_capacity(reader, request.agreement)
+        found: QueryCapacityResponse = await self._answer(request)
+        return found
 
-    @_answered
+    @answered
     async def QueryInvestment(  # noqa: N802 - the name of the contract
         self, request: QueryInvestmentRequest, _context: Context
     ) -> QueryInvestmentResponse:
         """Answer how much was invested."""
-        async with self._reader(request.book, "investment", request.read) as reader:
-            return await query_investment(reader, request.agreement)
+        found: QueryInvestmentResponse = await self._answer(request)
+        return found
 
-    @_answered
+    @answered
     async def QueryRoundTrip(  # noqa: N802 - the name of the contract
         self, request: QueryRoundTripRequest, _context: Context
     ) -> QueryRoundTripResponse:
         """Answer what went round."""
-        _check_level(request.level)
-        async with self._reader(request.book, "round-trip", request.read) as reader:
-            return await query_round_trip(reader, request)
+        found: QueryRoundTripResponse = await self._answer(request)
+        return found
 
-    @_answered
+    @answered
+    async def QueryCircularFlows(  # noqa: N802 - the name of the contract
+        self, request: QueryCircularFlowsRequest, _context: Context
+    ) -> QueryCircularFlowsResponse:
+        """Answer what runs in circles."""
+        found: QueryCircularFlowsResponse = await self._answer(request)
+        return found
+
+    async def _answer(self, question: Question) -> Any:
+        """Return the answer of the type that belongs to a question."""
+        async with self._reader(question.book, answered_by(question), question.read) as reader:
+            return await answer(reader, question)
+
+    @answered
     async def QueryExceptions(  # noqa: N802 - the name of the contract
         self, request: QueryExceptionsRequest, _context: Context
     ) -> QueryExceptionsResponse:
@@ -212,17 +181,112 @@ class ProjectionService(ProjectionServiceServicer):
             except PageTokenError as error:
                 raise InvalidArgumentError("page_token", str(error)) from error
 
-    @_answered
-    async def QueryCircularFlows(  # noqa: N802 - the name of the contract
-        self, request: QueryCircularFlowsRequest, _context: Context
-    ) -> QueryCircularFlowsResponse:
-        """Answer what runs in circles."""
-        _check_level(request.level)
-        from_day = _date(request, "from_date") or dt.date.min
-        async with self._reader(request.book, "round-trip", request.read) as reader:
-            return await query_circular_flows(reader, request, from_day)
+    @answered_stream
+    async def QuerySeries(  # noqa: N802 - the name of the contract
+        self, request: QuerySeriesRequest, _context: Context
+    ) -> AsyncIterator[QuerySeriesResponse]:
+        """Answer a question at the end of each interval."""
+        question = question_of(request)
+        if question.read.HasField("as_of"):
+            raise InvalidArgumentError("read.as_of", "must be unset: the series tells the days")
+        days = [period.last for period in periods_of(request)]
+        async with self._long_reader(question) as reader:
+            for day in days:
+                found = await answer(reader.as_of(day), question)
+                yield _in_series(found)
 
-    @_answered
+    @answered_stream
+    async def QueryChanges(  # noqa: N802 - the name of the contract
+        self, request: QueryChangesRequest, _context: Context
+    ) -> AsyncIterator[QueryChangesResponse]:
+        """Answer which events moved figures between two states of knowledge."""
+        question = question_of(request)
+        since = await known_since(request, question.book, self._ledger)
+        async with self._long_reader(question) as reader:
+            to_position = reader.scope.position
+            if to_position < since.position:
+                raise InvalidArgumentError(
+                    str(request.WhichOneof("since")),
+                    f"is position {since.position}, after {to_position}, which it is compared with",
+                )
+            tables = next(p.tables for p in PROJECTIONS if p.name == answered_by(question))
+            touched = await positions_touched(reader, tables, since.position)
+            events = self._events(question.book, since.position, to_position)
+            async for part in changes(reader, question, since, events, touched):
+                if isinstance(part, EventChanges):
+                    yield QueryChangesResponse(event=part)
+                else:
+                    yield QueryChangesResponse(total=part)
+
+    @answered
+    async def ListContributions(  # noqa: N802 - the name of the contract
+        self, request: ListContributionsRequest, _context: Context
+    ) -> ListContributionsResponse:
+        """Answer which events make up a figure."""
+        check_level(request.level)
+        if not 0 <= request.page_size <= drill_down.MAX_PAGE_SIZE:
+            message = f"must be from 0 to {drill_down.MAX_PAGE_SIZE}"
+            raise InvalidArgumentError("page_size", message)
+        try:
+            drill_down.sums_behind(request.figure)
+            start, position = drill_down.page_place(request.page_token)
+        except drill_down.UnknownFigureError as error:
+            raise InvalidArgumentError("figure", str(error)) from error
+        except drill_down.PageTokenError as error:
+            raise InvalidArgumentError("page_token", str(error)) from error
+        read = request.read
+        if position:
+            read = ReadSpec()
+            read.CopyFrom(request.read)
+            read.as_known_position = position
+        projection = drill_down.projection_behind(request.figure)
+        async with self._reader(request.book, projection, read) as reader:
+            return await drill_down.list_contributions(reader, request, start)
+
+    @answered
+    async def QueryRollForward(  # noqa: N802 - the name of the contract
+        self, request: QueryRollForwardRequest, _context: Context
+    ) -> QueryRollForwardResponse:
+        """Answer how a figure went on, period by period."""
+        check_level(request.level)
+        if request.read.HasField("as_of"):
+            raise InvalidArgumentError("read.as_of", "must be unset: to_date tells the day")
+        try:
+            drill_down.sum_of(request.figure)
+        except drill_down.UnknownFigureError as error:
+            raise InvalidArgumentError("figure", str(error)) from error
+        periods = periods_of(request)
+        projection = drill_down.projection_behind(request.figure)
+        async with self._reader(request.book, projection, request.read) as reader:
+            return await drill_down.query_roll_forward(
+                reader.as_of(periods[-1].last), request, periods
+            )
+
+    async def _events(
+        self, book: str, after_position: int, to_position: int
+    ) -> AsyncIterator[RecordedEvent]:
+        if after_position == to_position:
+            return
+        request = ReadEventsRequest(
+            book=book, from_position=after_position + 1, to_position=to_position
+        )
+        async for response in self._ledger.ReadEvents(request):
+            for event in response.events:
+                yield event
+
+    @asynccontextmanager
+    async def _long_reader(self, question: Question) -> AsyncIterator[Reader]:
+        """Open a snapshot for a question that takes a while: a few at a time.
+
+        So questions that are answered at once always find a connection.
+        """
+        async with (
+            self._long_questions,
+            self._reader(question.book, answered_by(question), question.read) as reader,
+        ):
+            yield reader
+
+    @answered
     async def GetProjection(  # noqa: N802 - the name of the contract
         self, request: GetProjectionRequest, _context: Context
     ) -> GetProjectionResponse:
@@ -232,11 +296,11 @@ class ProjectionService(ProjectionServiceServicer):
         except ValueError as error:
             raise InvalidArgumentError("name", str(error)) from error
         if name not in _NAMES:
-            raise _UnknownProjectionError(f"there is no projection {name}")
+            raise UnknownProjectionError(f"there is no projection {name}")
         found = await self._statuses(book)
         return GetProjectionResponse(projection=next(p for p in found if p.name == request.name))
 
-    @_answered
+    @answered
     async def ListProjections(  # noqa: N802 - the name of the contract
         self, request: ListProjectionsRequest, _context: Context
     ) -> ListProjectionsResponse:
@@ -256,12 +320,10 @@ class ProjectionService(ProjectionServiceServicer):
     async def _reader(self, book: str, projection: str, read: ReadSpec) -> AsyncIterator[Reader]:
         """Open a snapshot as a request asks for it, waiting for its position where need be."""
         schema = _schema(book, "book")
-        as_of = _date(read, "as_of", "read.")
-        statuses = _statuses(read)
-        if read.min_position < 0:
-            raise InvalidArgumentError("read.min_position", "must not be negative")
+        asked = asked_by(read)
+        known = await known_by(read, book, self._ledger)
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + _max_wait(read)
+        deadline = loop.time() + asked.max_wait_seconds
         while True:
             written = self._written.expect(schema)
             try:
@@ -269,9 +331,10 @@ class ProjectionService(ProjectionServiceServicer):
                     self._pool,
                     schema,
                     projection,
-                    min_position=read.min_position,
-                    as_of=as_of,
-                    statuses=statuses,
+                    min_position=asked.min_position,
+                    as_of=asked.as_of,
+                    statuses=asked.statuses,
+                    known=known,
                 ) as reader:
                     yield reader
                     return
@@ -285,43 +348,23 @@ class ProjectionService(ProjectionServiceServicer):
                 continue
 
 
+def _in_series(found: Answer) -> QuerySeriesResponse:
+    match found:
+        case QueryCapacityResponse():
+            return QuerySeriesResponse(capacity=found)
+        case QueryInvestmentResponse():
+            return QuerySeriesResponse(investment=found)
+        case QueryRoundTripResponse():
+            return QuerySeriesResponse(round_trip=found)
+        case QueryCircularFlowsResponse():
+            return QuerySeriesResponse(circular_flows=found)
+
+
 def _schema(book: str, field: str) -> str:
     try:
         return schema_of(book)
     except ValueError as error:
         raise InvalidArgumentError(field, str(error)) from error
-
-
-def _date(message: Message, field: str, prefix: str = "") -> dt.date | None:
-    if not message.HasField(field):
-        return None
-    try:
-        return date_from_message(getattr(message, field))
-    except QuantityError as error:
-        raise InvalidArgumentError(prefix + field, str(error)) from error
-
-
-def _check_level(level: int) -> None:
-    if level not in PartyLevel.values():
-        raise InvalidArgumentError("level", f"{level} is not a level")
-
-
-def _statuses(read: ReadSpec) -> list[str]:
-    for index, status in enumerate(read.assertion_statuses):
-        if status not in AssertionStatus.values() or not status:
-            field = f"read.assertion_statuses[{index}]"
-            raise InvalidArgumentError(field, f"{status} is not a status")
-    return [enum_text(AssertionStatus, status) for status in read.assertion_statuses]
-
-
-def _max_wait(read: ReadSpec) -> float:
-    if not read.HasField("max_wait"):
-        return DEFAULT_WAIT_SECONDS
-    seconds = read.max_wait.ToTimedelta().total_seconds()
-    if not 0 <= seconds <= MAX_WAIT_SECONDS:
-        message = f"must be from 0 to {MAX_WAIT_SECONDS:.0f} seconds"
-        raise InvalidArgumentError("read.max_wait", message)
-    return seconds
 
 
 def _message(book: str, name: str, status: Status | None, head: int) -> ProjectionMessage:

@@ -54,3 +54,14 @@ def bad_request(field: str, description: str) -> BadRequest:
     return BadRequest(
         field_violations=[BadRequest.FieldViolation(field=field, description=description)]
     )
+
+
+def reason_of(error: grpc.aio.AioRpcError) -> str:
+    """Return the reason that an error of a call names; empty where it names none."""
+    for key, value in error.trailing_metadata() or ():
+        if key == _DETAILS_KEY:
+            for detail in Status.FromString(value).details:
+                info = ErrorInfo()
+                if detail.Unpack(info):
+                    return str(info.reason)
+    return ""

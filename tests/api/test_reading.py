@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -15,11 +17,15 @@ from gigaledger.v1.ledger_pb2 import (
     ListEventsRequest,
     ReadEventsRequest,
     ReadEventsResponse,
+    ResolvePositionRequest,
     SubscribeEventsRequest,
     SubscribeEventsResponse,
 )
+from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.date_pb2 import Date
 
+from services.quantities import instant_to_message
 from tests.api.calls import SECONDS, Caller, error_of, events_of
 from tests.facts import fact, parties, placed, received
 
@@ -249,3 +255,49 @@ def test_a_filtered_follower_is_told_how_far_it_is(caller: Caller) -> None:
 
     assert (list(passed.events), passed.through_position) == ([], 2)
     assert [event.position for event in wanted.events] == [3]
+
+
+def resolved(caller: Caller, instant: dt.datetime) -> tuple[int, Timestamp]:
+    """The place in the log that an instant stands for."""
+    found = caller.stub.ResolvePosition(
+        ResolvePositionRequest(book=caller.book, recorded_time=instant_to_message(instant))
+    )
+    return found.position, found.recorded_time
+
+
+def test_the_position_that_an_instant_stands_for(stub: LedgerServiceStub) -> None:
+    opened = dt.datetime(2026, 2, 1, tzinfo=dt.UTC)
+    caller = Caller.of_imported_book(stub, opened)
+    # Some instants have several events, and some none.
+    hours = [1, 1, 2, 5, 5, 5, 9, 13, 13, 21]
+    for number, hour in enumerate(hours):
+        at = replace(caller, recorded_at=opened + dt.timedelta(hours=hour))
+        at.append(fact("party_registered", party=f"P{number}", legal_name="P"))
+    recorded = [(e.position, e.recorded_time) for e in caller.read()]
+
+    for hour in range(23):
+        for moment in (dt.timedelta(0), dt.timedelta(microseconds=1)):
+            instant = opened + dt.timedelta(hours=hour) + moment
+            by_then = [
+                (position, time)
+                for position, time in recorded
+                if time.ToDatetime(dt.UTC) <= instant
+            ]
+            assert resolved(caller, instant) == by_then[-1]
+
+
+def test_an_instant_before_the_book_was_open(stub: LedgerServiceStub) -> None:
+    opened = dt.datetime(2026, 2, 1, tzinfo=dt.UTC)
+    caller = Caller.of_imported_book(stub, opened)
+
+    error = error_of(lambda: resolved(caller, opened - dt.timedelta(microseconds=1)))
+
+    assert (error.code, error.reason) == (grpc.StatusCode.NOT_FOUND, "BOOK_NOT_OPEN")
+    assert resolved(caller, opened)[0] == 1
+
+
+@pytest.mark.parametrize("fields", [{}, {"recorded_time": Timestamp(nanos=1)}])
+def test_an_instant_that_is_missing_or_too_fine(caller: Caller, fields: dict[str, Any]) -> None:
+    request = ResolvePositionRequest(book=caller.book, **fields)
+    error = error_of(lambda: caller.stub.ResolvePosition(request, timeout=SECONDS))
+    assert (error.code, error.fields) == (INVALID, ["recorded_time"])

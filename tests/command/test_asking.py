@@ -81,6 +81,135 @@ def test_lots_of_the_round_trip(services: Shell, plan: str) -> None:
     assert matched == int(cash["buyThenInvest"]["matched"]["units"]) == 40_000_000_000
 
 
+@pytest.fixture(scope="module")
+def fixes(services: Shell) -> str:
+    """A book that holds the example of corrections."""
+    services("book", "create", "fixes", "--imported", "--opened-at", "2025-12-01T00:00:00Z")
+    done = services("append", EXAMPLES / "corrections.jsonl", "--book", "fixes")
+    assert done.code == 0, done.err
+    services("report", "round-trip", "--book", "fixes", "--min-position", head(services, "fixes"))
+    return "fixes"
+
+
+@pytest.mark.parametrize(
+    ("known", "paid"),
+    [
+        ("2026-08-31T23:59:59Z", "2400000000"),
+        ("2026-09-06T23:59:59Z", "2500000000"),
+        ("2026-09-11T23:59:59Z", "2400000000"),
+        ("30", "2500000000"),
+    ],
+)
+def test_what_was_known_when(services: Shell, fixes: str, known: str, paid: str) -> None:
+    asked = ("report", "round-trip", "--book", fixes, "--as-of", "2026-08-31", "--as-known", known)
+
+    people, programs = services(*asked), services(*asked, "--json")
+
+    assert json.loads(programs.out)["pairs"][0]["paid"]["amount"]["units"] == paid
+    gone_on = "The projection has gone on to position 31." in " ".join(people.out.split())
+    assert gone_on == (known != "2026-09-11T23:59:59Z")
+
+
+def test_which_events_moved_figures(services: Shell, fixes: str) -> None:
+    asked = (
+        "report", "changes", "round-trip", "--book", fixes, "--as-of", "2026-08-31",
+        "--since", "2026-08-31T23:59:59Z",
+    )  # fmt: skip
+
+    people, programs = services(*asked), services(*asked, "--json")
+
+    assert "Position 30: supplier payment settled, effective 2026-08-20" in people.out
+    assert "no figure is other than at position 28" in people.out
+    parts = [json.loads(line) for line in programs.out.splitlines()]
+    assert [part["event"]["position"] for part in parts[:-1]] == ["30", "31"]
+    assert "changes" not in parts[-1]["total"]
+
+
+def test_a_series_is_what_each_day_answers(services: Shell, plan: str) -> None:
+    asked = ("report", "series", "investment", "--book", plan, "--every", "quarter",
+             "--from", "2027-01-01", "--to", "2028-06-30")  # fmt: skip
+
+    people, programs = services(*asked), services(*asked, "--json")
+
+    answers = [json.loads(line)["investment"] for line in programs.out.splitlines()]
+    assert len(answers) == 6
+    for answer in answers:
+        day = answer["context"]["asOf"]
+        date = f"{day['year']}-{day['month']:02}-{day['day']:02}"
+        single = services("report", "investment", "--book", plan, "--as-of", date, "--json")
+        assert answer["totals"] == json.loads(single.out, object_hook=_without_zeros)["totals"]
+        assert f"│ {date} │" in people.out
+
+
+def _without_zeros(fields: dict[str, object]) -> dict[str, object]:
+    """JSON as it is printed on one line: without fields that are zero or empty."""
+    return {
+        name: value
+        for name, value in fields.items()
+        if value not in ("", "0", 0, False) and value != []
+    }
+
+
+def test_drill_down_and_roll_forward(services: Shell, fixes: str) -> None:
+    drilled = services("report", "drill-down", "round-trip.cash.net_balance", "--book", fixes)
+    rolled = services(
+        "report", "roll-forward", "round-trip.paid", "--book", fixes,
+        "--from", "2026-01-01", "--to", "2026-06-30",
+    )  # fmt: skip
+    about = services("report", "drill-down", "capacity.certified_kw", "--book", fixes,
+                     "--about", "agreement=NONE")  # fmt: skip
+
+    assert "2,400,000,000 USD" in drilled.out
+    assert "-300,000,000" in rolled.out
+    assert "Nothing is recorded that goes into it." in about.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["drill-down", "investment.nothing"], ExitCode.REFUSED, "is none of"),
+        (["drill-down", "investment.funded", "--about", "x"], ExitCode.USAGE, "FIELD=VALUE"),
+        (
+            ["roll-forward", "investment.entitled", "--from", "2026-01-01", "--to", "2026-12-31"],
+            ExitCode.REFUSED,
+            "is made of investment.certified_kw",
+        ),
+        (["changes", "capacity", "--since", "10000000"], ExitCode.REFUSED, "has no event"),
+        (["changes", "capacity", "--since", "then"], ExitCode.USAGE, "neither a position"),
+        (
+            ["changes", "capacity", "--since", "31", "--as-known", "4"],
+            ExitCode.REFUSED,
+            "since_position: is position 31, after 4",
+        ),
+        (["capacity", "--as-known", "2020-01-01T00:00:00Z"], ExitCode.REFUSED, "was not open yet"),
+        (["capacity", "--as-known", "2020-01-01T00:00:00"], ExitCode.USAGE, "no time zone"),
+        (["capacity", "--as-known", "0"], ExitCode.REFUSED, "is not a position"),
+        (
+            ["series", "capacity", "--from", "2026-02-01", "--to", "2026-01-01"],
+            ExitCode.REFUSED,
+            "to_date: 2026-01-01 is before 2026-02-01",
+        ),
+        (
+            ["series", "capacity", "--from", "1990-02-01", "--to", "2026-01-01", "--every", "day"],
+            ExitCode.REFUSED,
+            "more than 4000",
+        ),
+    ],
+)
+def test_questions_about_time_that_cannot_be_answered(
+    services: Shell, fixes: str, arguments: list[str], code: ExitCode, words: str
+) -> None:
+    done = services("report", *arguments, "--book", fixes)
+
+    assert done.code == code, done.err
+    assert words in " ".join(done.err.split())
+
+
+def test_an_earlier_knowledge_of_a_book_that_is_not_there(services: Shell) -> None:
+    done = services("report", "capacity", "--as-known", "3", "--book", "nowhere")
+    assert done.code == ExitCode.NOT_FOUND, done.err
+
+
 def test_a_position_that_does_not_come(services: Shell, plan: str) -> None:
     done = services("report", "capacity", "--book", plan, "--min-position", 10_000_000)
 
@@ -201,7 +330,8 @@ HELP = [
     ["database"], ["database", "prepare"], ["book"], ["book", "create"], ["book", "list"],
     ["book", "show"], ["append"], ["columns"], ["events"], ["attempts"], ["report"],
     ["report", "capacity"], ["report", "exceptions"], ["report", "investment"],
-    ["report", "round-trip"], ["projection"],
+    ["report", "round-trip"], ["report", "series"], ["report", "changes"],
+    ["report", "drill-down"], ["report", "roll-forward"], ["projection"],
     ["projection", "list"],
 ]  # fmt: skip
 

@@ -65,9 +65,13 @@ class Services:
         response = self.ledger.AppendEvents(request)
         self.position = response.receipts[-1].position
 
-    def read(self, as_of: dt.date) -> ReadSpec:
+    def read(self, as_of: dt.date, known: dt.date | None = None) -> ReadSpec:
+        """Read what counts as of a day, as known at the end of another one."""
         read = ReadSpec(as_of=date_to_message(as_of), min_position=self.position)
         read.max_wait.FromSeconds(30)
+        if known is not None:
+            read.as_known_time.FromDatetime(dt.datetime.combine(known, dt.time.max))
+            read.as_known_time.nanos = 999_999_000
         return read
 
 
@@ -91,9 +95,15 @@ def minor(message: Money) -> int:
     return money_from_message(message).amount_minor
 
 
-def figures(services: Services, as_of: dt.date, investor: str, group: str) -> dict[str, Any]:
+def figures(
+    services: Services,
+    as_of: dt.date,
+    investor: str,
+    group: str,
+    known: dt.date | None = None,
+) -> dict[str, Any]:
     """All figures on a date, under the names of the expected ones."""
-    read = services.read(as_of)
+    read = services.read(as_of, known)
     book = services.book
     capacity = services.projections.QueryCapacity(QueryCapacityRequest(book=book, read=read))
     investment = services.projections.QueryInvestment(QueryInvestmentRequest(book=book, read=read))
@@ -211,6 +221,22 @@ def test_every_figure_of_every_checkpoint_is_exact(
                 services.append(waiting.pop(0))
             as_of = dt.date.fromisoformat(checkpoint["as_of"])
             found = figures(services, as_of, investor, group)
+            expected = checkpoint["figures"]
+            assert {key: found[key] for key in expected} == expected, f"{as_of} known {known}"
+
+
+def test_every_figure_is_exact_as_it_was_known_on_a_date(running_services: RunningServices) -> None:
+    """The whole history is there, and each date is asked for as it was known on another one."""
+    with connected(running_services) as services:
+        requests = requests_of("corrections")
+        services.create_book(requests[0])
+        for request in requests:
+            services.append(request)
+        for checkpoint in EXPECTED["corrections"]:
+            as_of, known = (
+                dt.date.fromisoformat(checkpoint[name]) for name in ("as_of", "as_known")
+            )
+            found = figures(services, as_of, "SUP", "CUS", known)
             expected = checkpoint["figures"]
             assert {key: found[key] for key in expected} == expected, f"{as_of} known {known}"
 

@@ -68,6 +68,11 @@ class LedgerServiceStub:
                 request_serializer=gigaledger_dot_v1_dot_ledger__pb2.GetEventRequest.SerializeToString,
                 response_deserializer=gigaledger_dot_v1_dot_ledger__pb2.GetEventResponse.FromString,
                 _registered_method=True)
+        self.ResolvePosition = channel.unary_unary(
+                '/gigaledger.v1.LedgerService/ResolvePosition',
+                request_serializer=gigaledger_dot_v1_dot_ledger__pb2.ResolvePositionRequest.SerializeToString,
+                response_deserializer=gigaledger_dot_v1_dot_ledger__pb2.ResolvePositionResponse.FromString,
+                _registered_method=True)
         self.ListEvents = channel.unary_unary(
                 '/gigaledger.v1.LedgerService/ListEvents',
                 request_serializer=gigaledger_dot_v1_dot_ledger__pb2.ListEventsRequest.SerializeToString,
@@ -143,6 +148,14 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ResolvePosition(self, request, context):
+        """Returns the place in the log that an instant stands for: the last event recorded by then.
+        NOT_FOUND where the book was not open yet.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListEvents(self, request, context):
         """Lists events in order of position, by pages.
         """
@@ -204,6 +217,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.GetEvent,
                     request_deserializer=gigaledger_dot_v1_dot_ledger__pb2.GetEventRequest.FromString,
                     response_serializer=gigaledger_dot_v1_dot_ledger__pb2.GetEventResponse.SerializeToString,
+            ),
+            'ResolvePosition': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolvePosition,
+                    request_deserializer=gigaledger_dot_v1_dot_ledger__pb2.ResolvePositionRequest.FromString,
+                    response_serializer=gigaledger_dot_v1_dot_ledger__pb2.ResolvePositionResponse.SerializeToString,
             ),
             'ListEvents': grpc.unary_unary_rpc_method_handler(
                     servicer.ListEvents,
@@ -392,6 +410,33 @@ class LedgerService:
             '/gigaledger.v1.LedgerService/GetEvent',
             gigaledger_dot_v1_dot_ledger__pb2.GetEventRequest.SerializeToString,
             gigaledger_dot_v1_dot_ledger__pb2.GetEventResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolvePosition(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gigaledger.v1.LedgerService/ResolvePosition',
+            gigaledger_dot_v1_dot_ledger__pb2.ResolvePositionRequest.SerializeToString,
+            gigaledger_dot_v1_dot_ledger__pb2.ResolvePositionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -55,6 +55,10 @@ class LedgerServiceStub:
     """
     GetEvent: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.GetEventRequest, _ledger_pb2.GetEventResponse]
     """Returns one event. NOT_FOUND where the position is beyond the head."""
+    ResolvePosition: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ResolvePositionRequest, _ledger_pb2.ResolvePositionResponse]
+    """Returns the place in the log that an instant stands for: the last event recorded by then.
+    NOT_FOUND where the book was not open yet.
+    """
     ListEvents: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ListEventsRequest, _ledger_pb2.ListEventsResponse]
     """Lists events in order of position, by pages."""
     ReadEvents: _grpc.UnaryStreamMultiCallable[_ledger_pb2.ReadEventsRequest, _ledger_pb2.ReadEventsResponse]
@@ -93,6 +97,10 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     """
     GetEvent: _aio.UnaryUnaryMultiCallable[_ledger_pb2.GetEventRequest, _ledger_pb2.GetEventResponse]  # type: ignore[assignment]
     """Returns one event. NOT_FOUND where the position is beyond the head."""
+    ResolvePosition: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ResolvePositionRequest, _ledger_pb2.ResolvePositionResponse]  # type: ignore[assignment]
+    """Returns the place in the log that an instant stands for: the last event recorded by then.
+    NOT_FOUND where the book was not open yet.
+    """
     ListEvents: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ListEventsRequest, _ledger_pb2.ListEventsResponse]  # type: ignore[assignment]
     """Lists events in order of position, by pages."""
     ReadEvents: _aio.UnaryStreamMultiCallable[_ledger_pb2.ReadEventsRequest, _ledger_pb2.ReadEventsResponse]  # type: ignore[assignment]
@@ -164,6 +172,16 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_pb2.GetEventResponse, _abc.Awaitable[_ledger_pb2.GetEventResponse]]:
         """Returns one event. NOT_FOUND where the position is beyond the head."""
+
+    @_abc_1.abstractmethod
+    def ResolvePosition(
+        self,
+        request: _ledger_pb2.ResolvePositionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.ResolvePositionResponse, _abc.Awaitable[_ledger_pb2.ResolvePositionResponse]]:
+        """Returns the place in the log that an instant stands for: the last event recorded by then.
+        NOT_FOUND where the book was not open yet.
+        """
 
     @_abc_1.abstractmethod
     def ListEvents(

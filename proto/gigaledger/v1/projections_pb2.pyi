@@ -172,6 +172,38 @@ EXCEPTION_SEVERITY_CRITICAL: ExceptionSeverity.ValueType  # 3
 """Money is out of line with what entitles to it."""
 Global___ExceptionSeverity: _TypeAlias = ExceptionSeverity  # noqa: Y015
 
+class _Interval:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _IntervalEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Interval.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    INTERVAL_UNSPECIFIED: _Interval.ValueType  # 0
+    """Not given: read as MONTH."""
+    INTERVAL_DAY: _Interval.ValueType  # 1
+    """Days."""
+    INTERVAL_MONTH: _Interval.ValueType  # 2
+    """Calendar months."""
+    INTERVAL_QUARTER: _Interval.ValueType  # 3
+    """Calendar quarters."""
+    INTERVAL_YEAR: _Interval.ValueType  # 4
+    """Calendar years."""
+
+class Interval(_Interval, metaclass=_IntervalEnumTypeWrapper):
+    """How far apart the days of a series are, or how long the periods of a roll-forward."""
+
+INTERVAL_UNSPECIFIED: Interval.ValueType  # 0
+"""Not given: read as MONTH."""
+INTERVAL_DAY: Interval.ValueType  # 1
+"""Days."""
+INTERVAL_MONTH: Interval.ValueType  # 2
+"""Calendar months."""
+INTERVAL_QUARTER: Interval.ValueType  # 3
+"""Calendar quarters."""
+INTERVAL_YEAR: Interval.ValueType  # 4
+"""Calendar years."""
+Global___Interval: _TypeAlias = Interval  # noqa: Y015
+
 @_typing.final
 class ReadSpec(_message.Message):
     """Which facts a query counts, and how fresh the answer must be."""
@@ -182,10 +214,14 @@ class ReadSpec(_message.Message):
     ASSERTION_STATUSES_FIELD_NUMBER: _builtins.int
     MIN_POSITION_FIELD_NUMBER: _builtins.int
     MAX_WAIT_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_POSITION_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_TIME_FIELD_NUMBER: _builtins.int
     min_position: _builtins.int
     """The answer must reflect the log up to this position: the receipt of an append, to read one's
     own writes.
     """
+    as_known_position: _builtins.int
+    """As known at this position of the log."""
     @_builtins.property
     def as_of(self) -> _date_pb2.Date:
         """Only facts with this effective date or an earlier one; all where unset."""
@@ -200,6 +236,10 @@ class ReadSpec(_message.Message):
         UNAVAILABLE with reason PROJECTION_BEHIND and RetryInfo where the time is not enough.
         """
 
+    @_builtins.property
+    def as_known_time(self) -> _timestamp_pb2.Timestamp:
+        """As known at this instant: what was recorded by then."""
+
     def __init__(
         self,
         *,
@@ -207,12 +247,16 @@ class ReadSpec(_message.Message):
         assertion_statuses: _abc.Iterable[_common_pb2.AssertionStatus.ValueType] | None = ...,
         min_position: _builtins.int = ...,
         max_wait: _duration_pb2.Duration | None = ...,
+        as_known_position: _builtins.int = ...,
+        as_known_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "max_wait", b"max_wait"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_known", b"as_known", "as_known_position", b"as_known_position", "as_known_time", b"as_known_time", "as_of", b"as_of", "max_wait", b"max_wait"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "assertion_statuses", b"assertion_statuses", "max_wait", b"max_wait", "min_position", b"min_position"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known", b"as_known", "as_known_position", b"as_known_position", "as_known_time", b"as_known_time", "as_of", b"as_of", "assertion_statuses", b"assertion_statuses", "max_wait", b"max_wait", "min_position", b"min_position"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_as_known: _TypeAlias = _typing.Literal["as_known_position", "as_known_time"]  # noqa: Y015
+    _WhichOneofArgType_as_known: _TypeAlias = _typing.Literal["as_known", b"as_known"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_as_known) -> _WhichOneofReturnType_as_known | None: ...
 
 Global___ReadSpec: _TypeAlias = ReadSpec  # noqa: Y015
 
@@ -227,10 +271,15 @@ class ReadContext(_message.Message):
     AS_OF_FIELD_NUMBER: _builtins.int
     ASSERTION_STATUSES_FIELD_NUMBER: _builtins.int
     HYPOTHETICAL_FIELD_NUMBER: _builtins.int
+    LATEST_POSITION_FIELD_NUMBER: _builtins.int
     position: _builtins.int
-    """The log up to this position is reflected, and nothing beyond."""
+    """The log up to this position is reflected, and nothing beyond: the latest position, or that of the
+    state of knowledge that was asked for.
+    """
     hypothetical: _builtins.bool
     """True where the answer rests on a PLAN or an ASSUMPTION. Whoever shows it says HYPOTHETICAL."""
+    latest_position: _builtins.int
+    """Where an earlier state of knowledge was asked for: the position that the projection has reached."""
     @_builtins.property
     def recorded_time(self) -> _timestamp_pb2.Timestamp:
         """When the event at that position was recorded."""
@@ -251,10 +300,11 @@ class ReadContext(_message.Message):
         as_of: _date_pb2.Date | None = ...,
         assertion_statuses: _abc.Iterable[_common_pb2.AssertionStatus.ValueType] | None = ...,
         hypothetical: _builtins.bool = ...,
+        latest_position: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "recorded_time", b"recorded_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "assertion_statuses", b"assertion_statuses", "hypothetical", b"hypothetical", "position", b"position", "recorded_time", b"recorded_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "assertion_statuses", b"assertion_statuses", "hypothetical", b"hypothetical", "latest_position", b"latest_position", "position", b"position", "recorded_time", b"recorded_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1860,3 +1910,732 @@ class QueryExceptionsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___QueryExceptionsResponse: _TypeAlias = QueryExceptionsResponse  # noqa: Y015
+
+@_typing.final
+class QuerySeriesRequest(_message.Message):
+    """Request of QuerySeries."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAPACITY_FIELD_NUMBER: _builtins.int
+    INVESTMENT_FIELD_NUMBER: _builtins.int
+    ROUND_TRIP_FIELD_NUMBER: _builtins.int
+    CIRCULAR_FLOWS_FIELD_NUMBER: _builtins.int
+    FROM_DATE_FIELD_NUMBER: _builtins.int
+    TO_DATE_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    interval: Global___Interval.ValueType
+    """How far apart they are."""
+    @_builtins.property
+    def capacity(self) -> Global___QueryCapacityRequest:
+        """Capacity."""
+
+    @_builtins.property
+    def investment(self) -> Global___QueryInvestmentRequest:
+        """Investment."""
+
+    @_builtins.property
+    def round_trip(self) -> Global___QueryRoundTripRequest:
+        """The round trip."""
+
+    @_builtins.property
+    def circular_flows(self) -> Global___QueryCircularFlowsRequest:
+        """Circular flows."""
+
+    @_builtins.property
+    def from_date(self) -> _date_pb2.Date:
+        """The first interval is the one with this day."""
+
+    @_builtins.property
+    def to_date(self) -> _date_pb2.Date:
+        """The last day. The days are the last of each interval, and this one. At most 4000."""
+
+    def __init__(
+        self,
+        *,
+        capacity: Global___QueryCapacityRequest | None = ...,
+        investment: Global___QueryInvestmentRequest | None = ...,
+        round_trip: Global___QueryRoundTripRequest | None = ...,
+        circular_flows: Global___QueryCircularFlowsRequest | None = ...,
+        from_date: _date_pb2.Date | None = ...,
+        to_date: _date_pb2.Date | None = ...,
+        interval: Global___Interval.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["capacity", b"capacity", "circular_flows", b"circular_flows", "from_date", b"from_date", "investment", b"investment", "question", b"question", "round_trip", b"round_trip", "to_date", b"to_date"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capacity", b"capacity", "circular_flows", b"circular_flows", "from_date", b"from_date", "interval", b"interval", "investment", b"investment", "question", b"question", "round_trip", b"round_trip", "to_date", b"to_date"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_question: _TypeAlias = _typing.Literal["capacity", "investment", "round_trip", "circular_flows"]  # noqa: Y015
+    _WhichOneofArgType_question: _TypeAlias = _typing.Literal["question", b"question"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_question) -> _WhichOneofReturnType_question | None: ...
+
+Global___QuerySeriesRequest: _TypeAlias = QuerySeriesRequest  # noqa: Y015
+
+@_typing.final
+class QuerySeriesResponse(_message.Message):
+    """Response of QuerySeries: one for each day, in order. All are of one state of the book."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAPACITY_FIELD_NUMBER: _builtins.int
+    INVESTMENT_FIELD_NUMBER: _builtins.int
+    ROUND_TRIP_FIELD_NUMBER: _builtins.int
+    CIRCULAR_FLOWS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def capacity(self) -> Global___QueryCapacityResponse:
+        """Capacity."""
+
+    @_builtins.property
+    def investment(self) -> Global___QueryInvestmentResponse:
+        """Investment."""
+
+    @_builtins.property
+    def round_trip(self) -> Global___QueryRoundTripResponse:
+        """The round trip."""
+
+    @_builtins.property
+    def circular_flows(self) -> Global___QueryCircularFlowsResponse:
+        """Circular flows."""
+
+    def __init__(
+        self,
+        *,
+        capacity: Global___QueryCapacityResponse | None = ...,
+        investment: Global___QueryInvestmentResponse | None = ...,
+        round_trip: Global___QueryRoundTripResponse | None = ...,
+        circular_flows: Global___QueryCircularFlowsResponse | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "capacity", b"capacity", "circular_flows", b"circular_flows", "investment", b"investment", "round_trip", b"round_trip"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "capacity", b"capacity", "circular_flows", b"circular_flows", "investment", b"investment", "round_trip", b"round_trip"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["capacity", "investment", "round_trip", "circular_flows"]  # noqa: Y015
+    _WhichOneofArgType_answer: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_answer) -> _WhichOneofReturnType_answer | None: ...
+
+Global___QuerySeriesResponse: _TypeAlias = QuerySeriesResponse  # noqa: Y015
+
+@_typing.final
+class FigureSubject(_message.Message):
+    """What a figure is about: one part of its name, e.g. "agreement" and "AGR-DA"."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """Name of the field that tells."""
+    value: _builtins.str
+    """Its value."""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FigureSubject: _TypeAlias = FigureSubject  # noqa: Y015
+
+@_typing.final
+class QueryChangesRequest(_message.Message):
+    """Request of QueryChanges."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAPACITY_FIELD_NUMBER: _builtins.int
+    INVESTMENT_FIELD_NUMBER: _builtins.int
+    ROUND_TRIP_FIELD_NUMBER: _builtins.int
+    CIRCULAR_FLOWS_FIELD_NUMBER: _builtins.int
+    SINCE_POSITION_FIELD_NUMBER: _builtins.int
+    SINCE_TIME_FIELD_NUMBER: _builtins.int
+    since_position: _builtins.int
+    """As known at this position of the log."""
+    @_builtins.property
+    def capacity(self) -> Global___QueryCapacityRequest:
+        """Capacity."""
+
+    @_builtins.property
+    def investment(self) -> Global___QueryInvestmentRequest:
+        """Investment."""
+
+    @_builtins.property
+    def round_trip(self) -> Global___QueryRoundTripRequest:
+        """The round trip."""
+
+    @_builtins.property
+    def circular_flows(self) -> Global___QueryCircularFlowsRequest:
+        """Circular flows."""
+
+    @_builtins.property
+    def since_time(self) -> _timestamp_pb2.Timestamp:
+        """As known at this instant."""
+
+    def __init__(
+        self,
+        *,
+        capacity: Global___QueryCapacityRequest | None = ...,
+        investment: Global___QueryInvestmentRequest | None = ...,
+        round_trip: Global___QueryRoundTripRequest | None = ...,
+        circular_flows: Global___QueryCircularFlowsRequest | None = ...,
+        since_position: _builtins.int = ...,
+        since_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["capacity", b"capacity", "circular_flows", b"circular_flows", "investment", b"investment", "question", b"question", "round_trip", b"round_trip", "since", b"since", "since_position", b"since_position", "since_time", b"since_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capacity", b"capacity", "circular_flows", b"circular_flows", "investment", b"investment", "question", b"question", "round_trip", b"round_trip", "since", b"since", "since_position", b"since_position", "since_time", b"since_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_question: _TypeAlias = _typing.Literal["capacity", "investment", "round_trip", "circular_flows"]  # noqa: Y015
+    _WhichOneofArgType_question: _TypeAlias = _typing.Literal["question", b"question"]  # noqa: Y015
+    _WhichOneofReturnType_since: _TypeAlias = _typing.Literal["since_position", "since_time"]  # noqa: Y015
+    _WhichOneofArgType_since: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_question) -> _WhichOneofReturnType_question | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_since) -> _WhichOneofReturnType_since | None: ...
+
+Global___QueryChangesRequest: _TypeAlias = QueryChangesRequest  # noqa: Y015
+
+@_typing.final
+class FigureChange(_message.Message):
+    """How one figure moved. Numbers are decimal, in the unit; other values are texts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIGURE_FIELD_NUMBER: _builtins.int
+    ABOUT_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_FIELD_NUMBER: _builtins.int
+    figure: _builtins.str
+    """Name, e.g. "investment.funded"."""
+    unit: _builtins.str
+    """ISO 4217 code, "kW", "ppm" and so on; empty where the value has none."""
+    before: _builtins.str
+    """Value before; empty where there was none."""
+    after: _builtins.str
+    """Value after; empty where there is none."""
+    difference: _builtins.str
+    """After less before, where both are numbers, or one is and the other is not there."""
+    @_builtins.property
+    def about(self) -> _containers.RepeatedCompositeFieldContainer[Global___FigureSubject]:
+        """What it is about."""
+
+    def __init__(
+        self,
+        *,
+        figure: _builtins.str = ...,
+        about: _abc.Iterable[Global___FigureSubject] | None = ...,
+        unit: _builtins.str = ...,
+        before: _builtins.str = ...,
+        after: _builtins.str = ...,
+        difference: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "after", b"after", "before", b"before", "difference", b"difference", "figure", b"figure", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FigureChange: _TypeAlias = FigureChange  # noqa: Y015
+
+@_typing.final
+class EventChanges(_message.Message):
+    """What one event did to figures."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    RECORDED_TIME_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_DATE_FIELD_NUMBER: _builtins.int
+    FACT_TYPE_FIELD_NUMBER: _builtins.int
+    STREAM_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """Position of the event."""
+    fact_type: _builtins.str
+    """Type of its fact, by the name of the field in Event."""
+    stream: _builtins.str
+    """Its stream."""
+    @_builtins.property
+    def recorded_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was recorded."""
+
+    @_builtins.property
+    def effective_date(self) -> _date_pb2.Date:
+        """Since when its fact holds."""
+
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___FigureChange]:
+        """Figures that it moved, in order of name."""
+
+    def __init__(
+        self,
+        *,
+        position: _builtins.int = ...,
+        recorded_time: _timestamp_pb2.Timestamp | None = ...,
+        effective_date: _date_pb2.Date | None = ...,
+        fact_type: _builtins.str = ...,
+        stream: _builtins.str = ...,
+        changes: _abc.Iterable[Global___FigureChange] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_date", b"effective_date", "recorded_time", b"recorded_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "effective_date", b"effective_date", "fact_type", b"fact_type", "position", b"position", "recorded_time", b"recorded_time", "stream", b"stream"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventChanges: _TypeAlias = EventChanges  # noqa: Y015
+
+@_typing.final
+class TotalChanges(_message.Message):
+    """How figures differ between the two states of knowledge: the sum of what the events did."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def before(self) -> Global___ReadContext:
+        """The earlier state."""
+
+    @_builtins.property
+    def after(self) -> Global___ReadContext:
+        """The later state."""
+
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___FigureChange]:
+        """Figures that differ, in order of name."""
+
+    def __init__(
+        self,
+        *,
+        before: Global___ReadContext | None = ...,
+        after: Global___ReadContext | None = ...,
+        changes: _abc.Iterable[Global___FigureChange] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "changes", b"changes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TotalChanges: _TypeAlias = TotalChanges  # noqa: Y015
+
+@_typing.final
+class QueryChangesResponse(_message.Message):
+    """Response of QueryChanges: one for each event that moved a figure, in order of position, and at the
+    end the total.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def event(self) -> Global___EventChanges:
+        """What one event did."""
+
+    @_builtins.property
+    def total(self) -> Global___TotalChanges:
+        """What all did together."""
+
+    def __init__(
+        self,
+        *,
+        event: Global___EventChanges | None = ...,
+        total: Global___TotalChanges | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "part", b"part", "total", b"total"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "part", b"part", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["event", "total"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___QueryChangesResponse: _TypeAlias = QueryChangesResponse  # noqa: Y015
+
+@_typing.final
+class Contribution(_message.Message):
+    """What one event adds to a figure."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    RECORDED_TIME_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_DATE_FIELD_NUMBER: _builtins.int
+    ASSERTION_STATUS_FIELD_NUMBER: _builtins.int
+    FIGURE_FIELD_NUMBER: _builtins.int
+    ABOUT_FIELD_NUMBER: _builtins.int
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """Position of the event."""
+    assertion_status: _common_pb2.AssertionStatus.ValueType
+    """How firmly it is asserted."""
+    figure: _builtins.str
+    """The figure that it adds to: one that is a sum, e.g. "investment.funded"."""
+    document: _builtins.str
+    """Number of the document, e.g. of the certificate or the invoice; empty where it has none."""
+    amount: _builtins.str
+    """What it adds, a decimal number in the unit; negative where it takes away, and empty where it is
+    not disclosed.
+    """
+    unit: _builtins.str
+    """ISO 4217 code, "kW", "shares" or "racks"."""
+    @_builtins.property
+    def recorded_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was recorded."""
+
+    @_builtins.property
+    def effective_date(self) -> _date_pb2.Date:
+        """Since when its fact holds."""
+
+    @_builtins.property
+    def about(self) -> _containers.RepeatedCompositeFieldContainer[Global___FigureSubject]:
+        """What that figure is about."""
+
+    def __init__(
+        self,
+        *,
+        position: _builtins.int = ...,
+        recorded_time: _timestamp_pb2.Timestamp | None = ...,
+        effective_date: _date_pb2.Date | None = ...,
+        assertion_status: _common_pb2.AssertionStatus.ValueType = ...,
+        figure: _builtins.str = ...,
+        about: _abc.Iterable[Global___FigureSubject] | None = ...,
+        document: _builtins.str = ...,
+        amount: _builtins.str = ...,
+        unit: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_date", b"effective_date", "recorded_time", b"recorded_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "amount", b"amount", "assertion_status", b"assertion_status", "document", b"document", "effective_date", b"effective_date", "figure", b"figure", "position", b"position", "recorded_time", b"recorded_time", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Contribution: _TypeAlias = Contribution  # noqa: Y015
+
+@_typing.final
+class ContributionTotal(_message.Message):
+    """The sum of contributions to one figure."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIGURE_FIELD_NUMBER: _builtins.int
+    ABOUT_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    UNDISCLOSED_COUNT_FIELD_NUMBER: _builtins.int
+    figure: _builtins.str
+    """The figure."""
+    amount: _builtins.str
+    """The sum of what is disclosed: a decimal number in the unit."""
+    unit: _builtins.str
+    """ISO 4217 code, "kW", "shares" or "racks"."""
+    undisclosed_count: _builtins.int
+    """Contributions whose amount is not disclosed."""
+    @_builtins.property
+    def about(self) -> _containers.RepeatedCompositeFieldContainer[Global___FigureSubject]:
+        """What it is about."""
+
+    def __init__(
+        self,
+        *,
+        figure: _builtins.str = ...,
+        about: _abc.Iterable[Global___FigureSubject] | None = ...,
+        amount: _builtins.str = ...,
+        unit: _builtins.str = ...,
+        undisclosed_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "amount", b"amount", "figure", b"figure", "undisclosed_count", b"undisclosed_count", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ContributionTotal: _TypeAlias = ContributionTotal  # noqa: Y015
+
+@_typing.final
+class ListContributionsRequest(_message.Message):
+    """Request of ListContributions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    READ_FIELD_NUMBER: _builtins.int
+    FIGURE_FIELD_NUMBER: _builtins.int
+    ABOUT_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    """Resource name of the book."""
+    figure: _builtins.str
+    """The figure, e.g. "investment.funded". For one that is no sum, such as "investment.entitled", the
+    answer lists what goes into it.
+    """
+    level: Global___PartyLevel.ValueType
+    """Whom the pairs of the round trip stand for."""
+    page_size: _builtins.int
+    """Most contributions to return: 100 where 0, at most 1000."""
+    page_token: _builtins.str
+    """next_page_token of the page before; the first page where empty. The token keeps the state of
+    knowledge of the first page.
+    """
+    @_builtins.property
+    def read(self) -> Global___ReadSpec:
+        """Which facts, and how fresh."""
+
+    @_builtins.property
+    def about(self) -> _containers.RepeatedCompositeFieldContainer[Global___FigureSubject]:
+        """Only figures about this; all where empty."""
+
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        read: Global___ReadSpec | None = ...,
+        figure: _builtins.str = ...,
+        about: _abc.Iterable[Global___FigureSubject] | None = ...,
+        level: Global___PartyLevel.ValueType = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read", b"read"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "book", b"book", "figure", b"figure", "level", b"level", "page_size", b"page_size", "page_token", b"page_token", "read", b"read"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListContributionsRequest: _TypeAlias = ListContributionsRequest  # noqa: Y015
+
+@_typing.final
+class ListContributionsResponse(_message.Message):
+    """Response of ListContributions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    CONTRIBUTIONS_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    TOTAL_COUNT_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    total_count: _builtins.int
+    """Contributions on all pages."""
+    next_page_token: _builtins.str
+    """Leads to the next page; empty on the last."""
+    @_builtins.property
+    def context(self) -> Global___ReadContext:
+        """What the answer reflects."""
+
+    @_builtins.property
+    def contributions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Contribution]:
+        """In order of position."""
+
+    @_builtins.property
+    def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContributionTotal]:
+        """The sums over all pages."""
+
+    def __init__(
+        self,
+        *,
+        context: Global___ReadContext | None = ...,
+        contributions: _abc.Iterable[Global___Contribution] | None = ...,
+        totals: _abc.Iterable[Global___ContributionTotal] | None = ...,
+        total_count: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "contributions", b"contributions", "next_page_token", b"next_page_token", "total_count", b"total_count", "totals", b"totals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListContributionsResponse: _TypeAlias = ListContributionsResponse  # noqa: Y015
+
+@_typing.final
+class QueryRollForwardRequest(_message.Message):
+    """Request of QueryRollForward."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    READ_FIELD_NUMBER: _builtins.int
+    FIGURE_FIELD_NUMBER: _builtins.int
+    ABOUT_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    FROM_DATE_FIELD_NUMBER: _builtins.int
+    TO_DATE_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    """Resource name of the book."""
+    figure: _builtins.str
+    """The figure: one that is a sum, e.g. "investment.funded"."""
+    level: Global___PartyLevel.ValueType
+    """Whom the pairs of the round trip stand for."""
+    interval: Global___Interval.ValueType
+    """How long the periods are. At most 4000."""
+    @_builtins.property
+    def read(self) -> Global___ReadSpec:
+        """Which facts, and how fresh. Its as_of must be unset: to_date takes its place."""
+
+    @_builtins.property
+    def about(self) -> _containers.RepeatedCompositeFieldContainer[Global___FigureSubject]:
+        """Only figures about this; all where empty."""
+
+    @_builtins.property
+    def from_date(self) -> _date_pb2.Date:
+        """The first period is the one with this day."""
+
+    @_builtins.property
+    def to_date(self) -> _date_pb2.Date:
+        """The last day of the last period."""
+
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        read: Global___ReadSpec | None = ...,
+        figure: _builtins.str = ...,
+        about: _abc.Iterable[Global___FigureSubject] | None = ...,
+        level: Global___PartyLevel.ValueType = ...,
+        from_date: _date_pb2.Date | None = ...,
+        to_date: _date_pb2.Date | None = ...,
+        interval: Global___Interval.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["from_date", b"from_date", "read", b"read", "to_date", b"to_date"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "book", b"book", "figure", b"figure", "from_date", b"from_date", "interval", b"interval", "level", b"level", "read", b"read", "to_date", b"to_date"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueryRollForwardRequest: _TypeAlias = QueryRollForwardRequest  # noqa: Y015
+
+@_typing.final
+class RollForwardPeriod(_message.Message):
+    """A figure over one period. Opening, additions and reductions add up to closing. Numbers are decimal,
+    in the unit of the figure. An entry that was recorded in error is in none of them.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_DATE_FIELD_NUMBER: _builtins.int
+    TO_DATE_FIELD_NUMBER: _builtins.int
+    OPENING_FIELD_NUMBER: _builtins.int
+    ADDITIONS_FIELD_NUMBER: _builtins.int
+    REDUCTIONS_FIELD_NUMBER: _builtins.int
+    CLOSING_FIELD_NUMBER: _builtins.int
+    UNDISCLOSED_COUNT_FIELD_NUMBER: _builtins.int
+    opening: _builtins.str
+    """Where it stood before the first day."""
+    additions: _builtins.str
+    """What was added."""
+    reductions: _builtins.str
+    """What was taken away, at most 0."""
+    closing: _builtins.str
+    """Where it stood at the end of the last day."""
+    undisclosed_count: _builtins.int
+    """Contributions of the period whose amount is not disclosed."""
+    @_builtins.property
+    def from_date(self) -> _date_pb2.Date:
+        """First day of the period."""
+
+    @_builtins.property
+    def to_date(self) -> _date_pb2.Date:
+        """Last day of the period."""
+
+    def __init__(
+        self,
+        *,
+        from_date: _date_pb2.Date | None = ...,
+        to_date: _date_pb2.Date | None = ...,
+        opening: _builtins.str = ...,
+        additions: _builtins.str = ...,
+        reductions: _builtins.str = ...,
+        closing: _builtins.str = ...,
+        undisclosed_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["from_date", b"from_date", "to_date", b"to_date"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["additions", b"additions", "closing", b"closing", "from_date", b"from_date", "opening", b"opening", "reductions", b"reductions", "to_date", b"to_date", "undisclosed_count", b"undisclosed_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollForwardPeriod: _TypeAlias = RollForwardPeriod  # noqa: Y015
+
+@_typing.final
+class RollForward(_message.Message):
+    """A figure over time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIGURE_FIELD_NUMBER: _builtins.int
+    ABOUT_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    PERIODS_FIELD_NUMBER: _builtins.int
+    figure: _builtins.str
+    """The figure."""
+    unit: _builtins.str
+    """ISO 4217 code, "kW", "shares" or "racks"."""
+    @_builtins.property
+    def about(self) -> _containers.RepeatedCompositeFieldContainer[Global___FigureSubject]:
+        """What it is about."""
+
+    @_builtins.property
+    def periods(self) -> _containers.RepeatedCompositeFieldContainer[Global___RollForwardPeriod]:
+        """In order."""
+
+    def __init__(
+        self,
+        *,
+        figure: _builtins.str = ...,
+        about: _abc.Iterable[Global___FigureSubject] | None = ...,
+        unit: _builtins.str = ...,
+        periods: _abc.Iterable[Global___RollForwardPeriod] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "figure", b"figure", "periods", b"periods", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollForward: _TypeAlias = RollForward  # noqa: Y015
+
+@_typing.final
+class QueryRollForwardResponse(_message.Message):
+    """Response of QueryRollForward."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    FIGURES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def context(self) -> Global___ReadContext:
+        """What the answer reflects."""
+
+    @_builtins.property
+    def figures(self) -> _containers.RepeatedCompositeFieldContainer[Global___RollForward]:
+        """In order of what they are about."""
+
+    def __init__(
+        self,
+        *,
+        context: Global___ReadContext | None = ...,
+        figures: _abc.Iterable[Global___RollForward] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "figures", b"figures"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueryRollForwardResponse: _TypeAlias = QueryRollForwardResponse  # noqa: Y015

@@ -60,6 +60,26 @@ class ProjectionServiceStub:
                 request_serializer=gigaledger_dot_v1_dot_projections__pb2.QueryCircularFlowsRequest.SerializeToString,
                 response_deserializer=gigaledger_dot_v1_dot_projections__pb2.QueryCircularFlowsResponse.FromString,
                 _registered_method=True)
+        self.QuerySeries = channel.unary_stream(
+                '/gigaledger.v1.ProjectionService/QuerySeries',
+                request_serializer=gigaledger_dot_v1_dot_projections__pb2.QuerySeriesRequest.SerializeToString,
+                response_deserializer=gigaledger_dot_v1_dot_projections__pb2.QuerySeriesResponse.FromString,
+                _registered_method=True)
+        self.QueryChanges = channel.unary_stream(
+                '/gigaledger.v1.ProjectionService/QueryChanges',
+                request_serializer=gigaledger_dot_v1_dot_projections__pb2.QueryChangesRequest.SerializeToString,
+                response_deserializer=gigaledger_dot_v1_dot_projections__pb2.QueryChangesResponse.FromString,
+                _registered_method=True)
+        self.ListContributions = channel.unary_unary(
+                '/gigaledger.v1.ProjectionService/ListContributions',
+                request_serializer=gigaledger_dot_v1_dot_projections__pb2.ListContributionsRequest.SerializeToString,
+                response_deserializer=gigaledger_dot_v1_dot_projections__pb2.ListContributionsResponse.FromString,
+                _registered_method=True)
+        self.QueryRollForward = channel.unary_unary(
+                '/gigaledger.v1.ProjectionService/QueryRollForward',
+                request_serializer=gigaledger_dot_v1_dot_projections__pb2.QueryRollForwardRequest.SerializeToString,
+                response_deserializer=gigaledger_dot_v1_dot_projections__pb2.QueryRollForwardResponse.FromString,
+                _registered_method=True)
         self.GetProjection = channel.unary_unary(
                 '/gigaledger.v1.ProjectionService/GetProjection',
                 request_serializer=gigaledger_dot_v1_dot_projections__pb2.GetProjectionRequest.SerializeToString,
@@ -111,6 +131,34 @@ class ProjectionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def QuerySeries(self, request, context):
+        """The same question at the end of each day, month, quarter or year, in one state of the book.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def QueryChanges(self, request, context):
+        """Which events moved figures between two states of knowledge, and by how much each did.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListContributions(self, request, context):
+        """The events that make up a figure, each with what it adds.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def QueryRollForward(self, request, context):
+        """Opening, additions, reductions and closing of a figure, period by period.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetProjection(self, request, context):
         """Status of one projection of a book.
         """
@@ -152,6 +200,26 @@ def add_ProjectionServiceServicer_to_server(servicer, server):
                     servicer.QueryCircularFlows,
                     request_deserializer=gigaledger_dot_v1_dot_projections__pb2.QueryCircularFlowsRequest.FromString,
                     response_serializer=gigaledger_dot_v1_dot_projections__pb2.QueryCircularFlowsResponse.SerializeToString,
+            ),
+            'QuerySeries': grpc.unary_stream_rpc_method_handler(
+                    servicer.QuerySeries,
+                    request_deserializer=gigaledger_dot_v1_dot_projections__pb2.QuerySeriesRequest.FromString,
+                    response_serializer=gigaledger_dot_v1_dot_projections__pb2.QuerySeriesResponse.SerializeToString,
+            ),
+            'QueryChanges': grpc.unary_stream_rpc_method_handler(
+                    servicer.QueryChanges,
+                    request_deserializer=gigaledger_dot_v1_dot_projections__pb2.QueryChangesRequest.FromString,
+                    response_serializer=gigaledger_dot_v1_dot_projections__pb2.QueryChangesResponse.SerializeToString,
+            ),
+            'ListContributions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListContributions,
+                    request_deserializer=gigaledger_dot_v1_dot_projections__pb2.ListContributionsRequest.FromString,
+                    response_serializer=gigaledger_dot_v1_dot_projections__pb2.ListContributionsResponse.SerializeToString,
+            ),
+            'QueryRollForward': grpc.unary_unary_rpc_method_handler(
+                    servicer.QueryRollForward,
+                    request_deserializer=gigaledger_dot_v1_dot_projections__pb2.QueryRollForwardRequest.FromString,
+                    response_serializer=gigaledger_dot_v1_dot_projections__pb2.QueryRollForwardResponse.SerializeToString,
             ),
             'GetProjection': grpc.unary_unary_rpc_method_handler(
                     servicer.GetProjection,
@@ -300,6 +368,114 @@ class ProjectionService:
             '/gigaledger.v1.ProjectionService/QueryCircularFlows',
             gigaledger_dot_v1_dot_projections__pb2.QueryCircularFlowsRequest.SerializeToString,
             gigaledger_dot_v1_dot_projections__pb2.QueryCircularFlowsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QuerySeries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/gigaledger.v1.ProjectionService/QuerySeries',
+            gigaledger_dot_v1_dot_projections__pb2.QuerySeriesRequest.SerializeToString,
+            gigaledger_dot_v1_dot_projections__pb2.QuerySeriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QueryChanges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/gigaledger.v1.ProjectionService/QueryChanges',
+            gigaledger_dot_v1_dot_projections__pb2.QueryChangesRequest.SerializeToString,
+            gigaledger_dot_v1_dot_projections__pb2.QueryChangesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListContributions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gigaledger.v1.ProjectionService/ListContributions',
+            gigaledger_dot_v1_dot_projections__pb2.ListContributionsRequest.SerializeToString,
+            gigaledger_dot_v1_dot_projections__pb2.ListContributionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QueryRollForward(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gigaledger.v1.ProjectionService/QueryRollForward',
+            gigaledger_dot_v1_dot_projections__pb2.QueryRollForwardRequest.SerializeToString,
+            gigaledger_dot_v1_dot_projections__pb2.QueryRollForwardResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,14 @@ class ProjectionServiceStub:
     """What is legal to record but an auditor wants flagged: the soft rules of the book."""
     QueryCircularFlows: _grpc.UnaryUnaryMultiCallable[_projections_pb2.QueryCircularFlowsRequest, _projections_pb2.QueryCircularFlowsResponse]
     """What runs in circles between any number of parties, and what is left as outside flow."""
+    QuerySeries: _grpc.UnaryStreamMultiCallable[_projections_pb2.QuerySeriesRequest, _projections_pb2.QuerySeriesResponse]
+    """The same question at the end of each day, month, quarter or year, in one state of the book."""
+    QueryChanges: _grpc.UnaryStreamMultiCallable[_projections_pb2.QueryChangesRequest, _projections_pb2.QueryChangesResponse]
+    """Which events moved figures between two states of knowledge, and by how much each did."""
+    ListContributions: _grpc.UnaryUnaryMultiCallable[_projections_pb2.ListContributionsRequest, _projections_pb2.ListContributionsResponse]
+    """The events that make up a figure, each with what it adds."""
+    QueryRollForward: _grpc.UnaryUnaryMultiCallable[_projections_pb2.QueryRollForwardRequest, _projections_pb2.QueryRollForwardResponse]
+    """Opening, additions, reductions and closing of a figure, period by period."""
     GetProjection: _grpc.UnaryUnaryMultiCallable[_projections_pb2.GetProjectionRequest, _projections_pb2.GetProjectionResponse]
     """Status of one projection of a book."""
     ListProjections: _grpc.UnaryUnaryMultiCallable[_projections_pb2.ListProjectionsRequest, _projections_pb2.ListProjectionsResponse]
@@ -63,6 +71,14 @@ class ProjectionServiceAsyncStub(ProjectionServiceStub):
     """What is legal to record but an auditor wants flagged: the soft rules of the book."""
     QueryCircularFlows: _aio.UnaryUnaryMultiCallable[_projections_pb2.QueryCircularFlowsRequest, _projections_pb2.QueryCircularFlowsResponse]  # type: ignore[assignment]
     """What runs in circles between any number of parties, and what is left as outside flow."""
+    QuerySeries: _aio.UnaryStreamMultiCallable[_projections_pb2.QuerySeriesRequest, _projections_pb2.QuerySeriesResponse]  # type: ignore[assignment]
+    """The same question at the end of each day, month, quarter or year, in one state of the book."""
+    QueryChanges: _aio.UnaryStreamMultiCallable[_projections_pb2.QueryChangesRequest, _projections_pb2.QueryChangesResponse]  # type: ignore[assignment]
+    """Which events moved figures between two states of knowledge, and by how much each did."""
+    ListContributions: _aio.UnaryUnaryMultiCallable[_projections_pb2.ListContributionsRequest, _projections_pb2.ListContributionsResponse]  # type: ignore[assignment]
+    """The events that make up a figure, each with what it adds."""
+    QueryRollForward: _aio.UnaryUnaryMultiCallable[_projections_pb2.QueryRollForwardRequest, _projections_pb2.QueryRollForwardResponse]  # type: ignore[assignment]
+    """Opening, additions, reductions and closing of a figure, period by period."""
     GetProjection: _aio.UnaryUnaryMultiCallable[_projections_pb2.GetProjectionRequest, _projections_pb2.GetProjectionResponse]  # type: ignore[assignment]
     """Status of one projection of a book."""
     ListProjections: _aio.UnaryUnaryMultiCallable[_projections_pb2.ListProjectionsRequest, _projections_pb2.ListProjectionsResponse]  # type: ignore[assignment]
@@ -110,6 +126,38 @@ class ProjectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_projections_pb2.QueryCircularFlowsResponse, _abc.Awaitable[_projections_pb2.QueryCircularFlowsResponse]]:
         """What runs in circles between any number of parties, and what is left as outside flow."""
+
+    @_abc_1.abstractmethod
+    def QuerySeries(
+        self,
+        request: _projections_pb2.QuerySeriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_projections_pb2.QuerySeriesResponse], _abc.AsyncIterator[_projections_pb2.QuerySeriesResponse]]:
+        """The same question at the end of each day, month, quarter or year, in one state of the book."""
+
+    @_abc_1.abstractmethod
+    def QueryChanges(
+        self,
+        request: _projections_pb2.QueryChangesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_projections_pb2.QueryChangesResponse], _abc.AsyncIterator[_projections_pb2.QueryChangesResponse]]:
+        """Which events moved figures between two states of knowledge, and by how much each did."""
+
+    @_abc_1.abstractmethod
+    def ListContributions(
+        self,
+        request: _projections_pb2.ListContributionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_projections_pb2.ListContributionsResponse, _abc.Awaitable[_projections_pb2.ListContributionsResponse]]:
+        """The events that make up a figure, each with what it adds."""
+
+    @_abc_1.abstractmethod
+    def QueryRollForward(
+        self,
+        request: _projections_pb2.QueryRollForwardRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_projections_pb2.QueryRollForwardResponse, _abc.Awaitable[_projections_pb2.QueryRollForwardResponse]]:
+        """Opening, additions, reductions and closing of a figure, period by period."""
 
     @_abc_1.abstractmethod
     def GetProjection(

@@ -28,6 +28,7 @@ def add_to_server(service: LedgerService, server: grpc.aio.Server) -> None:
         ("ListBooks", service.list_books, pb.ListBooksRequest, _serialized),
         ("AppendEvents", service.append_events, pb.AppendEventsRequest, _serialized),
         ("ListAttempts", service.list_attempts, pb.ListAttemptsRequest, _serialized),
+        ("ResolvePosition", service.resolve_position, pb.ResolvePositionRequest, _serialized),
         ("GetEvent", service.get_event, pb.GetEventRequest, _as_it_is),
         ("ListEvents", service.list_events, pb.ListEventsRequest, _as_it_is),
     ]

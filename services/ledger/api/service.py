@@ -36,6 +36,8 @@ from gigaledger.v1.ledger_pb2 import (
     ListEventsResponse,
     ReadEventsRequest,
     ReadEventsResponse,
+    ResolvePositionRequest,
+    ResolvePositionResponse,
     SubscribeEventsRequest,
     SubscribeEventsResponse,
 )
@@ -275,6 +277,28 @@ class LedgerService:
         if not page.count:
             raise NotFoundError("EVENT_NOT_FOUND", f"book {book_id} has no event {position}")
         return page.events
+
+    @answered
+    async def resolve_position(
+        self, request: ResolvePositionRequest, _context: Context
+    ) -> ResolvePositionResponse:
+        """Return the place in the log that an instant stands for."""
+        book = await self._shelf.book(names.book_of(request.book, "book"))
+        if not request.HasField("recorded_time"):
+            raise InvalidArgumentError("recorded_time", "is required")
+        try:
+            instant = instant_from_message(request.recorded_time)
+        except QuantityError as error:
+            raise InvalidArgumentError("recorded_time", str(error)) from error
+        async with self._shelf.reading() as connection:
+            found = await LogReader(book.schema_name).position_at(connection, instant)
+        if found is None:
+            message = f"book {book.book} was not open yet at {instant.isoformat()}"
+            raise NotFoundError("BOOK_NOT_OPEN", message)
+        position, recorded_at = found
+        return ResolvePositionResponse(
+            position=position, recorded_time=instant_to_message(recorded_at)
+        )
 
     @answered
     async def list_events(self, request: ListEventsRequest, _context: Context) -> bytes:

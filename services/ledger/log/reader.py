@@ -154,6 +154,18 @@ class LogReader:
         row = await (await connection.execute(statement, (position,), binary=True)).fetchone()
         return row[0] if row else None
 
+    async def position_at(
+        self, connection: psycopg.AsyncConnection, instant: dt.datetime
+    ) -> tuple[int, dt.datetime] | None:
+        """Return the last position recorded by an instant and when that was; None where none was.
+
+        The clock of a book never runs backwards, so positions are searched by halves.
+        """
+        statement = sql.SQL(_POSITION_AT).format(schema=sql.Identifier(self._schema))
+        cursor = await connection.execute(statement, {"instant": instant}, binary=True)
+        row = await cursor.fetchone()
+        return (row[0], row[1]) if row else None
+
     async def attempts(
         self, connection: psycopg.AsyncConnection, before_number: int | None, limit: int
     ) -> list[AttemptPageRow]:
@@ -207,6 +219,22 @@ _PAGE = """
         SELECT CASE WHEN page.found = %(limit)s::bigint OR page.count < page.found THEN page.last
                     ELSE greatest(bound.last, %(after)s::bigint) END AS position
     ) AS through
+"""
+
+_POSITION_AT = """
+    WITH RECURSIVE search (low, high) AS (
+        SELECT 0::bigint, position FROM {schema}.head
+        UNION ALL
+        SELECT CASE WHEN recorded_at <= %(instant)s THEN middle ELSE low END,
+               CASE WHEN recorded_at <= %(instant)s THEN high ELSE middle - 1 END
+        FROM search, LATERAL (
+            SELECT position AS middle, recorded_at FROM {schema}.event
+            WHERE position = (low + high + 1) / 2
+        ) AS looked_at
+        WHERE low < high
+    )
+    SELECT position, recorded_at FROM search JOIN {schema}.event ON position = low
+    WHERE low = high
 """
 
 

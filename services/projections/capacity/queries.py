@@ -40,8 +40,8 @@ _SCHEDULES = statement("""
 # What a milestone is - its layer, site, platform - is told by its latest claim, or else by the
 # plan; what a withdrawn certificate stood for, by the certificate. A document that was recorded in
 # error still tells, where no other does, so that nothing recorded under it drops out.
-_ENTRIES = statement("""
-    WITH milestone AS (
+PLACED = """
+    milestone AS (
         SELECT DISTINCT ON (agreement, milestone)
                agreement, milestone, capacity_layer, site, platform
         FROM capacity_entry WHERE measure IN ('PLANNED', 'CLAIMED') AND {recorded}
@@ -56,29 +56,40 @@ _ENTRIES = statement("""
         WHERE measure <> 'PLANNED' AND {counted}
             AND (%(agreements)s::text[] IS NULL OR agreement = ANY(%(agreements)s))
     ), described AS (
-        SELECT entry.measure, entry.agreement, entry.power_basis, entry.power_kw,
-               entry.effective_date, entry.assertion_status,
-               coalesce(certificate.milestone, entry.milestone) AS milestone,
-               entry.capacity_layer, entry.site, entry.platform
+        SELECT entry.*, coalesce(certificate.milestone, entry.milestone) AS whose
         FROM entry LEFT JOIN certificate
             ON entry.measure = 'DECERTIFIED' AND certificate.agreement = entry.agreement
             AND certificate.certifier = entry.certifier
             AND certificate.certificate = entry.certificate
+    ), placed AS (
+        SELECT described.position, described.recorded_time, described.effective_date,
+               described.assertion_status, described.measure, described.agreement,
+               described.whose AS milestone, described.certificate, described.power_basis,
+               coalesce(nullif(described.capacity_layer, ''), milestone.capacity_layer,
+                        'CHIP_SUPPLY') AS capacity_layer,
+               coalesce(nullif(described.site, ''), milestone.site, '') AS site,
+               coalesce(nullif(described.platform, ''), milestone.platform, '') AS platform,
+               described.power_kw
+        FROM described LEFT JOIN milestone
+            ON milestone.agreement = described.agreement AND milestone.milestone = described.whose
     )
-    SELECT described.measure, described.agreement, described.milestone, described.power_basis,
-           coalesce(nullif(described.capacity_layer, ''), milestone.capacity_layer, 'CHIP_SUPPLY')
-               AS capacity_layer,
-           coalesce(nullif(described.site, ''), milestone.site, '') AS site,
-           coalesce(nullif(described.platform, ''), milestone.platform, '') AS platform,
-           sum(described.power_kw)::bigint AS power_kw,
+"""
+
+_ENTRIES = statement(
+    """
+    WITH {placed}
+    SELECT measure, agreement, milestone, power_basis, capacity_layer, site, platform,
+           sum(power_kw)::bigint AS power_kw,
            coalesce(
-               sum(described.power_kw) FILTER (WHERE effective_date <= %(year_ago)s), 0
+               sum(power_kw) FILTER (WHERE effective_date <= %(year_ago)s), 0
            )::bigint AS year_ago_kw,
-           array_agg(DISTINCT described.assertion_status) AS statuses
-    FROM described LEFT JOIN milestone USING (agreement, milestone)
+           array_agg(DISTINCT assertion_status) AS statuses
+    FROM placed
     GROUP BY 1, 2, 3, 4, 5, 6, 7
     ORDER BY 1, 2, 3, 4, 5, 6, 7
-""")
+""",
+    placed=PLACED,
+)
 
 _HARDWARE = statement("""
     WITH order_line AS (

@@ -27,6 +27,7 @@ CREATE TABLE template_entry (
     reversed_position bigint,
     PRIMARY KEY (position, item)
 );
+CREATE INDEX ON template_entry (reversed_position) WHERE reversed_position IS NOT NULL;
 COMMENT ON TABLE template_entry IS 'Template of the read models; always empty';
 COMMENT ON COLUMN template_entry.position IS 'Position of the event that the row comes from';
 COMMENT ON COLUMN template_entry.item IS 'Number of the row among those of the event, from 0';

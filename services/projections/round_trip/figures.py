@@ -57,12 +57,28 @@ BASES = {
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """The event that a movement comes from.
+
+    Attributes:
+        position: of the event.
+        recorded_time: when it was recorded.
+        document: number of the document; empty where it has none.
+    """
+
+    position: int
+    recorded_time: dt.datetime
+    document: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Movement:
     """An amount between a customer who is invested in and a supplier who invests.
 
     Attributes:
         day: when it was added; for what stands open, any day.
         statuses: statuses of the facts that it rests on.
+        source: the event that it comes from; None where it is of several.
     """
 
     measure: Measure
@@ -72,6 +88,7 @@ class Movement:
     day: dt.date
     amount: Amount
     statuses: frozenset[str]
+    source: Source | None = None
 
 
 @dataclass(slots=True)
@@ -203,7 +220,9 @@ def commitments(
     """
 
     def movement(terms_day: dt.date, amount: Amount, whose: tuple[str, str, str]) -> Movement:
-        return Movement(Measure.COMMITTED, *whose, terms_day, amount, statuses)
+        change = history.change_on(terms_day)
+        source = Source(change.position, change.recorded_time, change.agreement)
+        return Movement(Measure.COMMITTED, *whose, terms_day, amount, statuses, source)
 
     before, whose_before = Amount(), ("", "", "")
     for day in sorted(day for day in history.days() if day <= until):

@@ -6,8 +6,8 @@ party stands for is looked up here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gigaledger.v1.projections_pb2 import (
@@ -19,7 +19,13 @@ from gigaledger.v1.projections_pb2 import (
 from services.projections.agreement_terms import Agreements, read_agreements
 from services.projections.amounts import Amount
 from services.projections.reading import Reader, Scope, statement
-from services.projections.round_trip.figures import Measure, Movement, commitments, pairs_of
+from services.projections.round_trip.figures import (
+    Measure,
+    Movement,
+    Source,
+    commitments,
+    pairs_of,
+)
 
 CAVEAT = (
     "Recycled amounts are an upper bound: money is fungible, and a balance between two parties does"
@@ -31,6 +37,34 @@ _GROUPS = statement("""
     SELECT party, party_group, effective_date FROM round_trip_group WHERE {known}
     ORDER BY effective_date, position
 """)
+
+
+@dataclass(frozen=True, slots=True)
+class _Movements:
+    """A query for what moved, and the same query event by event.
+
+    Attributes:
+        by_day: sums of a day.
+        by_event: what each event added. Over a day they add up to the same.
+    """
+
+    by_day: bytes
+    by_event: bytes
+
+    @classmethod
+    def of(cls, text: str, **parts: str) -> _Movements:
+        """Return both of a query in which `{place}`, `{time}` and `{document}` stand for an event.
+
+        Args:
+            text: the query.
+            parts: what names in braces stand for; `document` is the column of its
+                number.
+        """
+        document = parts.pop("document")
+        nowhere = {"place": "0::bigint", "time": "NULL::timestamptz", "document": "''"}
+        there = {"place": "position", "time": "recorded_time", "document": document}
+        return cls(statement(text, **parts, **nowhere), statement(text, **parts, **there))
+
 
 # A document that was recorded in error still tells what its number stands for, where no other does,
 # so that nothing recorded under it drops out.
@@ -55,18 +89,21 @@ _GOODS = """
         GROUP BY purchase_order, line HAVING NOT bool_or(undisclosed)
     ), goods AS (
         SELECT purchase_order, line, measure <> 'RECEIVED' AS ordered, effective_date,
-               assertion_status, coalesce(sum(amount_minor), 0) AS amount,
+               assertion_status, {place} AS position, {time} AS recorded_time,
+               coalesce(sum(amount_minor), 0) AS amount,
                coalesce(sum(quantity) FILTER (WHERE amount_minor IS NULL), 0) AS units,
                count(*) FILTER (WHERE amount_minor IS NULL) AS unpriced
-        FROM round_trip_goods WHERE {counted} GROUP BY 1, 2, 3, 4, 5
+        FROM round_trip_goods WHERE {counted} GROUP BY 1, 2, 3, 4, 5, 6, 7
     ), to_date AS (
         SELECT goods.*, sum(units) OVER (
                    PARTITION BY purchase_order, line, ordered
-                   ORDER BY effective_date, assertion_status ROWS UNBOUNDED PRECEDING
+                   ORDER BY effective_date, assertion_status, position
+                   ROWS UNBOUNDED PRECEDING
                ) AS units_to_date
         FROM goods
     ), valued AS (
         SELECT purchase_order, to_date.ordered, to_date.effective_date, to_date.assertion_status,
+               to_date.position, to_date.recorded_time,
                to_date.amount + coalesce(
                    in_proportion(units_to_date, price.units, price.amount)
                    - in_proportion(units_to_date - to_date.units, price.units, price.amount),
@@ -77,17 +114,19 @@ _GOODS = """
     )
 """
 
-_DELIVERIES = statement(
+_DELIVERIES = _Movements.of(
     """
     WITH {order}, {goods}
     SELECT CASE WHEN ordered THEN 'ORDERED' ELSE 'RECEIVED' END AS measure,
            supplier, buyer AS customer, currency, effective_date AS day, assertion_status,
+           {place} AS position, {time} AS recorded_time, {document} AS document,
            sum(amount) AS amount, sum(undisclosed) AS undisclosed
     FROM valued JOIN purchase USING (purchase_order)
-    GROUP BY 1, 2, 3, 4, 5, 6
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
 """,
     order=_ORDER,
     goods=_GOODS,
+    document="purchase_order",
 )
 
 _INVOICE = """
@@ -100,28 +139,31 @@ _INVOICE = """
         WHERE NOT credit AND {recorded}
         ORDER BY account, invoice, {known} DESC, position DESC
     ), claim AS (
-        SELECT account, invoice, purchase_order, effective_date, assertion_status, amount_minor,
+        SELECT account, invoice, purchase_order, effective_date, assertion_status, position,
+               recorded_time, amount_minor,
                coalesce(order_amount_minor, 0) AS order_amount_minor
         FROM round_trip_invoice WHERE NOT credit AND {counted}
         UNION ALL
-        SELECT account, invoice, purchase_order, effective_date, assertion_status,
-               credit.amount_minor,
+        SELECT account, invoice, purchase_order, effective_date, assertion_status, position,
+               recorded_time, credit.amount_minor,
                in_proportion(credit.amount_minor, bill.amount_minor, bill.order_amount_minor)
         FROM round_trip_invoice AS credit JOIN bill USING (account, invoice)
         WHERE credit AND {counted}
     )
 """
 
-_INVOICED = statement(
+_INVOICED = _Movements.of(
     """
     WITH {order}, {invoice}
     SELECT 'INVOICED' AS measure, supplier, buyer AS customer, currency, effective_date AS day,
-           assertion_status, sum(claim.amount_minor) AS amount, 0 AS undisclosed
+           assertion_status, {place} AS position, {time} AS recorded_time, {document} AS document,
+           sum(claim.amount_minor) AS amount, 0 AS undisclosed
     FROM claim JOIN bill USING (account, invoice)
-    GROUP BY 1, 2, 3, 4, 5, 6
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
 """,
     order=_ORDER,
     invoice=_INVOICE,
+    document="invoice",
 )
 
 _RECEIVED_NOT_INVOICED = statement(
@@ -141,6 +183,8 @@ _RECEIVED_NOT_INVOICED = statement(
     order=_ORDER,
     goods=_GOODS,
     invoice=_INVOICE,
+    place="0::bigint",
+    time="NULL::timestamptz",
 )
 
 # A refund names the payment that goes back, and the payment what it was applied to.
@@ -152,24 +196,26 @@ _PAYMENT = """
         ORDER BY account, payment, {known} DESC, position DESC
     ), cash AS (
         SELECT account, settled.invoice, cash.supplier, cash.customer, cash.currency,
-               effective_date, assertion_status, cash.amount_minor,
-               coalesce(cash.document_amount_minor, in_proportion(
+               effective_date, assertion_status, position, recorded_time, payment,
+               cash.amount_minor, coalesce(cash.document_amount_minor, in_proportion(
                    cash.amount_minor, settled.amount_minor, settled.document_amount_minor
                )) AS document_amount_minor
         FROM round_trip_payment AS cash JOIN settled USING (account, payment) WHERE {counted}
     )
 """
 
-_PAID = statement(
+_PAID = _Movements.of(
     """
     WITH {payment}
     SELECT measure, supplier, customer, currency, effective_date AS day, assertion_status,
+           {place} AS position, {time} AS recorded_time, {document} AS document,
            sum(amount_minor) AS amount, 0 AS undisclosed
     FROM cash JOIN (VALUES ('PAID', false), ('UNAPPLIED', true)) AS kind (measure, unapplied)
         ON NOT unapplied OR invoice = ''
-    GROUP BY 1, 2, 3, 4, 5, 6
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
 """,
     payment=_PAYMENT,
+    document="payment",
 )
 
 _OPEN = statement(
@@ -193,18 +239,22 @@ _OPEN = statement(
     payment=_PAYMENT,
 )
 
-_CAPITAL = statement("""
-    WITH contribution AS (
+_CAPITAL = _Movements.of(
+    """
+    WITH source AS (
         SELECT DISTINCT ON (agreement, contribution) agreement, contribution, measure AS form
         FROM round_trip_capital WHERE measure LIKE 'FUNDED%%' AND {recorded}
         ORDER BY agreement, contribution, {known} DESC, position DESC
     )
     SELECT measure, form, agreement, investor, issuer, currency, effective_date AS day,
-           assertion_status, coalesce(sum(amount_minor), 0) AS amount,
+           assertion_status, {place} AS position, {time} AS recorded_time, {document} AS document,
+           coalesce(sum(amount_minor), 0) AS amount,
            count(*) FILTER (WHERE amount_minor IS NULL) AS undisclosed
-    FROM round_trip_capital LEFT JOIN contribution USING (agreement, contribution)
-    WHERE {counted} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
-""")
+    FROM round_trip_capital LEFT JOIN source USING (agreement, contribution)
+    WHERE {counted} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+""",
+    document="contribution",
+)
 
 
 async def query_round_trip(
@@ -235,6 +285,17 @@ async def read_movements(reader: Reader, level: PartyLevel.ValueType) -> list[Mo
 
     What moves within a group is neither bought nor invested.
     """
+    return await _between(reader, level, await _movements(reader))
+
+
+async def read_dated_movements(reader: Reader, level: PartyLevel.ValueType) -> list[Movement]:
+    """Return the same event by event, but for what stands open, which is no sum of events."""
+    return await _between(reader, level, await _movements_by_event(reader))
+
+
+async def _between(
+    reader: Reader, level: PartyLevel.ValueType, movements: Iterable[Movement]
+) -> list[Movement]:
     by_entity = level == PartyLevel.PARTY_LEVEL_ENTITY
     groups = {} if by_entity else await _groups(reader)
     moved = [
@@ -243,7 +304,7 @@ async def read_movements(reader: Reader, level: PartyLevel.ValueType) -> list[Mo
             supplier=groups.get(movement.supplier, movement.supplier),
             customer=groups.get(movement.customer, movement.customer),
         )
-        for movement in await _movements(reader)
+        for movement in movements
     ]
     return [movement for movement in moved if movement.supplier != movement.customer]
 
@@ -270,15 +331,36 @@ async def _groups(reader: Reader) -> dict[str, str]:
 
 async def _movements(reader: Reader) -> list[Movement]:
     agreements = await read_agreements(reader, "round_trip_terms")
-    movements: list[Movement] = []
+    found = _commitments(reader.scope, agreements)
+    for query in (
+        _DELIVERIES.by_day,
+        _INVOICED.by_day,
+        _RECEIVED_NOT_INVOICED,
+        _PAID.by_day,
+        _OPEN,
+    ):
+        found += [_movement(row, reader.scope) for row in await reader.rows(query)]
+    for row in await reader.rows(_CAPITAL.by_day):
+        found += _capital(row, agreements)
+    return found
+
+
+async def _movements_by_event(reader: Reader) -> list[Movement]:
+    agreements = await read_agreements(reader, "round_trip_terms")
+    found = _commitments(reader.scope, agreements)
+    for query in (_DELIVERIES, _INVOICED, _PAID):
+        found += [_movement(row, reader.scope) for row in await reader.rows(query.by_event)]
+    for row in await reader.rows(_CAPITAL.by_event):
+        found += _capital(row, agreements)
+    return found
+
+
+def _commitments(scope: Scope, agreements: Agreements) -> list[Movement]:
+    found: list[Movement] = []
     for name, history in agreements.counted.items():
         statuses = frozenset(agreements.statuses(name))
-        movements += commitments(history, statuses, reader.scope.until, reader.scope.today)
-    for query in (_DELIVERIES, _INVOICED, _RECEIVED_NOT_INVOICED, _PAID, _OPEN):
-        movements += [_movement(row, reader.scope) for row in await reader.rows(query)]
-    for row in await reader.rows(_CAPITAL):
-        movements += _capital(row, agreements)
-    return movements
+        found += commitments(history, statuses, scope.until, scope.today)
+    return found
 
 
 def _movement(row: dict[str, Any], scope: Scope) -> Movement:
@@ -292,7 +374,14 @@ def _movement(row: dict[str, Any], scope: Scope) -> Movement:
         day=row.get("day", scope.until),
         amount=Amount(int(row["amount"]), int(row["undisclosed"])),
         statuses=statuses,
+        source=_source(row),
     )
+
+
+def _source(row: dict[str, Any]) -> Source | None:
+    if not row.get("position"):
+        return None
+    return Source(row["position"], row["recorded_time"], row["document"])
 
 
 def _capital(row: dict[str, Any], agreements: Agreements) -> Iterator[Movement]:
@@ -306,6 +395,7 @@ def _capital(row: dict[str, Any], agreements: Agreements) -> Iterator[Movement]:
         day=row["day"],
         amount=Amount(int(row["amount"]), int(row["undisclosed"])),
         statuses=frozenset({row["assertion_status"]}),
+        source=_source(row),
     )
     if row["measure"] in ("CALLED", "RETURNED"):
         yield movement
