@@ -9,7 +9,6 @@ from copy import deepcopy
 from itertools import product
 
 import networkx as nx
-import pytest
 from gigaledger.v1.projections_pb2 import (
     CircularFlows,
     PartyLevel,
@@ -196,19 +195,18 @@ ALTERATIONS: dict[str, tuple[Callable[[CircularFlows], object], str]] = {
 }
 
 
-@pytest.mark.parametrize("alteration", ALTERATIONS)
-async def test_an_altered_answer_is_named(read_models: ReadModels, alteration: str) -> None:
+async def test_an_altered_answer_is_named(read_models: ReadModels) -> None:
     await read_models.apply(log_of(TRIANGLE))
     honest = await answered(read_models, PartyLevel.PARTY_LEVEL_ENTITY)
     assert compared(honest) == []
-    change, named = ALTERATIONS[alteration]
-    altered = deepcopy(honest)
-    [cash] = [flows for flows in altered.flows if len(flows.bilateral_first.cycles) > 1]
+    for alteration, (change, named) in ALTERATIONS.items():
+        altered = deepcopy(honest)
+        [cash] = [flows for flows in altered.flows if len(flows.bilateral_first.cycles) > 1]
 
-    change(cash)
+        change(cash)
 
-    found = {f"{wrong.key.section}.{wrong.key.name}" for wrong in compared(altered)}
-    assert f"circular-flows.entity.{named}" in found
+        found = {f"{wrong.key.section}.{wrong.key.name}" for wrong in compared(altered)}
+        assert f"circular-flows.entity.{named}" in found, alteration
 
 
 async def test_groups_have_flows_of_their_own(read_models: ReadModels) -> None:
