@@ -213,7 +213,7 @@ class Verification:
             yield Finding(position, Kind.VERSION, message)
         time = (recorded.recorded_time.seconds, recorded.recorded_time.nanos)
         if time < self._time:
-            message = f"it was recorded at {recorded.recorded_time.ToJsonString()}, too early"
+            message = f"it was recorded before the event at {position - 1}"
             yield Finding(position, Kind.TIME, message)
         self._time = max(time, self._time)
 

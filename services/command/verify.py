@@ -141,8 +141,9 @@ def _shown(leaf: bytes, shown: Any, position: int) -> Iterator[Finding]:
     """Yield where a line shows something else than its bytes say."""
     try:
         said = readable(leaf)
-    except ExportError:
-        return  # The verification has named it.
+    except ExportError as error:
+        yield Finding(position, Kind.READABLE, f"what the line shows of event {position}: {error}")
+        return
     if shown != said:
         yield Finding(position, Kind.READABLE, f"what the line shows of event {position} is not so")
 
