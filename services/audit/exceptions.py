@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from gigaledger.v1.projections_pb2 import ExceptionFinding, ExceptionSeverity
 
@@ -61,6 +61,43 @@ def exceptions(leaves: Iterable[bytes]) -> Published:
 def published_exceptions(answers: Iterable[ExceptionFinding]) -> Published:
     """Return published exceptions as `exceptions` names them."""
     return _named([(one.rule, one.subject, one.arose_position, _told(one)) for one in answers])
+
+
+def published_reviews(answers: Iterable[ExceptionFinding]) -> Published:
+    """Return who looks into published exceptions, and how they were settled, by their ids."""
+    found: Published = {}
+    for one in answers:
+        found |= _review(one.exception, one.owner, one.resolution)
+    return found
+
+
+def reviews(leaves: Iterable[bytes], ids: Collection[str]) -> Published:
+    """Return what people recorded of exceptions, by their ids.
+
+    Args:
+        leaves: the bytes of the events, in order.
+        ids: the exceptions that are asked about.
+    """
+    postings = [posting_of(leaf) for leaf in leaves]
+    wrong = {one.fact.position for one in postings if one.kind == "entry_reversed"}
+    owners, resolutions = dict.fromkeys(ids, ""), dict.fromkeys(ids, "")
+    for one in postings:
+        if one.position not in wrong and one.kind == "exception_opened":
+            owners[one.fact.exception] = one.fact.owner
+        elif one.position not in wrong and one.kind == "exception_closed":
+            resolutions[one.fact.exception] = one.fact.resolution
+    found: Published = {}
+    for name in ids:
+        found |= _review(name, owners[name], resolutions[name])
+    return found
+
+
+def _review(name: str, owner: str, resolution: str) -> Published:
+    about = (("exception", name),)
+    return {
+        Key("exceptions", "owner", about): owner,
+        Key("exceptions", "resolution", about): resolution,
+    }
 
 
 def exception_counts(policy: int, total: int, still_open: int) -> Published:

@@ -12,7 +12,13 @@ from gigaledger.v1.ledger_pb2 import ReadEventsRequest
 from gigaledger.v1.projections_pb2 import ReadSpec
 
 from services.audit import published
-from services.audit.exceptions import RULES, exceptions, published_exceptions
+from services.audit.exceptions import (
+    RULES,
+    exceptions,
+    published_exceptions,
+    published_reviews,
+    reviews,
+)
 from services.audit.exported import Header, write
 from services.audit.figures import Figures, HistoryError, differences
 from services.audit.filters import Filters
@@ -161,7 +167,8 @@ def _compare(
     report.exceptions = len(known)
     report.not_judged = tuple(sorted({one.rule for one in flagged} - set(RULES)))
     own = exceptions(leaves[:judged])
-    told = published_exceptions(known) | counts
+    own |= reviews(leaves[:judged], [one.exception for one in flagged])
+    told = published_exceptions(known) | published_reviews(flagged) | counts
     if report.not_judged:
         # What is said of all together is of others as well.
         own, told = ({key: found[key] for key in found.keys() - counts} for found in (own, told))

@@ -12,7 +12,14 @@ from gigaledger.v1.projections_pb2 import QueryExceptionsRequest, QueryException
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.audit.exceptions import RULES, exception_counts, exceptions, published_exceptions
+from services.audit.exceptions import (
+    RULES,
+    exception_counts,
+    exceptions,
+    published_exceptions,
+    published_reviews,
+    reviews,
+)
 from services.audit.figures import Difference, differences
 from services.audit.published import EXCEPTIONS_PAGE
 from services.audit.sums import Key, Value
@@ -183,7 +190,10 @@ async def answer(read_models: ReadModels, log: Log) -> QueryExceptionsResponse:
 def compared(log: Log, published: QueryExceptionsResponse) -> list[Difference]:
     counts = (published.policy, published.total_count, published.open_count)
     told: dict[Key, Value] = published_exceptions(published.exceptions) | exception_counts(*counts)
-    own = exceptions(event.SerializeToString() for event in log.events)
+    told |= published_reviews(published.exceptions)
+    leaves = [event.SerializeToString() for event in log.events]
+    ids = [item.exception for item in published.exceptions]
+    own = exceptions(leaves) | reviews(leaves, ids)
     return differences(own, told, len(log.events))
 
 
@@ -247,6 +257,7 @@ ALTERATIONS: dict[str, Callable[[QueryExceptionsResponse], object]] = {
     "another subject": lambda published: setattr(published.exceptions[1], "subject", "parties/X"),
     "another rule": lambda published: setattr(published.exceptions[1], "rule", "SX-INV-02"),
     "less grave": lambda published: setattr(published.exceptions[1], "severity", 1),
+    "another owner": lambda published: setattr(published.exceptions[1], "owner", "nobody"),
     "fewer open": lambda published: setattr(published, "open_count", 0),
     "another policy": lambda published: setattr(published, "policy", 2),
 }
@@ -277,3 +288,20 @@ async def test_a_fact_that_the_projection_lost_is_found(read_models: ReadModels)
     names = {difference.key.name for difference in compared(log, published)}
 
     assert "SX-PAY-02" in names
+
+
+async def test_who_looks_into_it_is_what_was_recorded(read_models: ReadModels) -> None:
+    log = example_log("corrections")
+    [first, *_] = (await answer(read_models, log)).exceptions
+    log.append(
+        fact("exception_opened", on=later(300), exception=first.exception, owner="carol"),
+        fact("exception_closed", on=later(300), exception=first.exception, resolution="settled"),
+    )
+
+    published = await answer(read_models, log)
+
+    assert (published.exceptions[0].owner, published.exceptions[0].resolution) == (
+        "carol",
+        "settled",
+    )
+    assert compared(log, published) == []
