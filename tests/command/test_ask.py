@@ -44,7 +44,7 @@ def test_yes_no_and_why(services: Shell, half: str) -> None:
     (condition,) = answer["tranches"][0]["conditions"]
     assert condition["certifiedKw"] == "2000000"
     assert condition["terms"]["powerKw"] == "6000000"
-    assert [cause["document"] for cause in condition["causes"]] == ["CERT-1", "CERT-2"]
+    assert [cause["document"] for cause in condition["causes"]] == ["CERT-M1", "CERT-M2"]
     assert answer["remedies"][0]["powerKw"] == "4000000"
     known = [answer[name]["units"] for name in ("committed", "entitled", "called", "available")]
     assert known == ["100000000000", "20000000000", "10000000000", "10000000000"]
