@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from services.command import (
+    ask_commands,
     audit_commands,
     history_commands,
     key_commands,
@@ -207,6 +208,7 @@ app.add_typer(database_app, name="database", rich_help_panel=_RUN_PANEL)
 app.add_typer(key_commands.app, name="key", rich_help_panel=_RUN_PANEL)
 ledger_commands.register(app, _FACTS_PANEL)
 report_commands.register(app, _ANSWERS_PANEL)
+ask_commands.register(app, _ANSWERS_PANEL)
 history_commands.register(report_commands.report_app)
 projection_commands.register(app, _ANSWERS_PANEL)
 audit_commands.register(app, _AUDIT_PANEL)

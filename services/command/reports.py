@@ -36,6 +36,7 @@ from services.command.formats import (
     ratio,
 )
 from services.command.output import add_row, hypothetical_banner, reflects, table
+from services.command.progress_reports import progress_tables, timeline_tables
 
 UNDISCLOSED_NOTE = "≥: the known part of an amount with undisclosed parts."
 _MAIN_BASES = (
@@ -84,7 +85,7 @@ def capacity_tables(response: QueryCapacityResponse) -> list[RenderableType]:
             carried = gigawatts(unit.implied_kw) if unit.rated else "not rated"
             add_row(racks, [unit.sku, f"{unit.rack_quantity:,}", gpus, carried])
         parts.append(racks)
-    return parts
+    return parts + progress_tables(response)
 
 
 def _capacity(item: CapacityFigures) -> RenderableType:
@@ -151,7 +152,7 @@ def investment_tables(response: QueryInvestmentResponse) -> list[RenderableType]
             cells += ["yes" if step.entitled else "no", figure(step.funded)]
             add_row(ladder, [*cells, step.shares or "0", step.price_per_share or NOT_AVAILABLE])
         parts.append(ladder)
-    return parts
+    return parts + timeline_tables(response)
 
 
 def _investment(title: str, item: InvestmentFigures) -> RenderableType:

@@ -118,6 +118,11 @@ class History:
         self._superseded_by = superseded_by
         self._superseded_on = superseded_by.effective_date if superseded_by else None
 
+    @property
+    def superseded_on(self) -> dt.date | None:
+        """The day from which on another agreement has its place; None where none has."""
+        return self._superseded_on
+
     def change_on(self, day: dt.date) -> Change:
         """Return the change that made the agreement what it is on a day; the first one before it.
 

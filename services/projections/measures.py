@@ -74,8 +74,14 @@ _PARTS = {
     "CapacityFigures": _Part("capacity", _LAYER),
     "CapacityBreakdown": _Part("capacity.breakdown", (*_LAYER, "agreement", "site", "platform")),
     "DeliveredHardware": _Part("capacity.hardware", ("sku",)),
+    "CompletionForecast": _Part("capacity.forecast", _LAYER),
+    "MilestoneProgress": _Part("capacity.milestone", ("agreement", "milestone", "power_basis")),
+    "ScheduleProgress": _Part("capacity.schedule", ("agreement", "point")),
+    "HardwarePlace": _Part("capacity.place", ("power_basis", "site", "platform")),
+    "GpuQuantity": _Part("gpus", ("gpu_basis",)),
     "InvestmentFigures": _Part("investment", ("agreement", "currency_code")),
     "TrancheFigures": _Part("investment.tranche", ("agreement", "tranche")),
+    "TrancheTimeline": _Part("investment.timeline", ("agreement", "tranche")),
     "RoundTripPair": _Part(
         "round-trip", ("supplier_investor", "customer_investee", "currency_code")
     ),
@@ -85,7 +91,7 @@ _PARTS = {
     "FlowPosition": _Part("position", ("party",)),
 }
 _TOTALS = _Part("investment.total", ("currency_code",))
-_LISTS = frozenset({"FlowCycle", "RoundTripLot"})
+_LISTS = frozenset({"EntitlementCause", "FlowCycle", "RoundTripLot"})
 """Parts that are no figures: what their figures are about is made anew with each answer."""
 _SHARES = frozenset({"shares", "shares_outstanding"})
 _PRICES = frozenset({"average_price", "price_per_share"})

@@ -22,15 +22,17 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from gigaledger.v1 import agreement_facts_pb2 as gigaledger_dot_v1_dot_agreement__facts__pb2
 from gigaledger.v1 import control_facts_pb2 as gigaledger_dot_v1_dot_control__facts__pb2
 from gigaledger.v1 import events_pb2 as gigaledger_dot_v1_dot_events__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from google.type import date_pb2 as google_dot_type_dot_date__pb2
+from google.type import money_pb2 as google_dot_type_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1agigaledger/v1/ledger.proto\x12\rgigaledger.v1\x1a!gigaledger/v1/control_facts.proto\x1a\x1agigaledger/v1/events.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x16google/type/date.proto\"\xd3\x01\n\x04\x42ook\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\'\n\x05\x63lock\x18\x03 \x01(\x0e\x32\x18.gigaledger.v1.BookClock\x12/\n\x0bopened_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rhead_position\x18\x05 \x01(\x03\x12\x36\n\x12head_recorded_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9a\x01\n\x11\x43reateBookRequest\x12\x15\n\x07\x62ook_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\'\n\x05\x63lock\x18\x03 \x01(\x0e\x32\x18.gigaledger.v1.BookClock\x12/\n\x0bopened_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"7\n\x12\x43reateBookResponse\x12!\n\x04\x62ook\x18\x01 \x01(\x0b\x32\x13.gigaledger.v1.Book\"$\n\x0eGetBookRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"4\n\x0fGetBookResponse\x12!\n\x04\x62ook\x18\x01 \x01(\x0b\x32\x13.gigaledger.v1.Book\"9\n\x10ListBooksRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"P\n\x11ListBooksResponse\x12\"\n\x05\x62ooks\x18\x01 \x03(\x0b\x32\x13.gigaledger.v1.Book\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"h\n\x08NewEvent\x12)\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x14.gigaledger.v1.EventB\x04\xe2\x41\x01\x02\x12\x31\n\rrecorded_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"T\n\x0bStreamCheck\x12\x14\n\x06stream\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\x07version\x18\x02 \x01(\x03H\x00\x12\x10\n\x06\x65xists\x18\x03 \x01(\x08H\x00\x42\n\n\x08\x65xpected\"\xb5\x01\n\x13\x41ppendEventsRequest\x12\x12\n\x04\x62ook\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x17.gigaledger.v1.NewEventB\x04\xe2\x41\x01\x02\x12*\n\x06\x63hecks\x18\x04 \x03(\x0b\x32\x1a.gigaledger.v1.StreamCheck\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"Z\n\x0c\x45ventReceipt\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x0e\n\x06stream\x18\x02 \x01(\t\x12\x16\n\x0estream_version\x18\x03 \x01(\x03\x12\x10\n\x08\x65vent_id\x18\x04 \x01(\t\"\x8a\x01\n\x14\x41ppendEventsResponse\x12-\n\x08receipts\x18\x01 \x03(\x0b\x32\x1b.gigaledger.v1.EventReceipt\x12\x31\n\rrecorded_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"i\n\x18\x41ppendEventStreamRequest\x12\x38\n\x06\x61ppend\x18\x01 \x01(\x0b\x32\".gigaledger.v1.AppendEventsRequestB\x04\xe2\x41\x01\x02\x12\x13\n\x0bin_sequence\x18\x02 \x01(\x08\"\x84\x01\n\x19\x41ppendEventStreamResponse\x12\x37\n\x08\x61ppended\x18\x01 \x01(\x0b\x32#.gigaledger.v1.AppendEventsResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"%\n\x0fGetEventRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"?\n\x10GetEventResponse\x12+\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1c.gigaledger.v1.RecordedEvent\"e\n\x16ResolvePositionRequest\x12\x12\n\x04\x62ook\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x37\n\rrecorded_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\"^\n\x17ResolvePositionResponse\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x31\n\rrecorded_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa7\x01\n\x0b\x45ventFilter\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x12\n\nfact_types\x18\x02 \x03(\t\x12\x11\n\tagreement\x18\x03 \x01(\t\x12\r\n\x05party\x18\x04 \x01(\t\x12)\n\x0e\x65\x66\x66\x65\x63tive_from\x18\x05 \x01(\x0b\x32\x11.google.type.Date\x12\'\n\x0c\x65\x66\x66\x65\x63tive_to\x18\x06 \x01(\x0b\x32\x11.google.type.Date\"|\n\x11ListEventsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12*\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x1a.gigaledger.v1.EventFilter\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"[\n\x12ListEventsResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.gigaledger.v1.RecordedEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x7f\n\x11ReadEventsRequest\x12\x12\n\x04\x62ook\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\rfrom_position\x18\x02 \x01(\x03\x12\x13\n\x0bto_position\x18\x03 \x01(\x03\x12*\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x1a.gigaledger.v1.EventFilter\"\\\n\x12ReadEventsResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.gigaledger.v1.RecordedEvent\x12\x18\n\x10through_position\x18\x02 \x01(\x03\"\x93\x01\n\x16SubscribeEventsRequest\x12\x12\n\x04\x62ook\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\x0e\x61\x66ter_position\x18\x02 \x01(\x03H\x00\x12\x16\n\x0cresume_token\x18\x03 \x01(\tH\x00\x12*\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x1a.gigaledger.v1.EventFilterB\x07\n\x05start\"\x8a\x01\n\x17SubscribeEventsResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.gigaledger.v1.RecordedEvent\x12\x18\n\x10through_position\x18\x02 \x01(\x03\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\x12\x11\n\tcaught_up\x18\x04 \x01(\x08\"\x90\x01\n\x07\x41ttempt\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x32\n\x0e\x61ttempted_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\r\n\x05rules\x18\x05 \x03(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\"R\n\x13ListAttemptsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Y\n\x14ListAttemptsResponse\x12(\n\x08\x61ttempts\x18\x01 \x03(\x0b\x32\x16.gigaledger.v1.Attempt\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xd5\x07\n\rLedgerService\x12Q\n\nCreateBook\x12 .gigaledger.v1.CreateBookRequest\x1a!.gigaledger.v1.CreateBookResponse\x12H\n\x07GetBook\x12\x1d.gigaledger.v1.GetBookRequest\x1a\x1e.gigaledger.v1.GetBookResponse\x12N\n\tListBooks\x12\x1f.gigaledger.v1.ListBooksRequest\x1a .gigaledger.v1.ListBooksResponse\x12W\n\x0c\x41ppendEvents\x12\".gigaledger.v1.AppendEventsRequest\x1a#.gigaledger.v1.AppendEventsResponse\x12j\n\x11\x41ppendEventStream\x12\'.gigaledger.v1.AppendEventStreamRequest\x1a(.gigaledger.v1.AppendEventStreamResponse(\x01\x30\x01\x12K\n\x08GetEvent\x12\x1e.gigaledger.v1.GetEventRequest\x1a\x1f.gigaledger.v1.GetEventResponse\x12`\n\x0fResolvePosition\x12%.gigaledger.v1.ResolvePositionRequest\x1a&.gigaledger.v1.ResolvePositionResponse\x12Q\n\nListEvents\x12 .gigaledger.v1.ListEventsRequest\x1a!.gigaledger.v1.ListEventsResponse\x12S\n\nReadEvents\x12 .gigaledger.v1.ReadEventsRequest\x1a!.gigaledger.v1.ReadEventsResponse0\x01\x12\x62\n\x0fSubscribeEvents\x12%.gigaledger.v1.SubscribeEventsRequest\x1a&.gigaledger.v1.SubscribeEventsResponse0\x01\x12W\n\x0cListAttempts\x12\".gigaledger.v1.ListAttemptsRequest\x1a#.gigaledger.v1.ListAttemptsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1agigaledger/v1/ledger.proto\x12\rgigaledger.v1\x1a#gigaledger/v1/agreement_facts.proto\x1a!gigaledger/v1/control_facts.proto\x1a\x1agigaledger/v1/events.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x16google/type/date.proto\x1a\x17google/type/money.proto\"\xd3\x01\n\x04\x42ook\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\'\n\x05\x63lock\x18\x03 \x01(\x0e\x32\x18.gigaledger.v1.BookClock\x12/\n\x0bopened_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rhead_position\x18\x05 \x01(\x03\x12\x36\n\x12head_recorded_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9a\x01\n\x11\x43reateBookRequest\x12\x15\n\x07\x62ook_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\'\n\x05\x63lock\x18\x03 \x01(\x0e\x32\x18.gigaledger.v1.BookClock\x12/\n\x0bopened_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"7\n\x12\x43reateBookResponse\x12!\n\x04\x62ook\x18\x01 \x01(\x0b\x32\x13.gigaledger.v1.Book\"$\n\x0eGetBookRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"4\n\x0fGetBookResponse\x12!\n\x04\x62ook\x18\x01 \x01(\x0b\x32\x13.gigaledger.v1.Book\"9\n\x10ListBooksRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"P\n\x11ListBooksResponse\x12\"\n\x05\x62ooks\x18\x01 \x03(\x0b\x32\x13.gigaledger.v1.Book\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"h\n\x08NewEvent\x12)\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x14.gigaledger.v1.EventB\x04\xe2\x41\x01\x02\x12\x31\n\rrecorded_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"T\n\x0bStreamCheck\x12\x14\n\x06stream\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\x07version\x18\x02 \x01(\x03H\x00\x12\x10\n\x06\x65xists\x18\x03 \x01(\x08H\x00\x42\n\n\x08\x65xpected\"\xb5\x01\n\x13\x41ppendEventsRequest\x12\x12\n\x04\x62ook\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x17.gigaledger.v1.NewEventB\x04\xe2\x41\x01\x02\x12*\n\x06\x63hecks\x18\x04 \x03(\x0b\x32\x1a.gigaledger.v1.StreamCheck\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"Z\n\x0c\x45ventReceipt\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x0e\n\x06stream\x18\x02 \x01(\t\x12\x16\n\x0estream_version\x18\x03 \x01(\x03\x12\x10\n\x08\x65vent_id\x18\x04 \x01(\t\"\x8a\x01\n\x14\x41ppendEventsResponse\x12-\n\x08receipts\x18\x01 \x03(\x0b\x32\x1b.gigaledger.v1.EventReceipt\x12\x31\n\rrecorded_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"i\n\x18\x41ppendEventStreamRequest\x12\x38\n\x06\x61ppend\x18\x01 \x01(\x0b\x32\".gigaledger.v1.AppendEventsRequestB\x04\xe2\x41\x01\x02\x12\x13\n\x0bin_sequence\x18\x02 \x01(\x08\"\x84\x01\n\x19\x41ppendEventStreamResponse\x12\x37\n\x08\x61ppended\x18\x01 \x01(\x0b\x32#.gigaledger.v1.AppendEventsResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"%\n\x0fGetEventRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"?\n\x10GetEventResponse\x12+\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1c.gigaledger.v1.RecordedEvent\"e\n\x16ResolvePositionRequest\x12\x12\n\x04\x62ook\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x37\n\rrecorded_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\"^\n\x17ResolvePositionResponse\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x31\n\rrecorded_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa7\x01\n\x0b\x45ventFilter\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x12\n\nfact_types\x18\x02 \x03(\t\x12\x11\n\tagreement\x18\x03 \x01(\t\x12\r\n\x05party\x18\x04 \x01(\t\x12)\n\x0e\x65\x66\x66\x65\x63tive_from\x18\x05 \x01(\x0b\x32\x11.google.type.Date\x12\'\n\x0c\x65\x66\x66\x65\x63tive_to\x18\x06 \x01(\x0b\x32\x11.google.type.Date\"|\n\x11ListEventsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12*\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x1a.gigaledger.v1.EventFilter\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"[\n\x12ListEventsResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.gigaledger.v1.RecordedEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x7f\n\x11ReadEventsRequest\x12\x12\n\x04\x62ook\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\rfrom_position\x18\x02 \x01(\x03\x12\x13\n\x0bto_position\x18\x03 \x01(\x03\x12*\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x1a.gigaledger.v1.EventFilter\"\\\n\x12ReadEventsResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.gigaledger.v1.RecordedEvent\x12\x18\n\x10through_position\x18\x02 \x01(\x03\"\x93\x01\n\x16SubscribeEventsRequest\x12\x12\n\x04\x62ook\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\x0e\x61\x66ter_position\x18\x02 \x01(\x03H\x00\x12\x16\n\x0cresume_token\x18\x03 \x01(\tH\x00\x12*\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x1a.gigaledger.v1.EventFilterB\x07\n\x05start\"\x8a\x01\n\x17SubscribeEventsResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.gigaledger.v1.RecordedEvent\x12\x18\n\x10through_position\x18\x02 \x01(\x03\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\x12\x11\n\tcaught_up\x18\x04 \x01(\x08\"\x90\x01\n\x07\x41ttempt\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x32\n\x0e\x61ttempted_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\r\n\x05rules\x18\x05 \x03(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\"R\n\x13ListAttemptsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Y\n\x14ListAttemptsResponse\x12(\n\x08\x61ttempts\x18\x01 \x03(\x0b\x32\x16.gigaledger.v1.Attempt\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xbe\x01\n\x1a\x45valuateCapitalCallRequest\x12\x12\n\x04\x62ook\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tagreement\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08tranches\x18\x03 \x03(\x05\x42\x04\xe2\x41\x01\x02\x12\"\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x12.google.type.Money\x12)\n\x0e\x65\x66\x66\x65\x63tive_date\x18\x05 \x01(\x0b\x32\x11.google.type.Date\x12\x0c\n\x04\x63\x61ll\x18\x06 \x01(\t\"l\n\tCallCause\x12\x10\n\x08position\x18\x01 \x01(\x03\x12)\n\x0e\x65\x66\x66\x65\x63tive_date\x18\x02 \x01(\x0b\x32\x11.google.type.Date\x12\x10\n\x08\x64ocument\x18\x03 \x01(\t\x12\x10\n\x08power_kw\x18\x04 \x01(\x03\"\xbd\x01\n\x14\x43\x61llConditionFinding\x12\x11\n\tcondition\x18\x01 \x01(\x05\x12.\n\x05terms\x18\x02 \x01(\x0b\x32\x1f.gigaledger.v1.TrancheCondition\x12\x0c\n\x04held\x18\x03 \x01(\x08\x12\x19\n\x0c\x63\x65rtified_kw\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12(\n\x06\x63\x61uses\x18\x05 \x03(\x0b\x32\x18.gigaledger.v1.CallCauseB\x0f\n\r_certified_kw\"\xcd\x01\n\x12\x43\x61llTrancheFinding\x12\x0f\n\x07tranche\x18\x01 \x01(\x05\x12\"\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x12.google.type.Money\x12\x10\n\x08\x65ntitled\x18\x03 \x01(\x08\x12\x0f\n\x07\x65xpired\x18\x04 \x01(\x08\x12&\n\x0b\x65xpiry_date\x18\x05 \x01(\x0b\x32\x11.google.type.Date\x12\x37\n\nconditions\x18\x06 \x03(\x0b\x32#.gigaledger.v1.CallConditionFinding\"=\n\rCallObjection\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\xaf\x01\n\nCallRemedy\x12\x13\n\x0b\x64\x65scription\x18\x01 \x01(\t\x12\x11\n\tfact_type\x18\x02 \x01(\t\x12\x0f\n\x07tranche\x18\x03 \x01(\x05\x12\x11\n\tcondition\x18\x04 \x01(\x05\x12\x10\n\x08power_kw\x18\x05 \x01(\x03\x12\x1f\n\x04\x64\x61te\x18\x06 \x01(\x0b\x32\x11.google.type.Date\x12\"\n\x06\x61mount\x18\x07 \x01(\x0b\x32\x12.google.type.Money\"\x89\x04\n\x1b\x45valuateCapitalCallResponse\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\x12\x10\n\x08position\x18\x02 \x01(\x03\x12\x31\n\rrecorded_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x0e\x65\x66\x66\x65\x63tive_date\x18\x04 \x01(\x0b\x32\x11.google.type.Date\x12\"\n\x06\x61mount\x18\x05 \x01(\x0b\x32\x12.google.type.Money\x12\x19\n\x11\x61pproval_required\x18\x06 \x01(\x08\x12%\n\tcommitted\x18\x07 \x01(\x0b\x32\x12.google.type.Money\x12$\n\x08\x65ntitled\x18\x08 \x01(\x0b\x32\x12.google.type.Money\x12\"\n\x06\x63\x61lled\x18\t \x01(\x0b\x32\x12.google.type.Money\x12%\n\tavailable\x18\n \x01(\x0b\x32\x12.google.type.Money\x12\x33\n\x08tranches\x18\x0b \x03(\x0b\x32!.gigaledger.v1.CallTrancheFinding\x12\x30\n\nobjections\x18\x0c \x03(\x0b\x32\x1c.gigaledger.v1.CallObjection\x12+\n\x08remedies\x18\r \x03(\x0b\x32\x19.gigaledger.v1.CallRemedy2\xc3\x08\n\rLedgerService\x12Q\n\nCreateBook\x12 .gigaledger.v1.CreateBookRequest\x1a!.gigaledger.v1.CreateBookResponse\x12H\n\x07GetBook\x12\x1d.gigaledger.v1.GetBookRequest\x1a\x1e.gigaledger.v1.GetBookResponse\x12N\n\tListBooks\x12\x1f.gigaledger.v1.ListBooksRequest\x1a .gigaledger.v1.ListBooksResponse\x12W\n\x0c\x41ppendEvents\x12\".gigaledger.v1.AppendEventsRequest\x1a#.gigaledger.v1.AppendEventsResponse\x12j\n\x11\x41ppendEventStream\x12\'.gigaledger.v1.AppendEventStreamRequest\x1a(.gigaledger.v1.AppendEventStreamResponse(\x01\x30\x01\x12K\n\x08GetEvent\x12\x1e.gigaledger.v1.GetEventRequest\x1a\x1f.gigaledger.v1.GetEventResponse\x12`\n\x0fResolvePosition\x12%.gigaledger.v1.ResolvePositionRequest\x1a&.gigaledger.v1.ResolvePositionResponse\x12Q\n\nListEvents\x12 .gigaledger.v1.ListEventsRequest\x1a!.gigaledger.v1.ListEventsResponse\x12S\n\nReadEvents\x12 .gigaledger.v1.ReadEventsRequest\x1a!.gigaledger.v1.ReadEventsResponse0\x01\x12\x62\n\x0fSubscribeEvents\x12%.gigaledger.v1.SubscribeEventsRequest\x1a&.gigaledger.v1.SubscribeEventsResponse0\x01\x12W\n\x0cListAttempts\x12\".gigaledger.v1.ListAttemptsRequest\x1a#.gigaledger.v1.ListAttemptsResponse\x12l\n\x13\x45valuateCapitalCall\x12).gigaledger.v1.EvaluateCapitalCallRequest\x1a*.gigaledger.v1.EvaluateCapitalCallResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -67,62 +69,82 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBSCRIBEEVENTSREQUEST'].fields_by_name['book']._serialized_options = b'\342A\001\002'
   _globals['_LISTATTEMPTSREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_LISTATTEMPTSREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002'
-  _globals['_BOOK']._serialized_start=224
-  _globals['_BOOK']._serialized_end=435
-  _globals['_CREATEBOOKREQUEST']._serialized_start=438
-  _globals['_CREATEBOOKREQUEST']._serialized_end=592
-  _globals['_CREATEBOOKRESPONSE']._serialized_start=594
-  _globals['_CREATEBOOKRESPONSE']._serialized_end=649
-  _globals['_GETBOOKREQUEST']._serialized_start=651
-  _globals['_GETBOOKREQUEST']._serialized_end=687
-  _globals['_GETBOOKRESPONSE']._serialized_start=689
-  _globals['_GETBOOKRESPONSE']._serialized_end=741
-  _globals['_LISTBOOKSREQUEST']._serialized_start=743
-  _globals['_LISTBOOKSREQUEST']._serialized_end=800
-  _globals['_LISTBOOKSRESPONSE']._serialized_start=802
-  _globals['_LISTBOOKSRESPONSE']._serialized_end=882
-  _globals['_NEWEVENT']._serialized_start=884
-  _globals['_NEWEVENT']._serialized_end=988
-  _globals['_STREAMCHECK']._serialized_start=990
-  _globals['_STREAMCHECK']._serialized_end=1074
-  _globals['_APPENDEVENTSREQUEST']._serialized_start=1077
-  _globals['_APPENDEVENTSREQUEST']._serialized_end=1258
-  _globals['_EVENTRECEIPT']._serialized_start=1260
-  _globals['_EVENTRECEIPT']._serialized_end=1350
-  _globals['_APPENDEVENTSRESPONSE']._serialized_start=1353
-  _globals['_APPENDEVENTSRESPONSE']._serialized_end=1491
-  _globals['_APPENDEVENTSTREAMREQUEST']._serialized_start=1493
-  _globals['_APPENDEVENTSTREAMREQUEST']._serialized_end=1598
-  _globals['_APPENDEVENTSTREAMRESPONSE']._serialized_start=1601
-  _globals['_APPENDEVENTSTREAMRESPONSE']._serialized_end=1733
-  _globals['_GETEVENTREQUEST']._serialized_start=1735
-  _globals['_GETEVENTREQUEST']._serialized_end=1772
-  _globals['_GETEVENTRESPONSE']._serialized_start=1774
-  _globals['_GETEVENTRESPONSE']._serialized_end=1837
-  _globals['_RESOLVEPOSITIONREQUEST']._serialized_start=1839
-  _globals['_RESOLVEPOSITIONREQUEST']._serialized_end=1940
-  _globals['_RESOLVEPOSITIONRESPONSE']._serialized_start=1942
-  _globals['_RESOLVEPOSITIONRESPONSE']._serialized_end=2036
-  _globals['_EVENTFILTER']._serialized_start=2039
-  _globals['_EVENTFILTER']._serialized_end=2206
-  _globals['_LISTEVENTSREQUEST']._serialized_start=2208
-  _globals['_LISTEVENTSREQUEST']._serialized_end=2332
-  _globals['_LISTEVENTSRESPONSE']._serialized_start=2334
-  _globals['_LISTEVENTSRESPONSE']._serialized_end=2425
-  _globals['_READEVENTSREQUEST']._serialized_start=2427
-  _globals['_READEVENTSREQUEST']._serialized_end=2554
-  _globals['_READEVENTSRESPONSE']._serialized_start=2556
-  _globals['_READEVENTSRESPONSE']._serialized_end=2648
-  _globals['_SUBSCRIBEEVENTSREQUEST']._serialized_start=2651
-  _globals['_SUBSCRIBEEVENTSREQUEST']._serialized_end=2798
-  _globals['_SUBSCRIBEEVENTSRESPONSE']._serialized_start=2801
-  _globals['_SUBSCRIBEEVENTSRESPONSE']._serialized_end=2939
-  _globals['_ATTEMPT']._serialized_start=2942
-  _globals['_ATTEMPT']._serialized_end=3086
-  _globals['_LISTATTEMPTSREQUEST']._serialized_start=3088
-  _globals['_LISTATTEMPTSREQUEST']._serialized_end=3170
-  _globals['_LISTATTEMPTSRESPONSE']._serialized_start=3172
-  _globals['_LISTATTEMPTSRESPONSE']._serialized_end=3261
-  _globals['_LEDGERSERVICE']._serialized_start=3264
-  _globals['_LEDGERSERVICE']._serialized_end=4245
+  _globals['_EVALUATECAPITALCALLREQUEST'].fields_by_name['book']._loaded_options = None
+  _globals['_EVALUATECAPITALCALLREQUEST'].fields_by_name['book']._serialized_options = b'\342A\001\002'
+  _globals['_EVALUATECAPITALCALLREQUEST'].fields_by_name['agreement']._loaded_options = None
+  _globals['_EVALUATECAPITALCALLREQUEST'].fields_by_name['agreement']._serialized_options = b'\342A\001\002'
+  _globals['_EVALUATECAPITALCALLREQUEST'].fields_by_name['tranches']._loaded_options = None
+  _globals['_EVALUATECAPITALCALLREQUEST'].fields_by_name['tranches']._serialized_options = b'\342A\001\002'
+  _globals['_BOOK']._serialized_start=286
+  _globals['_BOOK']._serialized_end=497
+  _globals['_CREATEBOOKREQUEST']._serialized_start=500
+  _globals['_CREATEBOOKREQUEST']._serialized_end=654
+  _globals['_CREATEBOOKRESPONSE']._serialized_start=656
+  _globals['_CREATEBOOKRESPONSE']._serialized_end=711
+  _globals['_GETBOOKREQUEST']._serialized_start=713
+  _globals['_GETBOOKREQUEST']._serialized_end=749
+  _globals['_GETBOOKRESPONSE']._serialized_start=751
+  _globals['_GETBOOKRESPONSE']._serialized_end=803
+  _globals['_LISTBOOKSREQUEST']._serialized_start=805
+  _globals['_LISTBOOKSREQUEST']._serialized_end=862
+  _globals['_LISTBOOKSRESPONSE']._serialized_start=864
+  _globals['_LISTBOOKSRESPONSE']._serialized_end=944
+  _globals['_NEWEVENT']._serialized_start=946
+  _globals['_NEWEVENT']._serialized_end=1050
+  _globals['_STREAMCHECK']._serialized_start=1052
+  _globals['_STREAMCHECK']._serialized_end=1136
+  _globals['_APPENDEVENTSREQUEST']._serialized_start=1139
+  _globals['_APPENDEVENTSREQUEST']._serialized_end=1320
+  _globals['_EVENTRECEIPT']._serialized_start=1322
+  _globals['_EVENTRECEIPT']._serialized_end=1412
+  _globals['_APPENDEVENTSRESPONSE']._serialized_start=1415
+  _globals['_APPENDEVENTSRESPONSE']._serialized_end=1553
+  _globals['_APPENDEVENTSTREAMREQUEST']._serialized_start=1555
+  _globals['_APPENDEVENTSTREAMREQUEST']._serialized_end=1660
+  _globals['_APPENDEVENTSTREAMRESPONSE']._serialized_start=1663
+  _globals['_APPENDEVENTSTREAMRESPONSE']._serialized_end=1795
+  _globals['_GETEVENTREQUEST']._serialized_start=1797
+  _globals['_GETEVENTREQUEST']._serialized_end=1834
+  _globals['_GETEVENTRESPONSE']._serialized_start=1836
+  _globals['_GETEVENTRESPONSE']._serialized_end=1899
+  _globals['_RESOLVEPOSITIONREQUEST']._serialized_start=1901
+  _globals['_RESOLVEPOSITIONREQUEST']._serialized_end=2002
+  _globals['_RESOLVEPOSITIONRESPONSE']._serialized_start=2004
+  _globals['_RESOLVEPOSITIONRESPONSE']._serialized_end=2098
+  _globals['_EVENTFILTER']._serialized_start=2101
+  _globals['_EVENTFILTER']._serialized_end=2268
+  _globals['_LISTEVENTSREQUEST']._serialized_start=2270
+  _globals['_LISTEVENTSREQUEST']._serialized_end=2394
+  _globals['_LISTEVENTSRESPONSE']._serialized_start=2396
+  _globals['_LISTEVENTSRESPONSE']._serialized_end=2487
+  _globals['_READEVENTSREQUEST']._serialized_start=2489
+  _globals['_READEVENTSREQUEST']._serialized_end=2616
+  _globals['_READEVENTSRESPONSE']._serialized_start=2618
+  _globals['_READEVENTSRESPONSE']._serialized_end=2710
+  _globals['_SUBSCRIBEEVENTSREQUEST']._serialized_start=2713
+  _globals['_SUBSCRIBEEVENTSREQUEST']._serialized_end=2860
+  _globals['_SUBSCRIBEEVENTSRESPONSE']._serialized_start=2863
+  _globals['_SUBSCRIBEEVENTSRESPONSE']._serialized_end=3001
+  _globals['_ATTEMPT']._serialized_start=3004
+  _globals['_ATTEMPT']._serialized_end=3148
+  _globals['_LISTATTEMPTSREQUEST']._serialized_start=3150
+  _globals['_LISTATTEMPTSREQUEST']._serialized_end=3232
+  _globals['_LISTATTEMPTSRESPONSE']._serialized_start=3234
+  _globals['_LISTATTEMPTSRESPONSE']._serialized_end=3323
+  _globals['_EVALUATECAPITALCALLREQUEST']._serialized_start=3326
+  _globals['_EVALUATECAPITALCALLREQUEST']._serialized_end=3516
+  _globals['_CALLCAUSE']._serialized_start=3518
+  _globals['_CALLCAUSE']._serialized_end=3626
+  _globals['_CALLCONDITIONFINDING']._serialized_start=3629
+  _globals['_CALLCONDITIONFINDING']._serialized_end=3818
+  _globals['_CALLTRANCHEFINDING']._serialized_start=3821
+  _globals['_CALLTRANCHEFINDING']._serialized_end=4026
+  _globals['_CALLOBJECTION']._serialized_start=4028
+  _globals['_CALLOBJECTION']._serialized_end=4089
+  _globals['_CALLREMEDY']._serialized_start=4092
+  _globals['_CALLREMEDY']._serialized_end=4267
+  _globals['_EVALUATECAPITALCALLRESPONSE']._serialized_start=4270
+  _globals['_EVALUATECAPITALCALLRESPONSE']._serialized_end=4791
+  _globals['_LEDGERSERVICE']._serialized_start=4794
+  _globals['_LEDGERSERVICE']._serialized_end=5885
 # @@protoc_insertion_point(module_scope)

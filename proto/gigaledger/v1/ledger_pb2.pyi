@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from gigaledger.v1 import agreement_facts_pb2 as _agreement_facts_pb2
 from gigaledger.v1 import control_facts_pb2 as _control_facts_pb2
 from gigaledger.v1 import events_pb2 as _events_pb2
 from google.protobuf import descriptor as _descriptor
@@ -12,6 +13,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.rpc import status_pb2 as _status_pb2
 from google.type import date_pb2 as _date_pb2
+from google.type import money_pb2 as _money_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -933,3 +935,361 @@ class ListAttemptsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListAttemptsResponse: _TypeAlias = ListAttemptsResponse  # noqa: Y015
+
+@_typing.final
+class EvaluateCapitalCallRequest(_message.Message):
+    """Request of EvaluateCapitalCall: a call that is thought of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    AGREEMENT_FIELD_NUMBER: _builtins.int
+    TRANCHES_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_DATE_FIELD_NUMBER: _builtins.int
+    CALL_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    """Resource name of the book."""
+    agreement: _builtins.str
+    """Id of the agreement."""
+    call: _builtins.str
+    """Number of the call notice, to be told as well whether it is taken (HR-ID-02); one that is not
+    taken is meant where empty.
+    """
+    @_builtins.property
+    def tranches(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Numbers of the tranches that would be called."""
+
+    @_builtins.property
+    def amount(self) -> _money_pb2.Money:
+        """Amount that would be called; what the tranches come to where unset."""
+
+    @_builtins.property
+    def effective_date(self) -> _date_pb2.Date:
+        """When the call would take effect. Where unset: today (UTC); in an imported book, the day on which
+        its last event was recorded.
+        """
+
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        agreement: _builtins.str = ...,
+        tranches: _abc.Iterable[_builtins.int] | None = ...,
+        amount: _money_pb2.Money | None = ...,
+        effective_date: _date_pb2.Date | None = ...,
+        call: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "effective_date", b"effective_date"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement", "amount", b"amount", "book", b"book", "call", b"call", "effective_date", b"effective_date", "tranches", b"tranches"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluateCapitalCallRequest: _TypeAlias = EvaluateCapitalCallRequest  # noqa: Y015
+
+@_typing.final
+class CallCause(_message.Message):
+    """An event that counts for a condition."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_DATE_FIELD_NUMBER: _builtins.int
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    POWER_KW_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """Position of the event."""
+    document: _builtins.str
+    """Number of the certificate; the milestone where capacity is retired; empty for another fact."""
+    power_kw: _builtins.int
+    """Kilowatts that it adds to net certified capacity, negative where it takes away; 0 for a condition
+    that is not on certified capacity.
+    """
+    @_builtins.property
+    def effective_date(self) -> _date_pb2.Date:
+        """Since when its fact holds."""
+
+    def __init__(
+        self,
+        *,
+        position: _builtins.int = ...,
+        effective_date: _date_pb2.Date | None = ...,
+        document: _builtins.str = ...,
+        power_kw: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_date", b"effective_date"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "effective_date", b"effective_date", "position", b"position", "power_kw", b"power_kw"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CallCause: _TypeAlias = CallCause  # noqa: Y015
+
+@_typing.final
+class CallConditionFinding(_message.Message):
+    """Whether one condition of a tranche holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONDITION_FIELD_NUMBER: _builtins.int
+    TERMS_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    CERTIFIED_KW_FIELD_NUMBER: _builtins.int
+    CAUSES_FIELD_NUMBER: _builtins.int
+    condition: _builtins.int
+    """Which of the tranche's conditions, from 1."""
+    held: _builtins.bool
+    """Whether it holds on the effective date."""
+    certified_kw: _builtins.int
+    """For CAPACITY_CERTIFIED, what stands against the threshold, in kilowatts: net certified capacity,
+    or the most that it ever was where the agreement latches. Unset for another type.
+    """
+    @_builtins.property
+    def terms(self) -> _agreement_facts_pb2.TrancheCondition:
+        """The condition, with its threshold."""
+
+    @_builtins.property
+    def causes(self) -> _containers.RepeatedCompositeFieldContainer[Global___CallCause]:
+        """The events that count, in order of position."""
+
+    def __init__(
+        self,
+        *,
+        condition: _builtins.int = ...,
+        terms: _agreement_facts_pb2.TrancheCondition | None = ...,
+        held: _builtins.bool = ...,
+        certified_kw: _builtins.int | None = ...,
+        causes: _abc.Iterable[Global___CallCause] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_certified_kw", b"_certified_kw", "certified_kw", b"certified_kw", "terms", b"terms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_certified_kw", b"_certified_kw", "causes", b"causes", "certified_kw", b"certified_kw", "condition", b"condition", "held", b"held", "terms", b"terms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__certified_kw: _TypeAlias = _typing.Literal["certified_kw"]  # noqa: Y015
+    _WhichOneofArgType__certified_kw: _TypeAlias = _typing.Literal["_certified_kw", b"_certified_kw"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__certified_kw) -> _WhichOneofReturnType__certified_kw | None: ...
+
+Global___CallConditionFinding: _TypeAlias = CallConditionFinding  # noqa: Y015
+
+@_typing.final
+class CallTrancheFinding(_message.Message):
+    """What is found of one of the tranches."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANCHE_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    ENTITLED_FIELD_NUMBER: _builtins.int
+    EXPIRED_FIELD_NUMBER: _builtins.int
+    EXPIRY_DATE_FIELD_NUMBER: _builtins.int
+    CONDITIONS_FIELD_NUMBER: _builtins.int
+    tranche: _builtins.int
+    """Number of the tranche."""
+    entitled: _builtins.bool
+    """Whether all of its conditions hold."""
+    expired: _builtins.bool
+    """Whether its last day is before the effective date."""
+    @_builtins.property
+    def amount(self) -> _money_pb2.Money:
+        """Amount of the tranche."""
+
+    @_builtins.property
+    def expiry_date(self) -> _date_pb2.Date:
+        """The last day on which it may be called; unset where open."""
+
+    @_builtins.property
+    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___CallConditionFinding]:
+        """Its conditions, in their order."""
+
+    def __init__(
+        self,
+        *,
+        tranche: _builtins.int = ...,
+        amount: _money_pb2.Money | None = ...,
+        entitled: _builtins.bool = ...,
+        expired: _builtins.bool = ...,
+        expiry_date: _date_pb2.Date | None = ...,
+        conditions: _abc.Iterable[Global___CallConditionFinding] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "expiry_date", b"expiry_date"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "conditions", b"conditions", "entitled", b"entitled", "expired", b"expired", "expiry_date", b"expiry_date", "tranche", b"tranche"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CallTrancheFinding: _TypeAlias = CallTrancheFinding  # noqa: Y015
+
+@_typing.final
+class CallObjection(_message.Message):
+    """What stands against the call."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    rule: _builtins.str
+    """Code of the rule, e.g. "HR-INV-02"."""
+    field: _builtins.str
+    """The field of the call that breaks it."""
+    message: _builtins.str
+    """What is wrong, with the values that make it so."""
+    def __init__(
+        self,
+        *,
+        rule: _builtins.str = ...,
+        field: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "message", b"message", "rule", b"rule"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CallObjection: _TypeAlias = CallObjection  # noqa: Y015
+
+@_typing.final
+class CallRemedy(_message.Message):
+    """An event that would change the answer, alone or together with the others."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    FACT_TYPE_FIELD_NUMBER: _builtins.int
+    TRANCHE_FIELD_NUMBER: _builtins.int
+    CONDITION_FIELD_NUMBER: _builtins.int
+    POWER_KW_FIELD_NUMBER: _builtins.int
+    DATE_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    description: _builtins.str
+    """What has to happen."""
+    fact_type: _builtins.str
+    """The fact that would record it, by the name of the field in Event; empty where only time passes."""
+    tranche: _builtins.int
+    """Number of the tranche that it is about; 0 where none."""
+    condition: _builtins.int
+    """Which of the tranche's conditions, from 1; 0 where none."""
+    power_kw: _builtins.int
+    """Capacity to be certified, in kilowatts; 0 where none."""
+    @_builtins.property
+    def date(self) -> _date_pb2.Date:
+        """Day to be reached; unset where none."""
+
+    @_builtins.property
+    def amount(self) -> _money_pb2.Money:
+        """Amount: what may be called at most, or what is missing; unset where none."""
+
+    def __init__(
+        self,
+        *,
+        description: _builtins.str = ...,
+        fact_type: _builtins.str = ...,
+        tranche: _builtins.int = ...,
+        condition: _builtins.int = ...,
+        power_kw: _builtins.int = ...,
+        date: _date_pb2.Date | None = ...,
+        amount: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "date", b"date"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "condition", b"condition", "date", b"date", "description", b"description", "fact_type", b"fact_type", "power_kw", b"power_kw", "tranche", b"tranche"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CallRemedy: _TypeAlias = CallRemedy  # noqa: Y015
+
+@_typing.final
+class EvaluateCapitalCallResponse(_message.Message):
+    """Response of EvaluateCapitalCall."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALLOWED_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    RECORDED_TIME_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_DATE_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    APPROVAL_REQUIRED_FIELD_NUMBER: _builtins.int
+    COMMITTED_FIELD_NUMBER: _builtins.int
+    ENTITLED_FIELD_NUMBER: _builtins.int
+    CALLED_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    TRANCHES_FIELD_NUMBER: _builtins.int
+    OBJECTIONS_FIELD_NUMBER: _builtins.int
+    REMEDIES_FIELD_NUMBER: _builtins.int
+    allowed: _builtins.bool
+    """Whether AppendEvents would accept the call, with an approver where one is required."""
+    position: _builtins.int
+    """The log up to this position is reflected: the head of the book."""
+    approval_required: _builtins.bool
+    """Whether the call has to name an approver, other than its actor (HR-AUTH-01)."""
+    @_builtins.property
+    def recorded_time(self) -> _timestamp_pb2.Timestamp:
+        """When the event at that position was recorded."""
+
+    @_builtins.property
+    def effective_date(self) -> _date_pb2.Date:
+        """When the call would take effect."""
+
+    @_builtins.property
+    def amount(self) -> _money_pb2.Money:
+        """Amount that would be called; unset where none was given and the agreement is not recorded."""
+
+    @_builtins.property
+    def committed(self) -> _money_pb2.Money:
+        """The most that the investor is bound to invest; 0 where the agreement does not bind, unset where
+        it is not disclosed.
+        """
+
+    @_builtins.property
+    def entitled(self) -> _money_pb2.Money:
+        """Tranches whose conditions hold, at most committed; 0 where the agreement does not bind."""
+
+    @_builtins.property
+    def called(self) -> _money_pb2.Money:
+        """What all calls so far come to."""
+
+    @_builtins.property
+    def available(self) -> _money_pb2.Money:
+        """What may still be called: entitled less called, at least 0."""
+
+    @_builtins.property
+    def tranches(self) -> _containers.RepeatedCompositeFieldContainer[Global___CallTrancheFinding]:
+        """The tranches of the call, as far as the agreement has them."""
+
+    @_builtins.property
+    def objections(self) -> _containers.RepeatedCompositeFieldContainer[Global___CallObjection]:
+        """What stands against the call; empty where it is allowed."""
+
+    @_builtins.property
+    def remedies(self) -> _containers.RepeatedCompositeFieldContainer[Global___CallRemedy]:
+        """What would change the answer. Empty where the call is allowed, and where nothing under the
+        agreement would change it, for it has ended.
+        """
+
+    def __init__(
+        self,
+        *,
+        allowed: _builtins.bool = ...,
+        position: _builtins.int = ...,
+        recorded_time: _timestamp_pb2.Timestamp | None = ...,
+        effective_date: _date_pb2.Date | None = ...,
+        amount: _money_pb2.Money | None = ...,
+        approval_required: _builtins.bool = ...,
+        committed: _money_pb2.Money | None = ...,
+        entitled: _money_pb2.Money | None = ...,
+        called: _money_pb2.Money | None = ...,
+        available: _money_pb2.Money | None = ...,
+        tranches: _abc.Iterable[Global___CallTrancheFinding] | None = ...,
+        objections: _abc.Iterable[Global___CallObjection] | None = ...,
+        remedies: _abc.Iterable[Global___CallRemedy] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "available", b"available", "called", b"called", "committed", b"committed", "effective_date", b"effective_date", "entitled", b"entitled", "recorded_time", b"recorded_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "amount", b"amount", "approval_required", b"approval_required", "available", b"available", "called", b"called", "committed", b"committed", "effective_date", b"effective_date", "entitled", b"entitled", "objections", b"objections", "position", b"position", "recorded_time", b"recorded_time", "remedies", b"remedies", "tranches", b"tranches"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluateCapitalCallResponse: _TypeAlias = EvaluateCapitalCallResponse  # noqa: Y015

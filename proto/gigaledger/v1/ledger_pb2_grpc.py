@@ -93,6 +93,11 @@ class LedgerServiceStub:
                 request_serializer=gigaledger_dot_v1_dot_ledger__pb2.ListAttemptsRequest.SerializeToString,
                 response_deserializer=gigaledger_dot_v1_dot_ledger__pb2.ListAttemptsResponse.FromString,
                 _registered_method=True)
+        self.EvaluateCapitalCall = channel.unary_unary(
+                '/gigaledger.v1.LedgerService/EvaluateCapitalCall',
+                request_serializer=gigaledger_dot_v1_dot_ledger__pb2.EvaluateCapitalCallRequest.SerializeToString,
+                response_deserializer=gigaledger_dot_v1_dot_ledger__pb2.EvaluateCapitalCallResponse.FromString,
+                _registered_method=True)
 
 
 class LedgerServiceServicer:
@@ -185,6 +190,15 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EvaluateCapitalCall(self, request, context):
+        """Answers whether a call of capital would be accepted, by the rule that decides on it, and what
+        would change the answer. Nothing is recorded, not even the attempt. A call that would be refused
+        is answered, not an error; an error is a question that is malformed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LedgerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -242,6 +256,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.ListAttempts,
                     request_deserializer=gigaledger_dot_v1_dot_ledger__pb2.ListAttemptsRequest.FromString,
                     response_serializer=gigaledger_dot_v1_dot_ledger__pb2.ListAttemptsResponse.SerializeToString,
+            ),
+            'EvaluateCapitalCall': grpc.unary_unary_rpc_method_handler(
+                    servicer.EvaluateCapitalCall,
+                    request_deserializer=gigaledger_dot_v1_dot_ledger__pb2.EvaluateCapitalCallRequest.FromString,
+                    response_serializer=gigaledger_dot_v1_dot_ledger__pb2.EvaluateCapitalCallResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -545,6 +564,33 @@ class LedgerService:
             '/gigaledger.v1.LedgerService/ListAttempts',
             gigaledger_dot_v1_dot_ledger__pb2.ListAttemptsRequest.SerializeToString,
             gigaledger_dot_v1_dot_ledger__pb2.ListAttemptsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EvaluateCapitalCall(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gigaledger.v1.LedgerService/EvaluateCapitalCall',
+            gigaledger_dot_v1_dot_ledger__pb2.EvaluateCapitalCallRequest.SerializeToString,
+            gigaledger_dot_v1_dot_ledger__pb2.EvaluateCapitalCallResponse.FromString,
             options,
             channel_credentials,
             insecure,

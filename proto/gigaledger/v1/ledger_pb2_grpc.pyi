@@ -69,6 +69,11 @@ class LedgerServiceStub:
     """
     ListAttempts: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ListAttemptsRequest, _ledger_pb2.ListAttemptsResponse]
     """Lists refused requests, the newest first."""
+    EvaluateCapitalCall: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.EvaluateCapitalCallRequest, _ledger_pb2.EvaluateCapitalCallResponse]
+    """Answers whether a call of capital would be accepted, by the rule that decides on it, and what
+    would change the answer. Nothing is recorded, not even the attempt. A call that would be refused
+    is answered, not an error; an error is a question that is malformed.
+    """
 
 @_typing.type_check_only
 class LedgerServiceAsyncStub(LedgerServiceStub):
@@ -111,6 +116,11 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     """
     ListAttempts: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ListAttemptsRequest, _ledger_pb2.ListAttemptsResponse]  # type: ignore[assignment]
     """Lists refused requests, the newest first."""
+    EvaluateCapitalCall: _aio.UnaryUnaryMultiCallable[_ledger_pb2.EvaluateCapitalCallRequest, _ledger_pb2.EvaluateCapitalCallResponse]  # type: ignore[assignment]
+    """Answers whether a call of capital would be accepted, by the rule that decides on it, and what
+    would change the answer. Nothing is recorded, not even the attempt. A call that would be refused
+    is answered, not an error; an error is a question that is malformed.
+    """
 
 class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
     """Appends facts to books and reads them back.
@@ -216,5 +226,16 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_pb2.ListAttemptsResponse, _abc.Awaitable[_ledger_pb2.ListAttemptsResponse]]:
         """Lists refused requests, the newest first."""
+
+    @_abc_1.abstractmethod
+    def EvaluateCapitalCall(
+        self,
+        request: _ledger_pb2.EvaluateCapitalCallRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.EvaluateCapitalCallResponse, _abc.Awaitable[_ledger_pb2.EvaluateCapitalCallResponse]]:
+        """Answers whether a call of capital would be accepted, by the rule that decides on it, and what
+        would change the answer. Nothing is recorded, not even the attempt. A call that would be refused
+        is answered, not an error; an error is a question that is malformed.
+        """
 
 def add_LedgerServiceServicer_to_server(servicer: LedgerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

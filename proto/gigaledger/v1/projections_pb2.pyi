@@ -621,6 +621,10 @@ class QueryCapacityResponse(_message.Message):
     FIGURES_FIELD_NUMBER: _builtins.int
     BREAKDOWN_FIELD_NUMBER: _builtins.int
     HARDWARE_FIELD_NUMBER: _builtins.int
+    FORECASTS_FIELD_NUMBER: _builtins.int
+    MILESTONES_FIELD_NUMBER: _builtins.int
+    SCHEDULE_POINTS_FIELD_NUMBER: _builtins.int
+    HARDWARE_PLACES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def context(self) -> Global___ReadContext:
         """What the answer reflects."""
@@ -637,6 +641,24 @@ class QueryCapacityResponse(_message.Message):
     def hardware(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeliveredHardware]:
         """By stock keeping unit."""
 
+    @_builtins.property
+    def forecasts(self) -> _containers.RepeatedCompositeFieldContainer[Global___CompletionForecast]:
+        """One for each layer and basis with a target."""
+
+    @_builtins.property
+    def milestones(self) -> _containers.RepeatedCompositeFieldContainer[Global___MilestoneProgress]:
+        """Plan against actual, by milestone."""
+
+    @_builtins.property
+    def schedule_points(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScheduleProgress]:
+        """Plan against actual, by point of the latest schedule of each agreement in force."""
+
+    @_builtins.property
+    def hardware_places(self) -> _containers.RepeatedCompositeFieldContainer[Global___HardwarePlace]:
+        """Hardware ordered and received, by site and platform. Lines of one basis add up to its
+        delivered_implied_kw and certified_kw in the layer CHIP_SUPPLY.
+        """
+
     def __init__(
         self,
         *,
@@ -644,10 +666,14 @@ class QueryCapacityResponse(_message.Message):
         figures: _abc.Iterable[Global___CapacityFigures] | None = ...,
         breakdown: _abc.Iterable[Global___CapacityBreakdown] | None = ...,
         hardware: _abc.Iterable[Global___DeliveredHardware] | None = ...,
+        forecasts: _abc.Iterable[Global___CompletionForecast] | None = ...,
+        milestones: _abc.Iterable[Global___MilestoneProgress] | None = ...,
+        schedule_points: _abc.Iterable[Global___ScheduleProgress] | None = ...,
+        hardware_places: _abc.Iterable[Global___HardwarePlace] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["breakdown", b"breakdown", "context", b"context", "figures", b"figures", "hardware", b"hardware"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breakdown", b"breakdown", "context", b"context", "figures", b"figures", "forecasts", b"forecasts", "hardware", b"hardware", "hardware_places", b"hardware_places", "milestones", b"milestones", "schedule_points", b"schedule_points"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -891,6 +917,7 @@ class QueryInvestmentResponse(_message.Message):
     AGREEMENTS_FIELD_NUMBER: _builtins.int
     TOTALS_FIELD_NUMBER: _builtins.int
     TRANCHES_FIELD_NUMBER: _builtins.int
+    TIMELINES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def context(self) -> Global___ReadContext:
         """What the answer reflects."""
@@ -907,6 +934,10 @@ class QueryInvestmentResponse(_message.Message):
     def tranches(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrancheFigures]:
         """One for each tranche of the agreements in force."""
 
+    @_builtins.property
+    def timelines(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrancheTimeline]:
+        """When each of them was entitled, called and funded, and by what."""
+
     def __init__(
         self,
         *,
@@ -914,10 +945,11 @@ class QueryInvestmentResponse(_message.Message):
         agreements: _abc.Iterable[Global___InvestmentFigures] | None = ...,
         totals: _abc.Iterable[Global___InvestmentFigures] | None = ...,
         tranches: _abc.Iterable[Global___TrancheFigures] | None = ...,
+        timelines: _abc.Iterable[Global___TrancheTimeline] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreements", b"agreements", "context", b"context", "totals", b"totals", "tranches", b"tranches"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreements", b"agreements", "context", b"context", "timelines", b"timelines", "totals", b"totals", "tranches", b"tranches"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2793,3 +2825,399 @@ class QueryRollForwardResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___QueryRollForwardResponse: _TypeAlias = QueryRollForwardResponse  # noqa: Y015
+
+@_typing.final
+class CompletionForecast(_message.Message):
+    """When the target is reached at the pace of the last four quarters."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAPACITY_LAYER_FIELD_NUMBER: _builtins.int
+    POWER_BASIS_FIELD_NUMBER: _builtins.int
+    MISSING_KW_FIELD_NUMBER: _builtins.int
+    GAINED_KW_FIELD_NUMBER: _builtins.int
+    GAINED_DAYS_FIELD_NUMBER: _builtins.int
+    FORECAST_DATE_FIELD_NUMBER: _builtins.int
+    DAYS_LATE_FIELD_NUMBER: _builtins.int
+    capacity_layer: _common_pb2.CapacityLayer.ValueType
+    """The layer in which the capacity is counted."""
+    power_basis: _common_pb2.PowerBasis.ValueType
+    """What it is measured at."""
+    missing_kw: _builtins.int
+    """Target less net certified capacity, at least 0, in kilowatts."""
+    gained_kw: _builtins.int
+    """Gain of net certified capacity in the last four quarters, in kilowatts: the pace, times four."""
+    gained_days: _builtins.int
+    """Days of those four quarters: 365 or 366."""
+    days_late: _builtins.int
+    """forecast_date less target_date in days, negative where it is earlier; unset where either is."""
+    @_builtins.property
+    def forecast_date(self) -> _date_pb2.Date:
+        """as_of and missing_kw by gained_kw times gained_days, rounded up to whole days. Unset where nothing
+        is missing, where nothing was gained, and beyond the year 9999.
+        """
+
+    def __init__(
+        self,
+        *,
+        capacity_layer: _common_pb2.CapacityLayer.ValueType = ...,
+        power_basis: _common_pb2.PowerBasis.ValueType = ...,
+        missing_kw: _builtins.int = ...,
+        gained_kw: _builtins.int = ...,
+        gained_days: _builtins.int = ...,
+        forecast_date: _date_pb2.Date | None = ...,
+        days_late: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_days_late", b"_days_late", "days_late", b"days_late", "forecast_date", b"forecast_date"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_days_late", b"_days_late", "capacity_layer", b"capacity_layer", "days_late", b"days_late", "forecast_date", b"forecast_date", "gained_days", b"gained_days", "gained_kw", b"gained_kw", "missing_kw", b"missing_kw", "power_basis", b"power_basis"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__days_late: _TypeAlias = _typing.Literal["days_late"]  # noqa: Y015
+    _WhichOneofArgType__days_late: _TypeAlias = _typing.Literal["_days_late", b"_days_late"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__days_late) -> _WhichOneofReturnType__days_late | None: ...
+
+Global___CompletionForecast: _TypeAlias = CompletionForecast  # noqa: Y015
+
+@_typing.final
+class MilestoneProgress(_message.Message):
+    """Plan against actual of one milestone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGREEMENT_FIELD_NUMBER: _builtins.int
+    MILESTONE_FIELD_NUMBER: _builtins.int
+    POWER_BASIS_FIELD_NUMBER: _builtins.int
+    CAPACITY_LAYER_FIELD_NUMBER: _builtins.int
+    PLANNED_KW_FIELD_NUMBER: _builtins.int
+    PLANNED_DATE_FIELD_NUMBER: _builtins.int
+    CLAIMED_KW_FIELD_NUMBER: _builtins.int
+    CLAIMED_DATE_FIELD_NUMBER: _builtins.int
+    CERTIFIED_KW_FIELD_NUMBER: _builtins.int
+    COMPLETED_DATE_FIELD_NUMBER: _builtins.int
+    VARIANCE_KW_FIELD_NUMBER: _builtins.int
+    DAYS_LATE_FIELD_NUMBER: _builtins.int
+    agreement: _builtins.str
+    """Agreement."""
+    milestone: _builtins.str
+    """Id of the milestone."""
+    power_basis: _common_pb2.PowerBasis.ValueType
+    """What it is measured at."""
+    capacity_layer: _common_pb2.CapacityLayer.ValueType
+    """The layer in which it is counted."""
+    planned_kw: _builtins.int
+    """Capacity planned, in kilowatts; 0 where it is not in the plan."""
+    claimed_kw: _builtins.int
+    """Capacity claimed and not rejected, in kilowatts."""
+    certified_kw: _builtins.int
+    """Net certified capacity, in kilowatts."""
+    variance_kw: _builtins.int
+    """Net certified less planned; unset where it is not in the plan."""
+    days_late: _builtins.int
+    """completed_date less planned_date in days, negative where it is early. While not complete: days
+    since planned_date, unset before it.
+    """
+    @_builtins.property
+    def planned_date(self) -> _date_pb2.Date:
+        """When it is to be certified; unset where the plan does not tell."""
+
+    @_builtins.property
+    def claimed_date(self) -> _date_pb2.Date:
+        """When it was first claimed; unset where it was not."""
+
+    @_builtins.property
+    def completed_date(self) -> _date_pb2.Date:
+        """Since when all that is planned is certified without a break, or all that is claimed where nothing
+        is planned; unset where it is not.
+        """
+
+    def __init__(
+        self,
+        *,
+        agreement: _builtins.str = ...,
+        milestone: _builtins.str = ...,
+        power_basis: _common_pb2.PowerBasis.ValueType = ...,
+        capacity_layer: _common_pb2.CapacityLayer.ValueType = ...,
+        planned_kw: _builtins.int = ...,
+        planned_date: _date_pb2.Date | None = ...,
+        claimed_kw: _builtins.int = ...,
+        claimed_date: _date_pb2.Date | None = ...,
+        certified_kw: _builtins.int = ...,
+        completed_date: _date_pb2.Date | None = ...,
+        variance_kw: _builtins.int | None = ...,
+        days_late: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_days_late", b"_days_late", "_variance_kw", b"_variance_kw", "claimed_date", b"claimed_date", "completed_date", b"completed_date", "days_late", b"days_late", "planned_date", b"planned_date", "variance_kw", b"variance_kw"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_days_late", b"_days_late", "_variance_kw", b"_variance_kw", "agreement", b"agreement", "capacity_layer", b"capacity_layer", "certified_kw", b"certified_kw", "claimed_date", b"claimed_date", "claimed_kw", b"claimed_kw", "completed_date", b"completed_date", "days_late", b"days_late", "milestone", b"milestone", "planned_date", b"planned_date", "planned_kw", b"planned_kw", "power_basis", b"power_basis", "variance_kw", b"variance_kw"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__days_late: _TypeAlias = _typing.Literal["days_late"]  # noqa: Y015
+    _WhichOneofArgType__days_late: _TypeAlias = _typing.Literal["_days_late", b"_days_late"]  # noqa: Y015
+    _WhichOneofReturnType__variance_kw: _TypeAlias = _typing.Literal["variance_kw"]  # noqa: Y015
+    _WhichOneofArgType__variance_kw: _TypeAlias = _typing.Literal["_variance_kw", b"_variance_kw"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__days_late) -> _WhichOneofReturnType__days_late | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__variance_kw) -> _WhichOneofReturnType__variance_kw | None: ...
+
+Global___MilestoneProgress: _TypeAlias = MilestoneProgress  # noqa: Y015
+
+@_typing.final
+class ScheduleProgress(_message.Message):
+    """Plan against actual at one point of a schedule."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGREEMENT_FIELD_NUMBER: _builtins.int
+    POINT_FIELD_NUMBER: _builtins.int
+    PLANNED_DATE_FIELD_NUMBER: _builtins.int
+    PLANNED_KW_FIELD_NUMBER: _builtins.int
+    CERTIFIED_KW_FIELD_NUMBER: _builtins.int
+    VARIANCE_KW_FIELD_NUMBER: _builtins.int
+    REACHED_DATE_FIELD_NUMBER: _builtins.int
+    DAYS_LATE_FIELD_NUMBER: _builtins.int
+    agreement: _builtins.str
+    """Agreement whose plan it is."""
+    point: _builtins.int
+    """Number of the point, from 1."""
+    planned_kw: _builtins.int
+    """Capacity to be reached in all, in kilowatts."""
+    certified_kw: _builtins.int
+    """Net certified capacity at the end of planned_date, or on as_of where that is earlier, in
+    kilowatts: under the agreement and those that it supersedes, on its basis and in its layer.
+    """
+    variance_kw: _builtins.int
+    """certified_kw less planned_kw."""
+    days_late: _builtins.int
+    """reached_date less planned_date in days, negative where it is early. While not reached: days since
+    planned_date, unset before it.
+    """
+    @_builtins.property
+    def planned_date(self) -> _date_pb2.Date:
+        """When planned_kw is to be reached."""
+
+    @_builtins.property
+    def reached_date(self) -> _date_pb2.Date:
+        """Since when planned_kw is certified without a break; unset where it is not."""
+
+    def __init__(
+        self,
+        *,
+        agreement: _builtins.str = ...,
+        point: _builtins.int = ...,
+        planned_date: _date_pb2.Date | None = ...,
+        planned_kw: _builtins.int = ...,
+        certified_kw: _builtins.int = ...,
+        variance_kw: _builtins.int = ...,
+        reached_date: _date_pb2.Date | None = ...,
+        days_late: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_days_late", b"_days_late", "days_late", b"days_late", "planned_date", b"planned_date", "reached_date", b"reached_date"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_days_late", b"_days_late", "agreement", b"agreement", "certified_kw", b"certified_kw", "days_late", b"days_late", "planned_date", b"planned_date", "planned_kw", b"planned_kw", "point", b"point", "reached_date", b"reached_date", "variance_kw", b"variance_kw"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__days_late: _TypeAlias = _typing.Literal["days_late"]  # noqa: Y015
+    _WhichOneofArgType__days_late: _TypeAlias = _typing.Literal["_days_late", b"_days_late"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__days_late) -> _WhichOneofReturnType__days_late | None: ...
+
+Global___ScheduleProgress: _TypeAlias = ScheduleProgress  # noqa: Y015
+
+@_typing.final
+class GpuQuantity(_message.Message):
+    """GPUs on one basis."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GPU_BASIS_FIELD_NUMBER: _builtins.int
+    ORDERED_QUANTITY_FIELD_NUMBER: _builtins.int
+    RECEIVED_QUANTITY_FIELD_NUMBER: _builtins.int
+    gpu_basis: _common_pb2.GpuBasis.ValueType
+    """What is counted as one GPU."""
+    ordered_quantity: _builtins.int
+    """Those in the racks ordered."""
+    received_quantity: _builtins.int
+    """Those in the racks received."""
+    def __init__(
+        self,
+        *,
+        gpu_basis: _common_pb2.GpuBasis.ValueType = ...,
+        ordered_quantity: _builtins.int = ...,
+        received_quantity: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gpu_basis", b"gpu_basis", "ordered_quantity", b"ordered_quantity", "received_quantity", b"received_quantity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GpuQuantity: _TypeAlias = GpuQuantity  # noqa: Y015
+
+@_typing.final
+class HardwarePlace(_message.Message):
+    """Hardware behind the gigawatts of one site and platform, in the layer CHIP_SUPPLY. What is not told
+    is a line of its own: an order tells no site, and a unit that is not rated no platform.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POWER_BASIS_FIELD_NUMBER: _builtins.int
+    SITE_FIELD_NUMBER: _builtins.int
+    PLATFORM_FIELD_NUMBER: _builtins.int
+    ORDERED_RACK_QUANTITY_FIELD_NUMBER: _builtins.int
+    RECEIVED_RACK_QUANTITY_FIELD_NUMBER: _builtins.int
+    GPUS_FIELD_NUMBER: _builtins.int
+    ORDERED_IMPLIED_KW_FIELD_NUMBER: _builtins.int
+    RECEIVED_IMPLIED_KW_FIELD_NUMBER: _builtins.int
+    CERTIFIED_KW_FIELD_NUMBER: _builtins.int
+    RECEIVED_LESS_CERTIFIED_KW_FIELD_NUMBER: _builtins.int
+    power_basis: _common_pb2.PowerBasis.ValueType
+    """What the power is measured at; unspecified for units that are not rated."""
+    site: _builtins.str
+    """Site; empty where not told."""
+    platform: _builtins.str
+    """Platform; empty where not told."""
+    ordered_rack_quantity: _builtins.int
+    """Racks ordered, net of amendments and cancellations."""
+    received_rack_quantity: _builtins.int
+    """Racks received less returned."""
+    ordered_implied_kw: _builtins.int
+    """Capacity that the racks ordered can carry by their rated power, in kilowatts."""
+    received_implied_kw: _builtins.int
+    """The same for the racks received. The exact total of a basis is rounded down, and shared out to
+    its lines by largest remainder, so that they add up to it.
+    """
+    certified_kw: _builtins.int
+    """Net certified capacity, in kilowatts."""
+    received_less_certified_kw: _builtins.int
+    """received_implied_kw less certified_kw."""
+    @_builtins.property
+    def gpus(self) -> _containers.RepeatedCompositeFieldContainer[Global___GpuQuantity]:
+        """GPUs in them, as far as units are rated; bases are never added."""
+
+    def __init__(
+        self,
+        *,
+        power_basis: _common_pb2.PowerBasis.ValueType = ...,
+        site: _builtins.str = ...,
+        platform: _builtins.str = ...,
+        ordered_rack_quantity: _builtins.int = ...,
+        received_rack_quantity: _builtins.int = ...,
+        gpus: _abc.Iterable[Global___GpuQuantity] | None = ...,
+        ordered_implied_kw: _builtins.int = ...,
+        received_implied_kw: _builtins.int = ...,
+        certified_kw: _builtins.int = ...,
+        received_less_certified_kw: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certified_kw", b"certified_kw", "gpus", b"gpus", "ordered_implied_kw", b"ordered_implied_kw", "ordered_rack_quantity", b"ordered_rack_quantity", "platform", b"platform", "power_basis", b"power_basis", "received_implied_kw", b"received_implied_kw", "received_less_certified_kw", b"received_less_certified_kw", "received_rack_quantity", b"received_rack_quantity", "site", b"site"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HardwarePlace: _TypeAlias = HardwarePlace  # noqa: Y015
+
+@_typing.final
+class EntitlementCause(_message.Message):
+    """An event that made a tranche entitled."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_DATE_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    POWER_KW_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """Position of the event."""
+    certificate: _builtins.str
+    """Number of the certificate, for a certification; empty for another fact."""
+    power_kw: _builtins.int
+    """Capacity certified, in kilowatts; 0 for another fact."""
+    @_builtins.property
+    def effective_date(self) -> _date_pb2.Date:
+        """Since when its fact holds."""
+
+    def __init__(
+        self,
+        *,
+        position: _builtins.int = ...,
+        effective_date: _date_pb2.Date | None = ...,
+        certificate: _builtins.str = ...,
+        power_kw: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_date", b"effective_date"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "effective_date", b"effective_date", "position", b"position", "power_kw", b"power_kw"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EntitlementCause: _TypeAlias = EntitlementCause  # noqa: Y015
+
+@_typing.final
+class TrancheTimeline(_message.Message):
+    """How one tranche went from entitlement to cash."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGREEMENT_FIELD_NUMBER: _builtins.int
+    TRANCHE_FIELD_NUMBER: _builtins.int
+    ENTITLED_DATE_FIELD_NUMBER: _builtins.int
+    CAUSES_FIELD_NUMBER: _builtins.int
+    CALLED_DATE_FIELD_NUMBER: _builtins.int
+    FUNDED_DATE_FIELD_NUMBER: _builtins.int
+    DAYS_TO_CALL_FIELD_NUMBER: _builtins.int
+    DAYS_TO_FUND_FIELD_NUMBER: _builtins.int
+    agreement: _builtins.str
+    """Agreement."""
+    tranche: _builtins.int
+    """Number of the tranche."""
+    days_to_call: _builtins.int
+    """Days from entitlement to the call, or to as_of while it is not called. Negative where it was called
+    before; unset where it is not entitled.
+    """
+    days_to_fund: _builtins.int
+    """Days from entitlement to cash, or to as_of while it is not funded. Negative where it was funded
+    before; unset where it is not entitled.
+    """
+    @_builtins.property
+    def entitled_date(self) -> _date_pb2.Date:
+        """Since when it is entitled without a break; unset where it is not entitled."""
+
+    @_builtins.property
+    def causes(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntitlementCause]:
+        """The events of that day that made it so: certifications, documents, changes of the agreement. Empty
+        where time alone did.
+        """
+
+    @_builtins.property
+    def called_date(self) -> _date_pb2.Date:
+        """When it was first called; unset where it was not."""
+
+    @_builtins.property
+    def funded_date(self) -> _date_pb2.Date:
+        """When it was first funded; unset where it was not."""
+
+    def __init__(
+        self,
+        *,
+        agreement: _builtins.str = ...,
+        tranche: _builtins.int = ...,
+        entitled_date: _date_pb2.Date | None = ...,
+        causes: _abc.Iterable[Global___EntitlementCause] | None = ...,
+        called_date: _date_pb2.Date | None = ...,
+        funded_date: _date_pb2.Date | None = ...,
+        days_to_call: _builtins.int | None = ...,
+        days_to_fund: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_days_to_call", b"_days_to_call", "_days_to_fund", b"_days_to_fund", "called_date", b"called_date", "days_to_call", b"days_to_call", "days_to_fund", b"days_to_fund", "entitled_date", b"entitled_date", "funded_date", b"funded_date"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_days_to_call", b"_days_to_call", "_days_to_fund", b"_days_to_fund", "agreement", b"agreement", "called_date", b"called_date", "causes", b"causes", "days_to_call", b"days_to_call", "days_to_fund", b"days_to_fund", "entitled_date", b"entitled_date", "funded_date", b"funded_date", "tranche", b"tranche"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__days_to_call: _TypeAlias = _typing.Literal["days_to_call"]  # noqa: Y015
+    _WhichOneofArgType__days_to_call: _TypeAlias = _typing.Literal["_days_to_call", b"_days_to_call"]  # noqa: Y015
+    _WhichOneofReturnType__days_to_fund: _TypeAlias = _typing.Literal["days_to_fund"]  # noqa: Y015
+    _WhichOneofArgType__days_to_fund: _TypeAlias = _typing.Literal["_days_to_fund", b"_days_to_fund"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__days_to_call) -> _WhichOneofReturnType__days_to_call | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__days_to_fund) -> _WhichOneofReturnType__days_to_fund | None: ...
+
+Global___TrancheTimeline: _TypeAlias = TrancheTimeline  # noqa: Y015

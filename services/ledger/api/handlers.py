@@ -29,6 +29,12 @@ def add_to_server(service: LedgerService, server: grpc.aio.Server) -> None:
         ("AppendEvents", service.append_events, pb.AppendEventsRequest, _serialized),
         ("ListAttempts", service.list_attempts, pb.ListAttemptsRequest, _serialized),
         ("ResolvePosition", service.resolve_position, pb.ResolvePositionRequest, _serialized),
+        (
+            "EvaluateCapitalCall",
+            service.evaluate_capital_call,
+            pb.EvaluateCapitalCallRequest,
+            _serialized,
+        ),
         ("GetEvent", service.get_event, pb.GetEventRequest, _as_it_is),
         ("ListEvents", service.list_events, pb.ListEventsRequest, _as_it_is),
     ]

@@ -9,7 +9,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 from gigaledger.v1.control_facts_pb2 import BookClock
@@ -23,6 +23,8 @@ from gigaledger.v1.ledger_pb2 import (
     Book,
     CreateBookRequest,
     CreateBookResponse,
+    EvaluateCapitalCallRequest,
+    EvaluateCapitalCallResponse,
     EventFilter,
     EventReceipt,
     GetBookRequest,
@@ -43,6 +45,7 @@ from gigaledger.v1.ledger_pb2 import (
 )
 
 from services.ledger.api import names
+from services.ledger.api.capital_calls import call_response, question_of
 from services.ledger.api.errors import (
     AlreadyExistsError,
     Context,
@@ -55,6 +58,7 @@ from services.ledger.api.errors import (
     status_of,
 )
 from services.ledger.api.requests import submission_of
+from services.ledger.domain.call_questions import CallAnswer, answer_call
 from services.ledger.domain.refusals import Refused
 from services.ledger.log.books import (
     BookExistsError,
@@ -66,6 +70,7 @@ from services.ledger.log.books import (
 from services.ledger.log.reader import Filter, LogReader, Page
 from services.ledger.log.shelf import Shelf
 from services.ledger.log.writer import (
+    Inquiry,
     NotedAttempt,
     Receipt,
     Succession,
@@ -167,6 +172,17 @@ class LedgerService:
     ) -> AppendEventsResponse:
         """Append facts, all or none."""
         return _response(await (await self._submit(request)))
+
+    @answered
+    async def evaluate_capital_call(
+        self, request: EvaluateCapitalCallRequest, _context: Context
+    ) -> EvaluateCapitalCallResponse:
+        """Answer whether a call would be accepted, from the book as decisions see it."""
+        book = await self._shelf.book(names.book_of(request.book, "book"))
+        question = question_of(request, f"asking-{uuid4()}")
+        future: asyncio.Future[CallAnswer] = asyncio.get_running_loop().create_future()
+        inquiry = Inquiry(lambda state, now: answer_call(state, question, now), future)
+        return call_response(await self._shelf.writer(book).inquire(inquiry))
 
     async def _submit(
         self,

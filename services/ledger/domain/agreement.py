@@ -10,6 +10,7 @@ terminated, expire or be superseded as well.
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 from enum import Enum
 
 from gigaledger.v1.agreement_facts_pb2 import (
@@ -64,6 +65,14 @@ class Status(Enum):
     EXPIRED = "expired"
 
 
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Where a fact is recorded, and since when it holds."""
+
+    effective_date: dt.date
+    position: int
+
+
 class Agreement:
     """State of the stream agreements/{agreement}."""
 
@@ -72,7 +81,8 @@ class Agreement:
         self.terms = AgreementTerms()
         self.amendments = 0
         self.has_baseline = False
-        self.satisfied: dict[tuple[int, int], dt.date] = {}
+        self.executed: Record | None = None
+        self.satisfied: dict[tuple[int, int], Record] = {}
         self.capacity = Capacity()
         self.equity = Equity()
 
@@ -87,9 +97,14 @@ class Agreement:
         return self.status in (Status.LETTER_OF_INTENT, Status.DEFINITIVE)
 
     @property
+    def definitive(self) -> bool:
+        """Whether a definitive agreement is in force."""
+        return self.status is Status.DEFINITIVE
+
+    @property
     def binding(self) -> bool:
         """Whether the agreement stands and binds. A letter of intent never does."""
-        return self.status is Status.DEFINITIVE and self.terms.binding
+        return self.definitive and self.terms.binding
 
     @property
     def currency(self) -> str:
@@ -105,44 +120,6 @@ class Agreement:
     def tranche(self, number: int) -> Tranche | None:
         """Return a tranche by its number."""
         return next((entry for entry in self.terms.tranches if entry.number == number), None)
-
-    def holds(self, tranche: Tranche, day: dt.date) -> bool:
-        """Tell whether all conditions of a tranche hold on a day."""
-        return all(
-            self._condition_holds(tranche.number, index, condition, day)
-            for index, condition in enumerate(tranche.conditions, start=1)
-        )
-
-    def entitlement(self, day: dt.date) -> int:
-        """Return what may be called in all by a day, in minor units.
-
-        The sum of the tranches whose conditions hold, at most the commitment: whole tranches, not
-        in proportion (domain rules, section 2.2). Where the agreement latches, a tranche that
-        was reached once stays.
-        """
-        reached = sum(
-            minor(tranche.amount) for tranche in self.terms.tranches if self.holds(tranche, day)
-        )
-        if self.terms.investment_undisclosed:
-            return reached
-        return min(reached, minor(self.terms.investment_commitment))
-
-    def _condition_holds(
-        self, tranche: int, index: int, condition: TrancheCondition, day: dt.date
-    ) -> bool:
-        if condition.type == ConditionType.CONDITION_TYPE_CAPACITY_CERTIFIED:
-            certified_kw = (
-                self.capacity.highest_certified_kw(self.terms.power_basis, day)
-                if self.terms.latching
-                else self.capacity.certified_kw(self.terms.power_basis, day)
-            )
-            return certified_kw >= condition.power_kw
-        if condition.type == ConditionType.CONDITION_TYPE_AGREEMENT_EXECUTED:
-            return self.status is Status.DEFINITIVE
-        if condition.type == ConditionType.CONDITION_TYPE_DATE_REACHED:
-            return day >= date_from_message(condition.date)
-        documented = self.satisfied.get((tranche, index))
-        return documented is not None and documented <= day
 
     def invariants(self) -> Violations:
         """Yield what must hold and does not."""
@@ -246,6 +223,7 @@ def decide_definitive(state: Agreement, entry: Entry, given: Given) -> Violation
 def apply_definitive(state: Agreement, entry: Entry) -> None:
     """Fold DefinitiveAgreementExecuted."""
     state.status = Status.DEFINITIVE
+    state.executed = _record(entry)
     state.terms = entry.fact.terms
 
 
@@ -328,7 +306,13 @@ def decide_condition_satisfied(state: Agreement, entry: Entry, _given: Given) ->
 def apply_condition_satisfied(state: Agreement, entry: Entry) -> None:
     """Fold TrancheConditionSatisfied."""
     key = (entry.fact.tranche, entry.fact.condition)
-    state.satisfied[key] = min(entry.effective_date, state.satisfied.get(key, entry.effective_date))
+    shown = _record(entry)
+    first = state.satisfied.get(key, shown)
+    state.satisfied[key] = shown if shown.effective_date < first.effective_date else first
+
+
+def _record(entry: Entry) -> Record:
+    return Record(entry.effective_date, entry.position)
 
 
 def decide_baselined(state: Agreement, entry: Entry, _given: Given) -> Violations:

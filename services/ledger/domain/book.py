@@ -97,6 +97,19 @@ class Book:
         self._slots: dict[str, _Slot] = {}
 
     @property
+    def imported(self) -> bool:
+        """Whether recorded times come with the facts."""
+        return self._imported
+
+    def clock(self, now: dt.datetime) -> dt.datetime:
+        """Return the book's own time: that of its head where it is imported.
+
+        Args:
+            now: the server's clock.
+        """
+        return self.recorded_at if self._imported else max(now, self.recorded_at)
+
+    @property
     def pending(self) -> Sequence[Accepted]:
         """What is accepted and not yet recorded."""
         return self._pending.items
@@ -255,7 +268,7 @@ class Book:
         head = self.recorded_at
         if not self._imported:
             if given is None:
-                return max(now, head)
+                return self.clock(now)
             message = "must be unset: this book records by the server's clock"
         elif given is None:
             message = "is required: this book is imported and has no clock of its own"

@@ -48,6 +48,25 @@ class Milestone:
     claimants: set[str] = field(default_factory=set)
 
 
+@dataclass(frozen=True, slots=True)
+class CapacityChange:
+    """A change of net certified capacity.
+
+    Attributes:
+        effective_date: since when it holds.
+        power_basis: what it is measured at.
+        power_kw: kilowatts; negative where certification is withdrawn or capacity retired.
+        position: where it is recorded.
+        document: number of the certificate; the milestone where capacity is retired.
+    """
+
+    effective_date: dt.date
+    power_basis: PowerBasis.ValueType
+    power_kw: int
+    position: int
+    document: str
+
+
 @dataclass(slots=True)
 class Certificate:
     """A certificate and what remains of it."""
@@ -62,20 +81,36 @@ class Capacity:
     def __init__(self) -> None:
         self.milestones: dict[str, Milestone] = {}
         self.certificates: dict[CertificateKey, Certificate] = {}
-        self._changes: list[tuple[dt.date, PowerBasis.ValueType, int]] = []
+        self._changes: list[CapacityChange] = []
 
-    def certified_kw(self, basis: PowerBasis.ValueType, day: dt.date) -> int:
-        """Return net certified capacity on a basis at the end of a day."""
-        return sum(kw for date, measured, kw in self._changes if measured == basis and date <= day)
+    def changes(self, basis: PowerBasis.ValueType, day: dt.date) -> list[CapacityChange]:
+        """Return the changes of net certified capacity on a basis up to the end of a day."""
+        return [
+            change
+            for change in self._changes
+            if change.power_basis == basis and change.effective_date <= day
+        ]
 
-    def highest_certified_kw(self, basis: PowerBasis.ValueType, day: dt.date) -> int:
-        """Return the highest net certified capacity at the end of any day up to a day."""
-        dates = {date for date, measured, _ in self._changes if measured == basis and date <= day}
-        return max((self.certified_kw(basis, date) for date in dates), default=0)
+    def day_of_highest(self, basis: PowerBasis.ValueType, day: dt.date) -> dt.date:
+        """Return the first day up to a day at whose end net certified capacity was highest.
 
-    def change(self, entry: Entry, basis: PowerBasis.ValueType, power_kw: int) -> None:
+        The day itself where nothing was ever certified by it.
+        """
+        changes = self.changes(basis, day)
+        highest, highest_on, total_kw = 0, day, 0
+        for date in sorted({change.effective_date for change in changes}):
+            total_kw += sum(c.power_kw for c in changes if c.effective_date == date)
+            if total_kw > highest:
+                highest, highest_on = total_kw, date
+        return highest_on
+
+    def change(
+        self, entry: Entry, basis: PowerBasis.ValueType, power_kw: int, document: str
+    ) -> None:
         """Keep a change of net certified capacity by its effective date."""
-        self._changes.append((entry.effective_date, basis, power_kw))
+        self._changes.append(
+            CapacityChange(entry.effective_date, basis, power_kw, entry.position, document)
+        )
 
     def invariants(self) -> Violations:
         """Yield what must hold and does not."""
@@ -166,7 +201,7 @@ def apply_certified(state: Agreement, entry: Entry) -> None:
     fact = entry.fact
     _milestone(state, entry).certified_kw += fact.power_kw
     state.capacity.certificates[certificate_key(fact)] = Certificate(fact.milestone, fact.power_kw)
-    state.capacity.change(entry, fact.power_basis, fact.power_kw)
+    state.capacity.change(entry, fact.power_basis, fact.power_kw, fact.certificate)
 
 
 def certificate_key(fact: object) -> CertificateKey:
@@ -226,7 +261,7 @@ def apply_certification_reversed(state: Agreement, entry: Entry) -> None:
     certificate.remaining_kw -= fact.power_kw
     if certificate.milestone:
         state.capacity.milestones[certificate.milestone].certified_kw -= fact.power_kw
-    state.capacity.change(entry, fact.power_basis, -fact.power_kw)
+    state.capacity.change(entry, fact.power_basis, -fact.power_kw, fact.certificate)
 
 
 def decide_retired(state: Agreement, entry: Entry, _given: Given) -> Violations:
@@ -250,7 +285,8 @@ def decide_retired(state: Agreement, entry: Entry, _given: Given) -> Violations:
 def apply_retired(state: Agreement, entry: Entry) -> None:
     """Fold CapacityRetired."""
     _milestone(state, entry).retired_kw += entry.fact.power_kw
-    state.capacity.change(entry, entry.fact.power_basis, -entry.fact.power_kw)
+    fact = entry.fact
+    state.capacity.change(entry, fact.power_basis, -fact.power_kw, fact.milestone)
 
 
 def _milestone(state: Agreement, entry: Entry) -> Milestone:

@@ -12,6 +12,7 @@ from typing import Any
 from services.ledger.domain import (
     agreement,
     capacity,
+    capital_calls,
     control,
     equity,
     party,
@@ -211,8 +212,8 @@ FACT_TYPES: dict[str, FactType] = {
     "capital_call_issued": FactType(
         _D,
         _in_agreement,
-        equity.apply_call,
-        equity.decide_call,
+        capital_calls.apply_call,
+        capital_calls.decide_call,
         keys=key("call notice", "agreement", "call"),
     ),
     "capital_contribution_funded": FactType(

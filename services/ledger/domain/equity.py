@@ -26,7 +26,7 @@ from services.ledger.domain.rulings import (
     unknown,
     wrong_state,
 )
-from services.quantities import date_from_message, decimal_from_message
+from services.quantities import decimal_from_message
 
 if TYPE_CHECKING:
     from services.ledger.domain.agreement import Agreement
@@ -80,43 +80,6 @@ class Equity:
             if issuance.outstanding < 0:
                 message = f"more shares of {security} are taken back than were issued"
                 yield Violation(Rule.INV_05, "shares", message)
-
-
-def decide_call(state: Agreement, entry: Entry, _given: Given) -> Violations:
-    """Decide on CapitalCallIssued: HR-INV-01 and HR-INV-02."""
-    fact = entry.fact
-    if state.exists and not state.binding:
-        message = f"capital is called under an agreement that is {state.status.value}"
-        if state.in_force:
-            message += " and does not bind"
-        yield Violation(Rule.INV_01, "agreement", message, {"status": state.status.name})
-        return
-    yield from same_currency(fact.amount, "amount", state.currency, "the agreement")
-    day = entry.effective_date
-    for index, number in enumerate(fact.tranches):
-        field = f"tranches[{index}]"
-        tranche = state.tranche(number)
-        if tranche is None:
-            yield unknown(field, "tranche", number)
-        elif not state.holds(tranche, day):
-            message = f"tranche {number} is not entitled on {day}: its conditions do not hold"
-            yield Violation(Rule.INV_02, field, message, {"tranche": str(number), "date": str(day)})
-        elif tranche.HasField("expiry_date") and date_from_message(tranche.expiry_date) < day:
-            yield wrong_state(field, f"tranche {number} has expired", tranche=str(number))
-    yield from at_most(
-        Rule.INV_02,
-        "amount",
-        state.equity.called_minor + minor(fact.amount),
-        state.entitlement(day),
-        "the lesser of commitment and entitlement, counting what is called already",
-        f"minor units of {fact.amount.currency_code}",
-    )
-
-
-def apply_call(state: Agreement, entry: Entry) -> None:
-    """Fold CapitalCallIssued."""
-    state.equity.calls[entry.fact.call] = entry.fact.amount.currency_code
-    state.equity.called_minor += minor(entry.fact.amount)
 
 
 def decide_contribution(state: Agreement, entry: Entry, _given: Given) -> Violations:

@@ -134,8 +134,22 @@ class NotedAttempt:
     succession: Succession | None = None
 
 
-_Item = Submission[Any] | NotedAttempt
-_Outcome = Receipt | Exception | None
+@dataclass(slots=True)
+class Inquiry(Generic[_Answer]):
+    """A question to the book as decisions see it, at its head. Nothing is recorded.
+
+    Attributes:
+        ask: answers from the book, which it leaves as it was, by the server's clock.
+        answer: gets what `ask` returns, or fails as a submission does.
+    """
+
+    ask: Callable[[Book, dt.datetime], object]
+    answer: _Answer
+    succession: None = None
+
+
+_Item = Submission[Any] | NotedAttempt | Inquiry[Any]
+_Outcome = object
 
 
 @dataclass(slots=True)
@@ -192,6 +206,15 @@ class BookWriter:
         """
         self._put(submission)
         return submission.answer
+
+    def inquire(self, inquiry: Inquiry[_Answer]) -> _Answer:
+        """Hand a question over, and return its answer.
+
+        Raises:
+            WriterBusyError: too many requests are waiting.
+        """
+        self._put(inquiry)
+        return inquiry.answer
 
     def note_attempt(self, attempt: NotedAttempt) -> None:
         """Hand over a request that was refused for its form.
@@ -287,6 +310,8 @@ class BookWriter:
             for item in batch:
                 if isinstance(item, Submission):
                     self._decide(connection, book, group, item, known)
+                elif isinstance(item, Inquiry):
+                    group.answers.append((item.answer, item.ask(book, self._clock())))
                 else:
                     _note(group, item)
             self._insert(connection, book, group)

@@ -16,7 +16,13 @@ from gigaledger.v1.capacity_facts_pb2 import (
     SiteEnergised,
 )
 from gigaledger.v1.common_pb2 import ContractKind, GpuBasis, PowerBasis
-from gigaledger.v1.procurement_facts_pb2 import GoodsReceived, GoodsReturned, PurchaseOrderPlaced
+from gigaledger.v1.procurement_facts_pb2 import (
+    GoodsReceived,
+    GoodsReturned,
+    PurchaseOrderAmended,
+    PurchaseOrderCancelled,
+    PurchaseOrderPlaced,
+)
 
 from services.projections.agreement_terms import layer_text, terms_folds
 from services.projections.facts import Row, enum_text
@@ -68,6 +74,9 @@ def _planned(fact: CapacityMilestonePlanned) -> Iterator[Row]:
         capacity_layer=layer_text(fact.capacity_layer),
         site=fact.site,
         platform=fact.platform,
+        planned_date=(
+            date_from_message(fact.planned_date) if fact.HasField("planned_date") else None
+        ),
     )
 
 
@@ -163,8 +172,27 @@ def _order_placed(fact: PurchaseOrderPlaced) -> Iterator[Row]:
                 "sku": line.sku,
                 "agreement": fact.agreement,
                 "contract_kind": enum_text(ContractKind, fact.contract_kind),
+                "quantity": line.quantity,
             },
         )
+
+
+def _order_change(
+    fact: PurchaseOrderAmended | PurchaseOrderCancelled, quantity: int
+) -> Iterator[Row]:
+    if quantity:
+        yield Row(
+            "capacity_order_change",
+            {"purchase_order": fact.purchase_order, "line": fact.line, "quantity": quantity},
+        )
+
+
+def _order_amended(fact: PurchaseOrderAmended) -> Iterator[Row]:
+    yield from _order_change(fact, fact.quantity_delta)
+
+
+def _order_cancelled(fact: PurchaseOrderCancelled) -> Iterator[Row]:
+    yield from _order_change(fact, -fact.quantity)
 
 
 def _hardware(fact: GoodsReceived | GoodsReturned, quantity: int) -> Iterator[Row]:
@@ -203,6 +231,8 @@ CAPACITY = Projection(
         "capacity_retired": _retired,
         "rack_sku_rated": _rated,
         "purchase_order_placed": _order_placed,
+        "purchase_order_amended": _order_amended,
+        "purchase_order_cancelled": _order_cancelled,
         "goods_received": _received,
         "goods_returned": _returned,
     },
@@ -211,6 +241,7 @@ CAPACITY = Projection(
         "capacity_schedule",
         "capacity_entry",
         "capacity_order_line",
+        "capacity_order_change",
         "capacity_hardware",
         "capacity_rating",
     ),

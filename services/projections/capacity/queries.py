@@ -27,6 +27,12 @@ from services.projections.capacity.figures import (
     required_pace,
     year_before,
 )
+from services.projections.capacity.hardware import hardware_places
+from services.projections.capacity.progress_queries import (
+    forecast_message,
+    milestones,
+    schedule_points,
+)
 from services.projections.facts import enum_number
 from services.projections.reading import Reader, Scope, statement
 from services.quantities import date_to_message, ratio_ppm
@@ -116,6 +122,26 @@ _HARDWARE = statement("""
     SELECT * FROM delivered LEFT JOIN rating USING (sku) ORDER BY sku
 """)
 
+_PLANNED = statement("""
+    SELECT agreement, milestone, power_basis, capacity_layer, power_kw, planned_date,
+           assertion_status
+    FROM capacity_entry
+    WHERE measure = 'PLANNED' AND {counted}
+        AND (%(agreements)s::text[] IS NULL OR agreement = ANY(%(agreements)s))
+    ORDER BY position
+""")
+
+_BY_DAY = statement(
+    """
+    WITH {placed}
+    SELECT measure, agreement, milestone, power_basis, capacity_layer, effective_date,
+           sum(power_kw)::bigint AS power_kw, array_agg(DISTINCT assertion_status) AS statuses
+    FROM placed WHERE measure <> 'ENERGISED'
+    GROUP BY 1, 2, 3, 4, 5, 6
+""",
+    placed=PLACED,
+)
+
 _GAIN = {"CERTIFIED": 1, "DECERTIFIED": -1, "RETIRED": -1}
 """Measures that make up net certified capacity, and their signs."""
 
@@ -154,16 +180,31 @@ async def query_capacity(reader: Reader, agreement: str) -> QueryCapacityRespons
     parameters = {"agreements": sorted(only) if only is not None else None}
     figures: dict[Key, _Figures] = defaultdict(_Figures)
 
-    _add_terms(reader, figures, agreements, only, await _read_schedules(reader))
+    schedules = await _read_schedules(reader)
+    _add_terms(reader, figures, agreements, only, schedules)
     year_ago = min(scope.until, year_before(scope.today))
     entries = await reader.rows(_ENTRIES, year_ago=year_ago, **parameters)
     breakdown = _add_entries(reader, figures, entries)
     hardware = _add_hardware(reader, figures, await reader.rows(_HARDWARE, **parameters))
+    places = await hardware_places(reader, parameters["agreements"], breakdown)
+    planned = await reader.rows(_PLANNED, **parameters)
+    by_day = await reader.rows(_BY_DAY, **parameters)
+    progress = milestones(reader, planned, by_day)
+    keys = _ordered(figures)
+    messages = [_figures_message(key, figures[key], scope) for key in keys]
+    forecasts = (
+        forecast_message(message, figures[key].certified_kw - figures[key].year_ago_kw, scope.today)
+        for key, message in zip(keys, messages, strict=True)
+    )
     return QueryCapacityResponse(
         context=reader.context(),
-        figures=[_figures_message(key, figures[key], scope) for key in _ordered(figures)],
+        figures=messages,
         breakdown=breakdown,
         hardware=hardware,
+        forecasts=[forecast for forecast in forecasts if forecast],
+        milestones=progress,
+        schedule_points=schedule_points(scope, agreements, only, schedules, by_day),
+        hardware_places=places,
     )
 
 

@@ -36,7 +36,9 @@ def _condition_satisfied(fact: TrancheConditionSatisfied) -> Iterator[Row]:
 
 
 def _net_certified(
-    fact: CapacityMilestoneCertified | CapacityCertificationReversed | CapacityRetired, sign: int
+    fact: CapacityMilestoneCertified | CapacityCertificationReversed | CapacityRetired,
+    sign: int,
+    certificate: str = "",
 ) -> Iterator[Row]:
     yield Row(
         "investment_certified",
@@ -44,16 +46,17 @@ def _net_certified(
             "agreement": fact.agreement,
             "power_basis": enum_text(PowerBasis, fact.power_basis),
             "power_kw": sign * fact.power_kw,
+            "certificate": certificate,
         },
     )
 
 
 def _certified(fact: CapacityMilestoneCertified) -> Iterator[Row]:
-    yield from _net_certified(fact, 1)
+    yield from _net_certified(fact, 1, fact.certificate)
 
 
 def _certification_reversed(fact: CapacityCertificationReversed) -> Iterator[Row]:
-    yield from _net_certified(fact, -1)
+    yield from _net_certified(fact, -1, fact.certificate)
 
 
 def _retired(fact: CapacityRetired) -> Iterator[Row]:

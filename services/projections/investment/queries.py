@@ -28,6 +28,7 @@ from services.projections.investment.figures import (
     split_amount,
     split_shares,
 )
+from services.projections.investment.timelines import timelines
 from services.projections.reading import Reader, Scope, statement
 
 _CERTIFIED = statement("""
@@ -209,6 +210,7 @@ async def query_investment(reader: Reader, agreement: str) -> QueryInvestmentRes
         agreements=lines,
         totals=[_figures_message(totals[currency], currency) for currency in sorted(totals)],
         tranches=tranches,
+        timelines=await timelines(reader, agreements, only),
     )
 
 

@@ -14,9 +14,11 @@ CREATE TABLE investment_certified (
     LIKE template_entry INCLUDING ALL,
     agreement text NOT NULL,
     power_basis text NOT NULL,
-    power_kw bigint NOT NULL
+    power_kw bigint NOT NULL,
+    certificate text NOT NULL
 );
 COMMENT ON TABLE investment_certified IS 'Changes of net certified capacity: certified, withdrawn and retired (negative)';
+COMMENT ON COLUMN investment_certified.certificate IS 'Number of the certificate; empty where capacity is retired';
 
 CREATE TABLE investment_capital (
     LIKE template_entry INCLUDING ALL,

@@ -1,0 +1,146 @@
+"""The hardware behind the gigawatts: ordered and received, by site and platform."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from gigaledger.v1.common_pb2 import CapacityLayer, GpuBasis, PowerBasis
+from gigaledger.v1.projections_pb2 import CapacityBreakdown, GpuQuantity, HardwarePlace
+
+from services.projections.facts import enum_number
+from services.projections.reading import Reader, statement
+
+# What a line of an order stands for is told by the order. One that was recorded in error still
+# tells, where no other does, so that nothing received on it drops out.
+_MOVEMENTS = statement("""
+    WITH order_line AS (
+        SELECT DISTINCT ON (purchase_order, line)
+               purchase_order, line, sku, agreement, contract_kind
+        FROM capacity_order_line WHERE {recorded}
+        ORDER BY purchase_order, line, {known} DESC, position DESC
+    ), rating AS (
+        SELECT DISTINCT ON (sku) sku, platform, rated_power_kw_numerator,
+               rated_power_kw_denominator, power_basis, gpu_count, gpu_basis,
+               assertion_status AS rating_status
+        FROM capacity_rating WHERE {counted}
+        ORDER BY sku, effective_date DESC, position DESC
+    ), movement AS (
+        SELECT purchase_order, line, '' AS site, quantity AS ordered, 0 AS received,
+               assertion_status
+        FROM capacity_order_line WHERE {counted}
+        UNION ALL
+        SELECT purchase_order, line, '', quantity, 0, assertion_status
+        FROM capacity_order_change WHERE {counted}
+        UNION ALL
+        SELECT purchase_order, line, site, 0, quantity, assertion_status
+        FROM capacity_hardware WHERE {counted}
+    ), moved AS (
+        SELECT coalesce(order_line.sku, '') AS sku, movement.site,
+               sum(movement.ordered)::bigint AS ordered,
+               sum(movement.received)::bigint AS received,
+               array_agg(DISTINCT movement.assertion_status) AS statuses
+        FROM movement LEFT JOIN order_line USING (purchase_order, line)
+        WHERE (%(agreements)s::text[] IS NULL OR order_line.agreement = ANY(%(agreements)s))
+            AND order_line.contract_kind IS DISTINCT FROM 'CLOUD_CAPACITY'
+        GROUP BY 1, 2
+    )
+    SELECT * FROM moved LEFT JOIN rating USING (sku) ORDER BY sku, site
+""")
+
+_UNRATED = "UNSPECIFIED"
+_Key = tuple[int, str, str]
+"""Basis, site and platform."""
+
+
+@dataclass(slots=True)
+class _Place:
+    """Sums of one site and platform on one basis."""
+
+    ordered: int = 0
+    received: int = 0
+    ordered_kw: Fraction = Fraction(0)
+    received_kw: Fraction = Fraction(0)
+    certified_kw: int = 0
+    gpus: dict[int, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
+
+
+async def hardware_places(
+    reader: Reader, agreements: list[str] | None, breakdown: Iterable[CapacityBreakdown]
+) -> list[HardwarePlace]:
+    """Return hardware by basis, site and platform, beside what is certified there.
+
+    Args:
+        reader: a snapshot of the projection.
+        agreements: only orders under these; all where None.
+        breakdown: net certified capacity by place.
+    """
+    places: dict[_Key, _Place] = defaultdict(_Place)
+    for row in await reader.rows(_MOVEMENTS, agreements=agreements):
+        reader.rests_on(row["statuses"])
+        if row["power_basis"] is not None:
+            reader.rests_on([row["rating_status"]])
+        _add(places, row)
+    for part in breakdown:
+        if part.capacity_layer == CapacityLayer.CAPACITY_LAYER_CHIP_SUPPLY and part.certified_kw:
+            place = places[part.power_basis, part.site, part.platform]
+            place.certified_kw += part.certified_kw
+    ordered_kw = _whole({key: place.ordered_kw for key, place in places.items()})
+    received_kw = _whole({key: place.received_kw for key, place in places.items()})
+    return [
+        HardwarePlace(
+            power_basis=PowerBasis.ValueType(key[0]),
+            site=key[1],
+            platform=key[2],
+            ordered_rack_quantity=places[key].ordered,
+            received_rack_quantity=places[key].received,
+            gpus=[
+                GpuQuantity(
+                    gpu_basis=GpuBasis.ValueType(basis),
+                    ordered_quantity=ordered,
+                    received_quantity=received,
+                )
+                for basis, (ordered, received) in sorted(places[key].gpus.items())
+            ],
+            ordered_implied_kw=ordered_kw[key],
+            received_implied_kw=received_kw[key],
+            certified_kw=places[key].certified_kw,
+            received_less_certified_kw=received_kw[key] - places[key].certified_kw,
+        )
+        for key in sorted(places)
+    ]
+
+
+def _add(places: dict[_Key, _Place], row: Mapping[str, Any]) -> None:
+    basis = enum_number(PowerBasis, row["power_basis"] or _UNRATED)
+    place = places[basis, row["site"], row["platform"] or ""]
+    place.ordered += row["ordered"]
+    place.received += row["received"]
+    if row["power_basis"] is None:
+        return
+    rated_kw = Fraction(row["rated_power_kw_numerator"], row["rated_power_kw_denominator"])
+    place.ordered_kw += row["ordered"] * rated_kw
+    place.received_kw += row["received"] * rated_kw
+    if row["gpu_count"]:
+        gpus = place.gpus[enum_number(GpuBasis, row["gpu_basis"])]
+        gpus[0] += row["ordered"] * row["gpu_count"]
+        gpus[1] += row["received"] * row["gpu_count"]
+
+
+def _whole(exact: Mapping[_Key, Fraction]) -> dict[_Key, int]:
+    """Return whole kilowatts that add up, by basis, to the exact total rounded down.
+
+    By largest remainder; ties go to the earlier line.
+    """
+    found = {key: kw.__floor__() for key, kw in exact.items()}
+    for basis in {key[0] for key in exact}:
+        lines = sorted(key for key in exact if key[0] == basis)
+        total = sum((exact[key] for key in lines), Fraction(0)).__floor__()
+        rest = total - sum(found[key] for key in lines)
+        by_remainder = sorted(lines, key=lambda key: (found[key] - exact[key], key))
+        for key in by_remainder[:rest]:
+            found[key] += 1
+    return found
