@@ -16,6 +16,7 @@ from services.command import (
     history_commands,
     key_commands,
     ledger_commands,
+    projection_commands,
     report_commands,
 )
 from services.command.errors import CommandError, ExitCode, Interrupted, OutputClosed
@@ -207,6 +208,7 @@ app.add_typer(key_commands.app, name="key", rich_help_panel=_RUN_PANEL)
 ledger_commands.register(app, _FACTS_PANEL)
 report_commands.register(app, _ANSWERS_PANEL)
 history_commands.register(report_commands.report_app)
+projection_commands.register(app, _ANSWERS_PANEL)
 audit_commands.register(app, _AUDIT_PANEL)
 
 

@@ -59,6 +59,3 @@ CREATE TABLE capacity_rating (
     gpu_basis text NOT NULL
 );
 COMMENT ON TABLE capacity_rating IS 'Ratings of racks: kilowatts of one rack as an exact fraction, and the GPUs in it';
-
-GRANT SELECT ON capacity_terms, capacity_schedule, capacity_entry, capacity_order_line,
-    capacity_hardware, capacity_rating TO gigaledger_reader;

@@ -48,6 +48,3 @@ CREATE TABLE investment_shares (
 COMMENT ON TABLE investment_shares IS 'Shares issued, rescinded, repurchased and transferred';
 COMMENT ON COLUMN investment_shares.measure IS 'ISSUED, RESCINDED, REPURCHASED or TRANSFERRED';
 COMMENT ON COLUMN investment_shares.amount_minor IS 'In minor units of the currency; null where none is told';
-
-GRANT SELECT ON investment_terms, investment_condition, investment_certified, investment_capital,
-    investment_shares TO gigaledger_reader;
