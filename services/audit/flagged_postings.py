@@ -7,7 +7,7 @@ from functools import cache
 
 from google.protobuf.descriptor import Descriptor
 
-from services.audit.judge import EVERY, EVIDENCE, Check
+from services.audit.flags import EVERY, EVIDENCE, Check
 from services.audit.postings import HYPOTHETICAL, Posting, Standing, Thresholds
 from services.quantities import date_from_message, money_from_message
 

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from gigaledger.v1.common_pb2 import CapacityLayer
 
-from services.audit.judge import Broken, Family
+from services.audit.flags import Broken, Family
 from services.audit.postings import Posting, Standing, Thresholds
 
 _PLANNED, _CLAIMED = "capacity_milestone_planned", "capacity_milestone_claimed"

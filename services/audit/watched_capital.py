@@ -17,7 +17,7 @@ from typing import Any
 from gigaledger.v1.agreement_facts_pb2 import AgreementTerms, ConditionType, Tranche
 from gigaledger.v1.common_pb2 import Role
 
-from services.audit.judge import Broken, Family
+from services.audit.flags import Broken, Family
 from services.audit.postings import TERMS, Posting, Standing, Thresholds
 from services.quantities import (
     currency_exponent,

@@ -13,7 +13,7 @@ from typing import Any
 
 from gigaledger.v1.common_pb2 import ContractKind
 
-from services.audit.judge import Broken, Family
+from services.audit.flags import Broken, Family
 from services.audit.postings import Posting, Standing, Thresholds
 from services.quantities import money_from_message
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from services.audit.judge import Broken, Check, Family
+from services.audit.flags import Broken, Check, Family
 from services.audit.postings import (
     CASH,
     Posting,

@@ -71,8 +71,8 @@ def audit_verify(  # noqa: PLR0913 - options of the command line
 
     Every event is hashed, and the hashes must lead to every checkpoint that was signed; positions,
     versions and times must follow one another. For a live book what filters give is held against
-    the events, and every published figure and exception is then recomputed from the facts alone.
-    Exit code 0 only where all holds.
+    the events, and the figures and exceptions that are published are recomputed from the facts
+    alone. Exit code 0 only where all holds.
     """
     verifier = verify.read_key(key)
     kept = _text(since) if since is not None else None
