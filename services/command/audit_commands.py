@@ -24,13 +24,15 @@ from services.audit.export.manifest import ExportError, Writer, write_export
 from services.audit.figures import Figures, HistoryError
 from services.audit.history import HYPOTHETICAL
 from services.audit.replay import by_month, by_position
-from services.command import client, verify_commands
+from services.command import client, verify, verify_commands, verify_live
 from services.command.audit_reports import explanation_json, explanations, replay_table, step_json
 from services.command.errors import CommandError, ExitCode
 from services.command.events import read_events
 from services.command.options import parse_date
 from services.command.output import console, hypothetical_banner, notice, print_json_text
+from services.command.proofs import prove
 from services.command.settings import Book, Json, LedgerAddress, book_name, ledger_address
+from services.proofs.merkle import leaf_hash
 
 audit_app = typer.Typer(
     help="Verify, replay, explain and take along the whole history of a book.", no_args_is_help=True
@@ -115,32 +117,49 @@ def audit_explain(  # noqa: PLR0913 - options of the command line
     currency: Annotated[
         str, typer.Option(metavar="CODE", help="Only in this currency.", show_default=False)
     ] = "",
+    key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY|FILE",
+            help="Prove each event against the latest checkpoint, with this public key.",
+            show_default=False,
+        ),
+    ] = None,
     ledger: LedgerAddress = None,
     as_json: Json = False,
 ) -> None:
     """List the events behind a figure, each with what it adds to it.
 
     What a rule adds to the sum of the events (a cap, a floor of zero, rounding) is a line of its
-    own, so that the lines add up to the figure exactly.
+    own, so that the lines add up to the figure exactly. With --key, each event comes with a proof
+    that it is in the history that was signed.
     """
+    verifier = verify.read_key(key) if key is not None else None
     day = parse_date(as_of, "--as-of") if as_of is not None else None
     about = {"agreement": agreement, "currency_code": currency} | _pair(pair)
-    figures = _recorded(book, ledger, None)
+    hashes: dict[int, bytes] = {}
+    figures = _recorded(book, ledger, None, hashes)
     position = _position(figures, as_known)
     with _errors_of_histories():
         traced = figures.at(position, as_of=day, traced=True)
         wanted = {name: value for name, value in about.items() if value}
         found = explain(figures.history, traced, figure, wanted)
+    lines = [line for one in found for line in one.lines or ()]
+    proofs = None
+    if verifier is not None:
+        positions = [line.entry.position for line in lines]
+        proofs = prove(positions, hashes, book_name(book), verifier, ledger_address(ledger))
     if as_json:
         for one in found:
-            print_json_text(json.dumps(explanation_json(one, position)))
+            print_json_text(json.dumps(explanation_json(one, position, proofs)))
         return
     out = console()
-    lines = [line for one in found for line in one.lines or ()]
     if any(line.entry.status in HYPOTHETICAL for line in lines):
         out.print(hypothetical_banner())
-    for part in explanations(found):
+    for part in explanations(found, proofs):
         out.print(part)
+    if proofs is not None:
+        out.print(f"Proven against the checkpoint of {proofs.size:,} events.")
     suffix = f", as of {day}" if day else ""
     out.print(f"Recomputed from the log up to position {position:,}{suffix}.")
 
@@ -150,13 +169,32 @@ class ExportFormat(StrEnum):
 
     JSONL = "jsonl"
     CSV = "csv"
+    PARQUET = "parquet"
     JOURNAL = "journal"
 
 
-_WRITERS: dict[ExportFormat, Callable[[Path], Writer]] = {
-    ExportFormat.CSV: CsvWriter,
-    ExportFormat.JOURNAL: JournalWriter,
-}
+def _writer(export_format: ExportFormat) -> Callable[[Path], Writer]:
+    """Return what makes the writer of a format.
+
+    Raises:
+        CommandError: what the format needs is not installed.
+    """
+    if export_format is ExportFormat.CSV:
+        return CsvWriter
+    if export_format is ExportFormat.JOURNAL:
+        return JournalWriter
+    try:
+        # Large, and not needed by anything else: it is installed by those who want it.
+        from services.audit.export.parquet_tables import ParquetWriter  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name != "pyarrow":
+            raise
+        raise CommandError(
+            "parquet needs pyarrow, which is not installed",
+            ExitCode.USAGE,
+            hint="Install it with: pip install 'gigaledger[parquet]'",
+        ) from None
+    return ParquetWriter
 
 
 @audit_app.command("export")
@@ -183,7 +221,7 @@ def audit_export(
 
     jsonl: all events with their proofs, up to the latest checkpoint, for `audit verify FILE`.
     The others come with a manifest of control totals and SHA-256 hashes.
-    csv: a table of all events, and one for each type of fact.
+    csv, parquet: a table of all events, and one for each type of fact.
     journal: double entries for hledger and beancount.
     """
     if export_format is ExportFormat.JSONL:
@@ -191,12 +229,13 @@ def audit_export(
             raise CommandError("--to-position: jsonl ends at the latest checkpoint", ExitCode.USAGE)
         verify_commands.export(output, book_name(book), ledger_address(ledger))
         return
+    make_writer = _writer(export_format)
     try:
         with _errors_of_histories(), client.ledger(ledger_address(ledger)) as stub:
             written = write_export(
                 _events(stub, book, to_position),
                 output,
-                _WRITERS[export_format],
+                make_writer,
                 export_format=export_format.value,
                 book=book_name(book),
                 version=importlib.metadata.version("gigaledger"),
@@ -225,17 +264,29 @@ def _errors_of_histories() -> Iterator[None]:
         raise CommandError(str(error), ExitCode.USAGE) from None
 
 
-def _recorded(book: str, ledger: str | None, to_position: int | None) -> Figures:
+def _recorded(
+    book: str,
+    ledger: str | None,
+    to_position: int | None,
+    leaf_hashes: dict[int, bytes] | None = None,
+) -> Figures:
+    """Return the figures of a book, and put the hashes of its events where they are wanted."""
     figures = Figures()
-    with _errors_of_histories(), client.ledger(ledger_address(ledger)) as stub:
-        for event in _events(stub, book, to_position):
-            figures.add(event)
+    request = _whole(book, to_position)
+    with _errors_of_histories(), client.audit(ledger_address(ledger)) as channel:
+        for leaf in verify_live.read_leaves(channel, request):
+            figures.add(RecordedEvent.FromString(leaf))
+            if leaf_hashes is not None:
+                leaf_hashes[figures.position] = leaf_hash(leaf)
     return figures
 
 
 def _events(stub: LedgerServiceStub, book: str, to_position: int | None) -> Iterator[RecordedEvent]:
-    request = ReadEventsRequest(book=book_name(book), from_position=1, to_position=to_position or 0)
-    return read_events(stub, request)
+    return read_events(stub, _whole(book, to_position))
+
+
+def _whole(book: str, to_position: int | None) -> ReadEventsRequest:
+    return ReadEventsRequest(book=book_name(book), from_position=1, to_position=to_position or 0)
 
 
 def _every(text: str) -> int:

@@ -15,6 +15,7 @@ from services.audit.replay import AMOUNTS, Step
 from services.audit.sums import Number, ten_places
 from services.command.formats import amount, billions, gigawatts, kilowatts
 from services.command.output import add_row, table
+from services.command.proofs import Proofs
 from services.quantities import money_to_message
 
 _CURRENCY_LETTERS = 3
@@ -61,8 +62,12 @@ def step_json(step: Step) -> dict[str, Any]:
     }
 
 
-def explanations(found: Iterable[Explanation]) -> Iterator[RenderableType]:
-    """Yield a table for each figure, whose lines add up to it."""
+def explanations(
+    found: Iterable[Explanation], proofs: Proofs | None = None
+) -> Iterator[RenderableType]:
+    """Yield a table for each figure, whose lines add up to it; with proofs, they say so."""
+    proven = ["proven"] if proofs is not None else []
+    blank = [""] * len(proven)
     for one in found:
         if one.lines is None:
             yield (
@@ -72,38 +77,53 @@ def explanations(found: Iterable[Explanation]) -> Iterator[RenderableType]:
             )
             continue
         made = table(
-            str(one.key), "position", "effective", "fact", "event", one.unit, numbers_from=4
+            str(one.key),
+            *("position", "effective", "fact", "event", *proven, one.unit),
+            numbers_from=4 + len(proven),
         )
         for line in one.lines:
             entry = line.entry
             cells = [f"{entry.position:,}", entry.day.isoformat(), entry.kind, entry.event_id]
+            if proofs is not None:
+                cells.append("yes" if entry.position in proofs.by_position else "not sealed yet")
             add_row(made, [*cells, _shown(line.amount, one.unit)])
         if one.by_rule:
             add_row(
-                made, ["", "", "(rule: cap, floor, rounding)", "", _shown(one.by_rule, one.unit)]
+                made,
+                ["", "", "(rule: cap, floor, rounding)", "", *blank, _shown(one.by_rule, one.unit)],
             )
         made.add_section()
         value = one.value if isinstance(one.value, int) else None
-        add_row(made, ["", "", "the figure", "", _shown(value, one.unit)])
+        add_row(made, ["", "", "the figure", "", *blank, _shown(value, one.unit)])
         yield made
 
 
-def explanation_json(one: Explanation, position: int) -> dict[str, Any]:
-    """Return a figure and its events for programs. Fractions are written as such, e.g. "10/53"."""
-    return {
+def explanation_json(
+    one: Explanation, position: int, proofs: Proofs | None = None
+) -> dict[str, Any]:
+    """Return a figure and its events for programs. Fractions are written as such, e.g. "10/53".
+
+    With proofs, each event has one, or null where it is not sealed yet.
+    """
+    sealed = {} if proofs is None else {"checkpoint": proofs.note}
+    return sealed | {
         "figure": f"{one.key.section}.{one.key.name}",
         "of": dict(one.key.of),
         "unit": one.unit,
         "value": None if one.value is None else str(one.value),
         "position": str(position),
-        "events": None if one.lines is None else [_line_json(line) for line in one.lines],
+        "events": None if one.lines is None else [_line_json(line, proofs) for line in one.lines],
         "byRule": str(one.by_rule),
     }
 
 
-def _line_json(line: Line) -> dict[str, Any]:
+def _line_json(line: Line, proofs: Proofs | None) -> dict[str, Any]:
     entry = line.entry
-    return {
+    proven: dict[str, Any] = {}
+    if proofs is not None:
+        proof = proofs.by_position.get(entry.position)
+        proven = {"proof": proof.as_json() if proof else None}
+    return proven | {
         "position": str(entry.position),
         "eventId": entry.event_id,
         "effectiveDate": entry.day.isoformat(),

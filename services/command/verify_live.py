@@ -52,7 +52,7 @@ def verify_live(
         report, checkpoints = held_against(_keys(stub, book), key, book, kept, _notes(stub, book))
         verification = Verification(checkpoints.roots)
         with progress("Verifying", checkpoints.size) as advance:
-            for leaf in _leaves(channel, ReadEventsRequest(book=book)):
+            for leaf in read_leaves(channel, ReadEventsRequest(book=book)):
                 report.findings += verification.add(leaf)
                 if report.holds:
                     recorded = RecordedEvent.FromString(leaf)
@@ -82,7 +82,7 @@ def export_book(book: str, ledger: str, out: Callable[[str], object]) -> int:
         latest = stub.GetLatestCheckpoint(pb.GetLatestCheckpointRequest(book=book)).checkpoint
         keys = tuple(_keys(stub, book))
         notes = [note for size, note in _sized_notes(stub, book) if size <= latest.size]
-        leaves = _leaves(channel, ReadEventsRequest(book=book, to_position=latest.size))
+        leaves = read_leaves(channel, ReadEventsRequest(book=book, to_position=latest.size))
         with progress("Exporting", latest.size) as advance:
             for line in write(Header(book, latest.size, keys), _each(leaves, advance), notes):
                 out(line)
@@ -118,7 +118,8 @@ def _sized_notes(stub: AuditServiceStub, book: str) -> Iterator[tuple[int, str]]
         request.page_token = page.next_page_token
 
 
-def _leaves(channel: grpc.Channel, request: ReadEventsRequest) -> Iterator[bytes]:
+def read_leaves(channel: grpc.Channel, request: ReadEventsRequest) -> Iterator[bytes]:
+    """Yield the bytes of each event as the ledger sends them."""
     read: Callable[[ReadEventsRequest], Iterable[bytes]] = channel.unary_stream(
         READ_EVENTS, request_serializer=ReadEventsRequest.SerializeToString
     )
@@ -131,7 +132,9 @@ def _ask_filters(channel: grpc.Channel, filters: Filters, book: str, report: Rep
     with progress("Asking filters", len(filters), 10) as advance:
         for asked in filters.asked():
             request = ReadEventsRequest(book=book, to_position=report.events, filter=asked.filter())
-            given = [RecordedEvent.FromString(leaf).position for leaf in _leaves(channel, request)]
+            given = [
+                RecordedEvent.FromString(leaf).position for leaf in read_leaves(channel, request)
+            ]
             report.findings += asked.compare(given)
             advance()
     report.filters = len(filters)
@@ -157,7 +160,9 @@ def _compare(
         read = ReadSpec(min_position=figures.position)
         position, answers = published.ask(stub, book, read)
         judged, flagged, counts = published.ask_exceptions(stub, book, read)
-    for leaf in _leaves(channel, ReadEventsRequest(book=book, from_position=figures.position + 1)):
+    for leaf in read_leaves(
+        channel, ReadEventsRequest(book=book, from_position=figures.position + 1)
+    ):
         if figures.position < max(position, judged):
             _add(figures, RecordedEvent.FromString(leaf), report)
             leaves.append(leaf)

@@ -18,9 +18,10 @@ import pytest
 from gigaledger.v1.events_pb2 import Event, RecordedEvent
 from google.protobuf.json_format import ParseDict
 from hypothesis import HealthCheck, given, settings
+from pyarrow import parquet
 
 from services.audit.export.columns import EVENTS
-from services.audit.export.csv_tables import CsvWriter
+from services.audit.export.csv_tables import CsvWriter, text_of
 from services.audit.export.journal import (
     BEANCOUNT,
     HLEDGER,
@@ -29,6 +30,7 @@ from services.audit.export.journal import (
     hledger,
 )
 from services.audit.export.manifest import ExportError, Writer, write_export
+from services.audit.export.parquet_tables import ParquetWriter
 from services.audit.export.postings import transactions
 from tests.audit.histories import histories
 from tests.audit.test_figures import added
@@ -245,3 +247,55 @@ def test_no_two_accounts_have_one_name() -> None:
     names = ["A_B", "A-B", "A--B", "A.B", "A B", "a_b", "Ä", "Ö", "X-", "_"]
 
     assert len({account_name(("Assets", name)) for name in names}) == len(names)
+
+
+@SCENARIOS
+def test_parquet_holds_the_tables_of_csv_with_exact_types(name: str, tmp_path: Path) -> None:
+    events = example(name)
+    plain = exported(events, tmp_path / "csv", CsvWriter)
+    typed = exported(events, tmp_path / "parquet", ParquetWriter)
+
+    names = sorted(path.relative_to(plain).with_suffix("") for path in plain.rglob("*.csv"))
+    assert names == sorted(
+        path.relative_to(typed).with_suffix("") for path in typed.rglob("*.parquet")
+    )
+    for table in names:
+        with (plain / table).with_suffix(".csv").open(encoding="utf-8", newline="") as file:
+            header, *rows = csv.reader(file)
+        found = parquet.read_table((typed / table).with_suffix(".parquet"))
+        assert found.column_names == header
+        for row, values in zip(rows, found.to_pylist(), strict=True):
+            for text, value in zip(row, values.values(), strict=True):
+                if isinstance(value, Decimal):
+                    assert Decimal(text) == value
+                else:
+                    assert text == text_of(value)
+
+
+def test_parquet_keeps_money_power_dates_and_instants_exact(tmp_path: Path) -> None:
+    folder = exported(example("corrections"), tmp_path / "p", ParquetWriter)
+
+    types = {
+        field.name: str(field.type) for field in parquet.read_schema(folder / "events.parquet")
+    }
+
+    assert types["amount"] == types["shares"] == "decimal128(38, 10)"
+    assert types["power_kw"] == types["position"] == "int64"
+    assert (types["effective_date"], types["recorded_time"]) == (
+        "date32[day]",
+        "timestamp[us, tz=UTC]",
+    )
+
+
+def test_parquet_in_row_groups_holds_every_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = example("corrections")
+    monkeypatch.setattr("services.audit.export.parquet_tables.ROW_GROUP", 7)
+    folder = exported(events, tmp_path / "p", ParquetWriter)
+    again = exported(events, tmp_path / "q", ParquetWriter)
+
+    file = parquet.ParquetFile(folder / "events.parquet")
+    assert file.num_row_groups == -(-len(events) // 7)
+    assert file.read().column("position").to_pylist() == [event.position for event in events]
+    assert (folder / "manifest.json").read_bytes() == (again / "manifest.json").read_bytes()

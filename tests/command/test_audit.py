@@ -66,7 +66,7 @@ def test_an_explanation_of_what_is_not_there(services: Shell, audited: str) -> N
     assert "there is no position 1000000" in beyond.err
 
 
-@pytest.mark.parametrize("wanted", ["csv", "journal"])
+@pytest.mark.parametrize("wanted", ["csv", "journal", "parquet"])
 def test_an_export_has_a_manifest(
     services: Shell, audited: str, tmp_path: Path, wanted: str
 ) -> None:

@@ -14,7 +14,10 @@ import pytest
 
 from services.command.errors import ExitCode
 from services.ledger.log.schema import prepare_database
+from services.proofs.checkpoints import open_checkpoint
 from services.proofs.keys import new_key, write_keys
+from services.proofs.merkle import check_inclusion
+from services.proofs.notes import Verifier
 from tests.command.conftest import Shell, clean_environment
 from tests.log.books import until
 from tests.postgres import PostgresServer
@@ -235,3 +238,51 @@ def test_a_ledger_that_does_not_seal_says_so(services: Shell) -> None:
 
     assert ended.code == ExitCode.REFUSED
     assert "GIGALEDGER_SIGNING_KEY" in ended.err
+
+
+def test_the_events_behind_a_figure_are_proven(office: Office) -> None:
+    key = office.sealed_book("explained")
+    asked = ("audit", "explain", "round-trip.paid", "--book", "explained", "--key", key)
+
+    people, programs = office(*asked), office(*asked, "--json")
+
+    assert people.code == 0, people.err
+    assert "Proven against the checkpoint of" in people.out
+    assert "not sealed yet" not in people.out
+    found = json.loads(programs.out)
+    checkpoint = open_checkpoint(found["checkpoint"], [Verifier.parse(key)])
+    assert found["events"]
+    for event in found["events"]:
+        proof = event["proof"]
+        check_inclusion(
+            base64.b64decode(proof["leafHash"]),
+            int(proof["leafIndex"]),
+            checkpoint.size,
+            [base64.b64decode(one) for one in proof["path"]],
+            checkpoint.root,
+        )
+        assert int(proof["leafIndex"]) == int(event["position"]) - 1
+
+
+def test_an_event_behind_a_figure_that_was_altered_is_named(office: Office) -> None:
+    key = office.sealed_book("retold")
+    as_the_owner(
+        office,
+        "UPDATE book_retold.event SET event = decode("
+        "replace(encode(event, 'hex'), encode('PAY-A1', 'hex'), encode('PAY-B1', 'hex')), 'hex')"
+        " WHERE position = 11",
+    )
+
+    explained = office("audit", "explain", "round-trip.paid", "--book", "retold", "--key", key)
+
+    assert explained.code == ExitCode.NOT_VERIFIED
+    assert "position 11: the event is not the one that was sealed" in explained.err
+
+
+def test_a_figure_is_not_proven_with_another_key(office: Office) -> None:
+    office.sealed_book("unproven")
+    other = str(new_key("ledger.test").named("ledger.test/books/unproven").verifier)
+
+    explained = office("audit", "explain", "round-trip.paid", "--book", "unproven", "--key", other)
+
+    assert explained.code == ExitCode.NOT_VERIFIED, explained.err
