@@ -70,3 +70,20 @@ def test_an_amount_that_is_none(services: Shell, half: str, amount: str) -> None
 
     assert refused.code == ExitCode.USAGE
     assert "--amount" in refused.err
+
+
+def test_the_same_log_read_in_other_ways(services: Shell, half: str) -> None:
+    position = json.loads(services("book", "show", half, "--json").out)["headPosition"]
+    asked = ("report", "what-if", "--book", half, "--as-of", "2026-11-30")
+
+    people = services(*asked, "--min-position", position)
+    programs = services(*asked, "--reading", "pro-rata,signature", "--json")
+    wrong = [services(*asked, "--reading", word) for word in ("half", "floor,pro-rata")]
+
+    assert people.code == programs.code == ExitCode.OK, people.err + programs.err
+    assert "+10,000,000,000.00" in people.out
+    assert "HYPOTHETICAL" in people.out
+    agreements = {item["agreement"]: item for item in json.loads(programs.out)["agreements"]}
+    (outcome,) = agreements["AGR-DA"]["outcomes"]
+    assert outcome["difference"]["entitled"]["amount"]["units"] == "10000000000"
+    assert [shell.code for shell in wrong] == [ExitCode.USAGE, ExitCode.USAGE]

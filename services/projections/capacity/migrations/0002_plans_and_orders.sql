@@ -1,7 +1,8 @@
 -- What is folded changes: the projection is made anew from the log.
 TRUNCATE capacity_terms, capacity_schedule, capacity_entry, capacity_order_line, capacity_hardware,
     capacity_rating;
-UPDATE projection_progress SET position = 0, recorded_time = NULL, resume_token = ''
+UPDATE projection_progress
+SET position = 0, recorded_time = NULL, resume_token = '', failed_position = NULL, failure = NULL
 WHERE projection = 'capacity';
 
 ALTER TABLE capacity_entry ADD COLUMN planned_date date;
