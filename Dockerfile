@@ -20,7 +20,9 @@ RUN python3 -m uv pip install --no-cache --python /opt/gigaledger --no-deps \
 FROM python:3.13-slim
 
 COPY --from=build /opt/gigaledger /opt/gigaledger
-RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin gigaledger
+# A volume that is mounted there for the first time takes the owner of the folder over.
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin gigaledger \
+    && install --directory --owner=gigaledger --mode=0700 /var/lib/gigaledger
 ENV PATH=/opt/gigaledger/bin:$PATH PYTHONUNBUFFERED=1
 USER gigaledger
 # 50051: the ledger service. 50052: the projection service.

@@ -100,7 +100,7 @@ def rebuild(stage: Stage, book: str, seconds: float) -> Figures:
         head = row[0]
         for projection in PROJECTIONS:
             for table in projection.tables:
-                connection.execute(f"TRUNCATE {schema}.{table}")
+                connection.execute(f"TRUNCATE {schema}.{table}_1")
         connection.execute(
             f"UPDATE {schema}.projection_progress SET position = 0, resume_token = ''"  # noqa: S608
         )

@@ -107,6 +107,16 @@ class ServiceProcess:
         """
         return self._end(signal.SIGTERM)
 
+    def pause(self) -> None:
+        """Stop the process where it is, as a host that hangs would."""
+        assert self._process is not None, f"{self.name} was never started"
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused process go on."""
+        assert self._process is not None, f"{self.name} was never started"
+        self._process.send_signal(signal.SIGCONT)
+
     def restart(self) -> None:
         """Start the process again, at the same port, after it has ended or was killed."""
         self.start()

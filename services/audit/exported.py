@@ -18,6 +18,7 @@ from gigaledger.v1.events_pb2 import RecordedEvent
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError
 
+from services.audit.protojson import to_json
 from services.proofs.notes import NoteError, decoded
 
 FORMAT = "gigaledger-history"
@@ -74,9 +75,11 @@ def readable(leaf: bytes) -> dict[str, Any]:
         ExportError: they are not those of an event.
     """
     try:
-        return dict(MessageToDict(RecordedEvent.FromString(leaf)))
+        return dict(to_json(RecordedEvent.FromString(leaf)))
     except DecodeError:
         raise ExportError("the bytes are not those of an event") from None
+    except ValueError as error:
+        raise ExportError(f"the event says nothing that can be shown: {error}") from None
 
 
 def read_header(line: str) -> Header:

@@ -40,10 +40,10 @@ def matched(out: Mapping[dt.date, int], back: Mapping[dt.date, int]) -> Matched:
         out: what went out on each day; negative where more was taken back.
         back: what came back.
     """
-    waiting = dict(_standing(out))
+    waiting = dict(standing(out))
     minor = dollar_days = unmatched_back = 0
     longest: int | None = None
-    for day, arriving in _standing(back):
+    for day, arriving in standing(back):
         left = arriving
         for went_out in [earlier for earlier in waiting if earlier <= day]:
             taken = min(left, waiting[went_out])
@@ -61,7 +61,7 @@ def matched(out: Mapping[dt.date, int], back: Mapping[dt.date, int]) -> Matched:
     return Matched(minor, sum(waiting.values()), unmatched_back, dollar_days, longest)
 
 
-def _standing(by_day: Mapping[dt.date, int]) -> list[tuple[dt.date, int]]:
+def standing(by_day: Mapping[dt.date, int]) -> list[tuple[dt.date, int]]:
     """Return what of each day stands: what was taken back is taken from the latest before it.
 
     What is taken back before it was there waits for what comes.

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from gigaledger.v1.events_pb2 import RecordedEvent
 
 from services.audit.capacity import capacity
+from services.audit.circular_flows import circular_flows
 from services.audit.history import History, HistoryError, View
 from services.audit.investment import investment
 from services.audit.round_trip import round_trip
@@ -75,7 +76,7 @@ class Figures:
         statuses: Collection[str] = (),
         traced: bool = False,
     ) -> dict[Key, Figure]:
-        """Return every figure.
+        """Return every figure that is a sum of facts: all but those of circular flows.
 
         Args:
             position: as known at this position; at the last one where None.
@@ -86,19 +87,38 @@ class Figures:
         Raises:
             HistoryError: there is no such position.
         """
-        view = View(
-            self.history,
-            self.position if position is None else position,
-            as_of,
-            frozenset(statuses) or None,
-            traced=traced,
-        )
+        view = self._view(position, as_of, statuses, traced=traced)
         return (
             capacity(view).figures
             | investment(view).figures
             | round_trip(view, by_entity=False).figures
             | round_trip(view, by_entity=True).figures
         )
+
+    def flows_at(
+        self,
+        position: int | None = None,
+        *,
+        as_of: dt.date | None = None,
+        statuses: Collection[str] = (),
+    ) -> dict[Key, Figure]:
+        """Return every figure of circular flows; for arguments and errors see `at`."""
+        view = self._view(position, as_of, statuses)
+        return (
+            circular_flows(view, by_entity=False).figures
+            | circular_flows(view, by_entity=True).figures
+        )
+
+    def _view(
+        self,
+        position: int | None,
+        as_of: dt.date | None,
+        statuses: Collection[str],
+        *,
+        traced: bool = False,
+    ) -> View:
+        known = self.position if position is None else position
+        return View(self.history, known, as_of, frozenset(statuses) or None, traced=traced)
 
     def compare(
         self,
@@ -120,6 +140,7 @@ class Figures:
             HistoryError: the events up to that position were not added.
         """
         own = self.at(position, as_of=as_of, statuses=statuses)
+        own |= self.flows_at(position, as_of=as_of, statuses=statuses)
         return differences({key: figure.value for key, figure in own.items()}, published, position)
 
 

@@ -59,7 +59,7 @@ class _Series:
 
 def round_trip(view: View, *, by_entity: bool) -> Sheet:
     """Return all figures of the round trip, of groups or of legal entities."""
-    groups = {} if by_entity else _groups(view)
+    groups = {} if by_entity else groups_of(view)
     pairs: dict[Pair, dict[str, _Series]] = {}
     for movement in (*purchases(view), *commitment_movements(view), *capital_movements(view)):
         supplier = groups.get(movement.supplier, movement.supplier)
@@ -150,7 +150,7 @@ def _peak(bought: _Series, invested: _Series) -> Sum:
     return result
 
 
-def _groups(view: View) -> dict[str, str]:
+def groups_of(view: View) -> dict[str, str]:
     """Return the group that each party belongs to; before its first membership, the first one."""
     found: dict[str, str] = {}
     changes = view.known("party_registered", "group_membership_changed")

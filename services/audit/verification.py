@@ -48,6 +48,8 @@ class Kind(StrEnum):
     """A key follows another without a statement of that one."""
     READABLE = "readable"
     """What a file shows of an event is not what its bytes say."""
+    FILTER = "filter"
+    """Who asks for some events does not get those that match, by what their bytes say."""
     FIGURE = "figure"
     """A published figure is not what the facts give."""
 
@@ -211,7 +213,7 @@ class Verification:
             yield Finding(position, Kind.VERSION, message)
         time = (recorded.recorded_time.seconds, recorded.recorded_time.nanos)
         if time < self._time:
-            message = f"it was recorded at {recorded.recorded_time.ToJsonString()}, too early"
+            message = f"it was recorded before the event at {position - 1}"
             yield Finding(position, Kind.TIME, message)
         self._time = max(time, self._time)
 

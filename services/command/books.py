@@ -89,14 +89,32 @@ def list_projections(stub: ProjectionServiceStub, book: str) -> list[Projection]
 def projection_table(projections: list[Projection]) -> Table:
     """Return the status of projections as a table."""
     made = table(
-        "Projections", "projection", "status", "position", "head", "lag", "written", numbers_from=2
+        "Projections",
+        *("projection", "status", "generation", "position", "head", "lag", "written", "leader"),
+        numbers_from=2,
     )
     for item in projections:
         state = enum_label(ProjectionState.Name, item.state, "PROJECTION_STATE_")
-        cells = [item.name.rpartition("/")[2], state, f"{item.position:,}"]
+        cells = [item.name.rpartition("/")[2], state, str(item.generation), f"{item.position:,}"]
         cells += [f"{item.head_position:,}", f"{item.lag:,}", instant(item.updated_time)]
-        add_row(made, cells)
+        add_row(made, [*cells, item.leader or "nobody"])
+        if item.HasField("rebuild"):
+            new = item.rebuild
+            cells = ["", "stopped" if new.failure else "being built", str(new.generation)]
+            cells += [f"{new.position:,}", f"{item.head_position:,}"]
+            cells += [f"{max(0, item.head_position - new.position):,}", ""]
+            add_row(made, [*cells, new.leader or "nobody"])
     return made
+
+
+def projection_failures(projections: list[Projection]) -> list[str]:
+    """Return what stopped projections, a line each."""
+    return [
+        f"{item.name.rpartition('/')[2]}{which} stopped at {failure}"
+        for item in projections
+        for which, failure in ((" (new generation)", item.rebuild.failure), ("", item.failure))
+        if failure
+    ]
 
 
 def wait_for_projections(

@@ -17,6 +17,7 @@ from services.command import (
     history_commands,
     key_commands,
     ledger_commands,
+    projection_commands,
     report_commands,
     what_if_commands,
 )
@@ -211,6 +212,7 @@ report_commands.register(app, _ANSWERS_PANEL)
 ask_commands.register(app, _ANSWERS_PANEL)
 history_commands.register(report_commands.report_app)
 what_if_commands.register(report_commands.report_app)
+projection_commands.register(app, _ANSWERS_PANEL)
 audit_commands.register(app, _AUDIT_PANEL)
 
 

@@ -1,4 +1,4 @@
-"""The commands that ask the projections: report and projection."""
+"""The commands that ask the projections: report."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ from gigaledger.v1.projections_pb2 import (
 )
 
 from services.command import client
-from services.command.books import list_projections, projection_table
 from services.command.flow_reports import circular_flow_tables
 from services.command.options import parse_date, parse_knowledge
-from services.command.output import console, print_json, print_json_line
+from services.command.output import console, print_json
 from services.command.reports import (
     capacity_tables,
     exception_tables,
@@ -60,7 +59,6 @@ report_app = typer.Typer(
     help=_REPORT_HELP,
     no_args_is_help=True,
 )
-projection_app = typer.Typer(help="See how far the projections are.", no_args_is_help=True)
 
 
 class Status(StrEnum):
@@ -299,24 +297,9 @@ def report_exceptions(  # noqa: PLR0913 - options of the command line
         print_report(console(), response.context, *exception_tables(response))
 
 
-@projection_app.command("list")
-def projection_list(
-    *, book: Book = "main", projections: ProjectionsAddress = None, as_json: Json = False
-) -> None:
-    """List the projections of a book: status, position, head of the log, lag."""
-    with client.projections(projections_address(projections)) as stub:
-        found = list_projections(stub, book_name(book))
-    if as_json:
-        for item in found:
-            print_json_line(item)
-    else:
-        console().print(projection_table(found))
-
-
 def register(app: typer.Typer, panel: str) -> None:
     """Add the commands to the program, under a heading of its help."""
     app.add_typer(report_app, name="report", rich_help_panel=panel)
-    app.add_typer(projection_app, name="projection", rich_help_panel=panel)
 
 
 def read_spec(

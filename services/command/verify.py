@@ -1,4 +1,4 @@
-"""`gigaledger audit verify` and `export`: a live book, or a file of one, against its proofs."""
+"""`gigaledger audit verify FILE`: a book in a file against its proofs, and what both ways share."""
 
 from __future__ import annotations
 
@@ -9,34 +9,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import grpc
 from gigaledger.v1 import audit_pb2 as pb
-from gigaledger.v1.audit_pb2_grpc import AuditServiceStub
-from gigaledger.v1.events_pb2 import RecordedEvent
-from gigaledger.v1.ledger_pb2 import ReadEventsRequest
-from gigaledger.v1.projections_pb2 import ReadSpec
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from services.audit import published
 from services.audit.exported import (
     ExportError,
-    Header,
     read_event,
     read_footer,
     read_header,
     readable,
-    write,
 )
-from services.audit.figures import Figures, HistoryError
 from services.audit.verification import Checkpoints, Finding, Kind, Verification, trusted_keys
-from services.command import client
 from services.command.errors import CommandError, ExitCode
 from services.command.output import error_console
-from services.proofs.leaves import recorded_events
 from services.proofs.notes import NoteError, Verifier
 
-PAGE = 1000
-READ_EVENTS = "/gigaledger.v1.LedgerService/ReadEvents"
+STEP = 1000
+"""Events after which progress is shown."""
 
 
 @dataclass
@@ -49,7 +38,10 @@ class Report:
         size: of the latest checkpoint.
         checkpoints: how many were held against the events.
         events: how many were read.
+        filters: how many filtered reads were held against the events; None where none were.
         figures: how many published figures were recomputed; None where none were asked for.
+        exceptions: how many exceptions were judged again; None where none were asked for.
+        not_judged: rules of published exceptions that this version does not judge.
         findings: what is wrong.
     """
 
@@ -58,7 +50,10 @@ class Report:
     size: int = 0
     checkpoints: int = 0
     events: int = 0
+    filters: int | None = None
     figures: int | None = None
+    exceptions: int | None = None
+    not_judged: tuple[str, ...] = ()
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -80,40 +75,6 @@ def read_key(text: str) -> Verifier:
         raise CommandError(f"--key {text}: {error}", ExitCode.USAGE) from error
 
 
-def verify_live(
-    book: str, key: Verifier, kept: str | None, ledger: str, projections: str | None
-) -> Report:
-    """Verify a book that is served.
-
-    Args:
-        book: resource name of the book.
-        key: the public key that the auditor holds.
-        kept: a checkpoint that the auditor kept, as it was signed.
-        ledger: address of the ledger.
-        projections: address of the projections whose figures are recomputed; None for none.
-    """
-    figures = Figures() if projections is not None else None
-    with client.audit(ledger) as channel:
-        stub = AuditServiceStub(channel)
-        report, checkpoints = _held_against(_keys(stub, book), key, book, kept, _notes(stub, book))
-        verification = Verification(checkpoints.roots)
-        with _progress("Verifying", checkpoints.size) as advance:
-            for leaf in _leaves(channel, ReadEventsRequest(book=book)):
-                report.findings += verification.add(leaf)
-                _add(figures, leaf, report)
-                advance()
-        report.findings += verification.finish()
-        wrong = verification.first_wrong_size
-        if wrong is not None:
-            name = f"{book}/checkpoints/{wrong}"
-            sealed = stub.GetLeafHashes(pb.GetLeafHashesRequest(name=name))
-            report.findings += verification.explain(sealed.first_position, sealed.hashes)
-        report.events = verification.count
-        if figures is not None and projections is not None and report.holds:
-            _compare(channel, figures, book, projections, report)
-    return report
-
-
 def verify_file(path: Path, key: Verifier, kept: str | None) -> Report:
     """Verify a file, with nothing but the public key.
 
@@ -124,9 +85,9 @@ def verify_file(path: Path, key: Verifier, kept: str | None) -> Report:
         with path.open(encoding="utf-8", newline="\n") as file:
             header = read_header(next(file, ""))
             notes = read_footer(_last_line(path))
-            report, checkpoints = _held_against(header.keys, key, header.book, kept, notes)
+            report, checkpoints = held_against(header.keys, key, header.book, kept, notes)
             verification = Verification(checkpoints.roots)
-            with _progress("Verifying", header.size) as advance:
+            with progress("Verifying", header.size) as advance:
                 for line in file:
                     try:
                         found = read_event(line)
@@ -154,30 +115,7 @@ def verify_file(path: Path, key: Verifier, kept: str | None) -> Report:
     return report
 
 
-def export_book(book: str, ledger: str, out: Callable[[str], object]) -> int:
-    """Write a book, up to its latest checkpoint, as lines; return how many events it has."""
-    with client.audit(ledger) as channel:
-        stub = AuditServiceStub(channel)
-        latest = stub.GetLatestCheckpoint(pb.GetLatestCheckpointRequest(book=book)).checkpoint
-        keys = tuple(_keys(stub, book))
-        notes = [note for size, note in _sized_notes(stub, book) if size <= latest.size]
-        leaves = _leaves(channel, ReadEventsRequest(book=book, to_position=latest.size))
-        with _progress("Exporting", latest.size) as advance:
-            for line in write(Header(book, latest.size, keys), _each(leaves, advance), notes):
-                out(line)
-        return int(latest.size)
-
-
-def latest_note(book: str, ledger: str) -> str:
-    """Return the latest checkpoint of a book, as it is signed."""
-    with client.audit(ledger) as channel:
-        stub = AuditServiceStub(channel)
-        answer = stub.GetLatestCheckpoint(pb.GetLatestCheckpointRequest(book=book))
-        note: str = answer.checkpoint.note
-        return note
-
-
-def _held_against(
+def held_against(
     keys: Iterable[pb.SigningKey],
     key: Verifier,
     book: str,
@@ -199,65 +137,13 @@ def _held_against(
     return report, checkpoints
 
 
-def _keys(stub: AuditServiceStub, book: str) -> Iterable[pb.SigningKey]:
-    return list(stub.ListSigningKeys(pb.ListSigningKeysRequest(parent=book)).keys)
-
-
-def _notes(stub: AuditServiceStub, book: str) -> Iterator[str]:
-    # Asked first, so that a ledger that seals nothing says why.
-    stub.GetLatestCheckpoint(pb.GetLatestCheckpointRequest(book=book))
-    return (note for _, note in _sized_notes(stub, book))
-
-
-def _sized_notes(stub: AuditServiceStub, book: str) -> Iterator[tuple[int, str]]:
-    request = pb.ListCheckpointsRequest(parent=book, page_size=PAGE)
-    while True:
-        page = stub.ListCheckpoints(request)
-        yield from ((one.size, one.note) for one in page.checkpoints)
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
-
-
-def _leaves(channel: grpc.Channel, request: ReadEventsRequest) -> Iterator[bytes]:
-    read: Callable[[ReadEventsRequest], Iterable[bytes]] = channel.unary_stream(
-        READ_EVENTS, request_serializer=ReadEventsRequest.SerializeToString
-    )
-    for answer in read(request):
-        yield from recorded_events(answer)
-
-
-def _add(figures: Figures | None, leaf: bytes, report: Report) -> None:
-    if figures is None or not report.holds:
-        return
-    try:
-        figures.add(RecordedEvent.FromString(leaf))
-    except HistoryError as error:
-        report.findings.append(Finding(figures.position + 1, Kind.POSITION, str(error)))
-
-
-def _compare(
-    channel: grpc.Channel, figures: Figures, book: str, projections: str, report: Report
-) -> None:
-    """Recompute what the projections publish."""
-    with client.projections(projections) as stub:
-        position, answers = published.ask(stub, book, ReadSpec(min_position=figures.position))
-    for leaf in _leaves(channel, ReadEventsRequest(book=book, from_position=figures.position + 1)):
-        if figures.position < position:
-            _add(figures, leaf, report)
-    report.figures = len(answers)
-    report.findings += [
-        Finding(difference.position, Kind.FIGURE, str(difference))
-        for difference in figures.compare(answers, position)
-    ]
-
-
 def _shown(leaf: bytes, shown: Any, position: int) -> Iterator[Finding]:
     """Yield where a line shows something else than its bytes say."""
     try:
         said = readable(leaf)
-    except ExportError:
-        return  # The verification has named it.
+    except ExportError as error:
+        yield Finding(position, Kind.READABLE, f"what the line shows of event {position}: {error}")
+        return
     if shown != said:
         yield Finding(position, Kind.READABLE, f"what the line shows of event {position} is not so")
 
@@ -275,16 +161,10 @@ def _last_line(path: Path) -> str:
     return found.rstrip(b"\n").rpartition(b"\n")[2].decode()
 
 
-def _each(leaves: Iterable[bytes], advance: Callable[[], None]) -> Iterator[bytes]:
-    for leaf in leaves:
-        yield leaf
-        advance()
-
-
 @contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """Show how far it has come, on a terminal."""
-    progress = Progress(
+def progress(what: str, total: int, step: int = STEP) -> Iterator[Callable[[], None]]:
+    """Show how far it has come, on a terminal, after each so many."""
+    bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -293,14 +173,14 @@ def _progress(what: str, total: int) -> Iterator[Callable[[], None]]:
         transient=True,
         disable=not sys.stderr.isatty(),
     )
-    task = progress.add_task(what, total=total)
+    task = bar.add_task(what, total=total)
     seen = 0
 
     def advance() -> None:
         nonlocal seen
         seen += 1
-        if not seen % PAGE:
-            progress.update(task, completed=seen)
+        if not seen % step:
+            bar.update(task, completed=seen)
 
-    with progress:
+    with bar:
         yield advance

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from services.command import verify
+from services.audit.exceptions import RULES
+from services.command import verify, verify_live
 from services.command.errors import CommandError, ExitCode
 from services.command.output import (
     add_row,
@@ -69,9 +70,9 @@ def audit_verify(  # noqa: PLR0913 - options of the command line
     """Verify that nothing in a history was changed, dropped, added or moved.
 
     Every event is hashed, and the hashes must lead to every checkpoint that was signed; positions,
-    versions and times must follow one another. For a live book every published figure of capacity,
-    investment and the round trip is then recomputed from the facts alone. Exit code 0 only where
-    all holds.
+    versions and times must follow one another. For a live book what filters give is held against
+    the events, and the figures and exceptions that are published are recomputed from the facts
+    alone. Exit code 0 only where all holds.
     """
     verifier = verify.read_key(key)
     kept = _text(since) if since is not None else None
@@ -80,7 +81,7 @@ def audit_verify(  # noqa: PLR0913 - options of the command line
     else:
         asked = None if log_only else projections_address(projections)
         name = book_name(book)
-        report = verify.verify_live(name, verifier, kept, ledger_address(ledger), asked)
+        report = verify_live.verify_live(name, verifier, kept, ledger_address(ledger), asked)
     if as_json:
         print_json_text(_json(report))
     else:
@@ -105,7 +106,7 @@ def export(out: Path, book: str, ledger: str) -> None:
     """
     try:
         with out.open("x", encoding="utf-8", newline="\n") as file:
-            size = verify.export_book(book, ledger, file.write)
+            size = verify_live.export_book(book, ledger, file.write)
     except FileExistsError as error:
         raise CommandError(f"{out} exists: name a new file", ExitCode.USAGE) from error
     except OSError as error:
@@ -118,7 +119,7 @@ def export(out: Path, book: str, ledger: str) -> None:
 
 def audit_checkpoint(*, book: Book = "main", ledger: LedgerAddress = None) -> None:
     """Print the latest checkpoint, for an auditor to keep: a note of C2SP tlog-checkpoint."""
-    print_text(verify.latest_note(book_name(book), ledger_address(ledger)))
+    print_text(verify_live.latest_note(book_name(book), ledger_address(ledger)))
 
 
 def register(app: typer.Typer) -> None:
@@ -143,7 +144,11 @@ def _json(report: verify.Report) -> str:
             "size": str(report.size),
             "checkpoints": report.checkpoints,
             "events": str(report.events),
+            "filters": report.filters,
             "figures": report.figures,
+            "exceptions": report.exceptions,
+            "rulesJudged": list(RULES) if report.exceptions is not None else [],
+            "rulesNotJudged": list(report.not_judged),
             "findings": [
                 {"position": str(f.position), "kind": f.kind.value, "message": f.message}
                 for f in report.findings
@@ -167,8 +172,14 @@ def _print(report: verify.Report) -> None:
     beyond = report.events - report.size
     if beyond > 0:
         out.print(f"The last {beyond:,} are not sealed yet.")
+    if report.filters is not None:
+        out.print(f"{report.filters:,} filtered reads compared with the events.")
     if report.figures is not None:
         out.print(f"{report.figures:,} published figures recomputed.")
+    if report.exceptions is not None:
+        out.print(f"{report.exceptions:,} exceptions judged again, by {len(RULES)} rules.")
+    if report.not_judged:
+        out.print(f"Not judged again: exceptions of {', '.join(report.not_judged)}.")
     if report.holds:
         out.print("Everything holds.")
     sys.stdout.flush()

@@ -24,16 +24,15 @@ _TOUCHED = """
 """
 
 
-async def positions_touched(reader: Reader, tables: tuple[str, ...], since: int) -> frozenset[int]:
+async def positions_touched(reader: Reader, since: int) -> frozenset[int]:
     """Return the positions, after another, of events that the rows of a projection come from.
 
     Args:
         reader: a snapshot of the projection, at the later state of knowledge.
-        tables: tables of the projection.
         since: the position of the earlier state.
     """
     found: set[int] = set()
-    for table in tables:
+    for table in reader.tables:
         rows = await reader.rows(statement(_TOUCHED, table=table), since=since)
         found.update(row["position"] for row in rows)
     return frozenset(found)

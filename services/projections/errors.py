@@ -14,8 +14,10 @@ import structlog
 from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
 
+from services.projections.generations import BeingRebuiltError
 from services.projections.read_spec import InvalidArgumentError
 from services.projections.reading import BehindError, BookNotFoundError
+from services.projections.store import NotStoppedError
 from services.runtime.status import (
     abort,
     bad_request,
@@ -82,6 +84,10 @@ def _status_of(error: Exception) -> Status:  # noqa: PLR0911 - one for each erro
         case UnknownProjectionError():
             details = [error_info("PROJECTION_NOT_FOUND")]
             return error_status(grpc.StatusCode.NOT_FOUND, str(error), details)
+        case BeingRebuiltError() | NotStoppedError():
+            reason = "BEING_REBUILT" if isinstance(error, BeingRebuiltError) else "NOT_STOPPED"
+            details = [error_info(f"PROJECTION_{reason}")]
+            return error_status(grpc.StatusCode.FAILED_PRECONDITION, str(error), details)
         case BehindError():
             position = {"position": str(error.position)}
             details = [error_info("PROJECTION_BEHIND", position), retry_info(RETRY_SECONDS)]

@@ -8,6 +8,7 @@ then.
 from __future__ import annotations
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from services.projections.facts import enum_number, enum_text
+from services.projections.projection import Projection, named
 from services.projections.sessions import SESSION_OPTIONS
 from services.quantities import date_to_message, instant_to_message
 
@@ -107,10 +109,14 @@ class Reader:
     Attributes:
         connection: in a transaction that sees the projection at `scope.position`.
         scope: which facts count.
+        tables: plain names of the projection's tables.
+        generation: number of the one that answers.
     """
 
     connection: AsyncConnection[DictRow]
     scope: Scope
+    tables: tuple[str, ...]
+    generation: int
     _statuses: set[str] = field(default_factory=set)
 
     async def rows(self, query: bytes, **parameters: object) -> list[dict[str, Any]]:
@@ -122,6 +128,7 @@ class Reader:
             "statuses": sorted(scope.statuses),
             **parameters,
         }
+        query = named(query, self.tables, self.generation)
         return await (await self.connection.execute(query, given)).fetchall()
 
     def rests_on(self, statuses: Iterable[str]) -> None:
@@ -151,11 +158,11 @@ class Reader:
             recorded_time=known.recorded_time,
             latest_position=latest if known.position < latest else 0,
         )
-        return Reader(self.connection, scope)
+        return replace(self, scope=scope, _statuses=set())
 
     def as_of(self, day: dt.date) -> Reader:
         """Return a reader of the same snapshot that counts what is effective by another day."""
-        return Reader(self.connection, replace(self.scope, as_of=day))
+        return replace(self, scope=replace(self.scope, as_of=day), _statuses=set())
 
 
 class BookNotFoundError(Exception):
@@ -197,23 +204,35 @@ def reading_pool(database_url: str, size: int) -> AsyncConnectionPool[AsyncConne
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How far a projection is, and what stopped it.
+    """How far a generation of a projection is, who leads it, and what stopped it.
 
     Attributes:
+        generation: its number.
+        version: of the folds that it is made by.
+        building: whether it is to take the place of the one that answers.
+        recorded_time: when the event at its position was recorded; None before the first.
         updated_time: when a worker last wrote; None where none did.
         failed_position: the position that it stopped at; None where it runs.
+        leader: the worker that folds; empty where none does.
     """
 
+    generation: int
+    version: int
+    building: bool
     position: int
+    recorded_time: dt.datetime | None
     updated_time: dt.datetime | None
     failed_position: int | None
     failure: str | None
+    leader: str
 
 
 async def read_statuses(
     pool: AsyncConnectionPool[AsyncConnection[DictRow]], schema: str
-) -> dict[str, Status]:
+) -> dict[str, list[Status]]:
     """Return how far each projection of a book is; nothing where no worker has begun.
+
+    The generation that answers comes first, then the one that is being built.
 
     Raises:
         BookNotFoundError: the schema does not exist.
@@ -222,17 +241,22 @@ async def read_statuses(
         if not await _enter(connection, schema):
             return {}
         cursor = await connection.execute(
-            "SELECT projection, position, updated_time, failed_position, failure"
-            " FROM projection_progress"
+            "SELECT projection, generation, version, state = 'BUILDING' AS building, position,"
+            " recorded_time, updated_time, failed_position, failure,"
+            " CASE WHEN lease_until > now() THEN leader ELSE '' END AS leader"
+            " FROM projection_progress WHERE state <> 'RETIRED' ORDER BY projection, building"
         )
-        return {row.pop("projection"): Status(**row) for row in await cursor.fetchall()}
+        found: dict[str, list[Status]] = defaultdict(list)
+        for row in await cursor.fetchall():
+            found[row.pop("projection")].append(Status(**row))
+        return found
 
 
 @asynccontextmanager
 async def open_reader(
     pool: AsyncConnectionPool[AsyncConnection[DictRow]],
     schema: str,
-    projection: str,
+    projection: Projection,
     *,
     min_position: int = 1,
     as_of: dt.date | None = None,
@@ -244,7 +268,7 @@ async def open_reader(
     Args:
         pool: connections for reading snapshots.
         schema: schema of the book.
-        projection: name of the projection.
+        projection: the projection.
         min_position: what it must reflect.
         as_of: the last effective date that counts; None where all do.
         statuses: the statuses that count; all where empty.
@@ -252,7 +276,8 @@ async def open_reader(
 
     Raises:
         BookNotFoundError: the schema does not exist.
-        BehindError: the projection does not reflect min_position yet.
+        BehindError: the projection does not reflect min_position yet, or is being built by this
+            version.
     """
     needed = max(1, min_position, known.position if known else 0)
     async with pool.connection() as connection:
@@ -265,19 +290,21 @@ async def open_reader(
             as_of=as_of,
             statuses=frozenset(statuses) or ALL_STATUSES,
         )
-        reader = Reader(connection, scope)
+        reader = Reader(connection, scope, projection.tables, progress["generation"])
         yield reader.at(known) if known else reader
 
 
 async def _progress(
-    connection: AsyncConnection[DictRow], schema: str, projection: str
+    connection: AsyncConnection[DictRow], schema: str, projection: Projection
 ) -> DictRow | None:
+    """Return how far the live generation is; None where it is not of this version, or not there."""
     if not await _enter(connection, schema):
         return None
     return await (
         await connection.execute(
-            "SELECT position, recorded_time FROM projection_progress WHERE projection = %s",
-            (projection,),
+            "SELECT generation, position, recorded_time FROM projection_progress"
+            " WHERE projection = %s AND version = %s AND state = 'LIVE'",
+            (projection.name, projection.version),
         )
     ).fetchone()
 

@@ -7,6 +7,7 @@ import psycopg
 from gigaledger.v1 import projections_pb2
 from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from gigaledger.v1.projections_pb2_grpc import add_ProjectionServiceServicer_to_server
+from psycopg_pool import AsyncConnectionPool
 
 from services.projections.reading import reading_pool
 from services.projections.service import ProjectionService, Written
@@ -17,6 +18,7 @@ from services.runtime.settings import Settings
 
 SERVICE_NAME = projections_pb2.DESCRIPTOR.services_by_name["ProjectionService"].full_name
 READING_CONNECTIONS = 8
+CONTROL_CONNECTIONS = 2
 
 
 async def serve_projections(settings: Settings) -> None:
@@ -32,10 +34,17 @@ async def serve_projections(settings: Settings) -> None:
     written = Written()
     async with (
         reading_pool(url, READING_CONNECTIONS) as pool,
+        AsyncConnectionPool(
+            url,
+            kwargs={"options": SESSION_OPTIONS, "autocommit": True},
+            min_size=0,
+            max_size=CONTROL_CONNECTIONS,
+            open=False,
+        ) as writing,
         grpc.aio.insecure_channel(settings.ledger_address) as channel,
         Workers(url, settings.ledger_address, written.announce),
     ):
-        service = ProjectionService(pool, LedgerServiceStub(channel), written)
+        service = ProjectionService(pool, writing, LedgerServiceStub(channel), written)
         await serve(
             (SERVICE_NAME,),
             settings.projections_address,

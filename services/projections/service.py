@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from gigaledger.v1.projections_pb2 import (
     ListContributionsResponse,
     ListProjectionsRequest,
     ListProjectionsResponse,
+    ProjectionRebuild,
     ProjectionState,
     QueryCapacityRequest,
     QueryCapacityResponse,
@@ -38,6 +39,10 @@ from gigaledger.v1.projections_pb2 import (
     QuerySeriesRequest,
     QuerySeriesResponse,
     ReadSpec,
+    RebuildProjectionRequest,
+    RebuildProjectionResponse,
+    ResumeProjectionRequest,
+    ResumeProjectionResponse,
 )
 from gigaledger.v1.projections_pb2 import Projection as ProjectionMessage
 from gigaledger.v1.projections_pb2_grpc import ProjectionServiceServicer
@@ -45,7 +50,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 from psycopg_pool import AsyncConnectionPool
 
-from services.projections import drill_down
+from services.projections import drill_down, generations, store
 from services.projections.catalogue import PROJECTIONS
 from services.projections.changes import changes, positions_touched
 from services.projections.errors import (
@@ -62,6 +67,7 @@ from services.projections.exceptions.queries import (
 )
 from services.projections.investment.counterfactual_queries import query_counterfactual
 from services.projections.names import projection_of, schema_of
+from services.projections.projection import Projection
 from services.projections.questions import (
     Answer,
     Question,
@@ -94,7 +100,7 @@ POLL_SECONDS = 0.1
 LONG_QUESTIONS = 4
 """Series and comparisons that are worked on together, at the most: each holds a connection."""
 
-_NAMES = {projection.name for projection in PROJECTIONS}
+_PROJECTIONS = {projection.name: projection for projection in PROJECTIONS}
 _log = structlog.get_logger("gigaledger.projections.api")
 Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
 
@@ -119,15 +125,23 @@ class Written:
 class ProjectionService(ProjectionServiceServicer):
     """The methods of `gigaledger.v1.ProjectionService`."""
 
-    def __init__(self, pool: Pool, ledger: LedgerServiceAsyncStub, written: Written) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        writing: AsyncConnectionPool[AsyncConnection[Any]],
+        ledger: LedgerServiceAsyncStub,
+        written: Written,
+    ) -> None:
         """Answer from read models.
 
         Args:
             pool: connections for reading snapshots.
+            writing: connections for what people ask to be done with projections.
             ledger: tells where the log ends.
             written: tells when a worker of this process has written.
         """
         self._pool = pool
+        self._writing = writing
         self._ledger = ledger
         self._written = written
         self._long_questions = asyncio.Semaphore(LONG_QUESTIONS)
@@ -212,8 +226,7 @@ class ProjectionService(ProjectionServiceServicer):
                     str(request.WhichOneof("since")),
                     f"is position {since.position}, after {to_position}, which it is compared with",
                 )
-            tables = next(p.tables for p in PROJECTIONS if p.name == answered_by(question))
-            touched = await positions_touched(reader, tables, since.position)
+            touched = await positions_touched(reader, since.position)
             events = self._events(question.book, since.position, to_position)
             async for part in changes(reader, question, since, events, touched):
                 if isinstance(part, EventChanges):
@@ -302,14 +315,30 @@ class ProjectionService(ProjectionServiceServicer):
         self, request: GetProjectionRequest, _context: Context
     ) -> GetProjectionResponse:
         """Tell how far a projection is."""
-        try:
-            book, name = projection_of(request.name)
-        except ValueError as error:
-            raise InvalidArgumentError("name", str(error)) from error
-        if name not in _NAMES:
-            raise UnknownProjectionError(f"there is no projection {name}")
-        found = await self._statuses(book)
-        return GetProjectionResponse(projection=next(p for p in found if p.name == request.name))
+        _named(request.name)
+        return GetProjectionResponse(projection=await self._status(request.name))
+
+    @answered
+    async def RebuildProjection(  # noqa: N802 - the name of the contract
+        self, request: RebuildProjectionRequest, _context: Context
+    ) -> RebuildProjectionResponse:
+        """Make a projection anew, beside the one that answers."""
+        schema, projection = _named(request.name)
+        await self._status(request.name)
+        async with self._writing.connection() as connection:
+            await generations.rebuild(connection, schema, projection)
+        return RebuildProjectionResponse(projection=await self._status(request.name))
+
+    @answered
+    async def ResumeProjection(  # noqa: N802 - the name of the contract
+        self, request: ResumeProjectionRequest, _context: Context
+    ) -> ResumeProjectionResponse:
+        """Let a projection that has stopped try again."""
+        schema, projection = _named(request.name)
+        await self._status(request.name)
+        async with self._writing.connection() as connection:
+            await store.resume(connection, schema, projection)
+        return ResumeProjectionResponse(projection=await self._status(request.name))
 
     @answered
     async def ListProjections(  # noqa: N802 - the name of the contract
@@ -321,11 +350,15 @@ class ProjectionService(ProjectionServiceServicer):
             raise InvalidArgumentError("page_token", "is not a token of this service")
         return ListProjectionsResponse(projections=await self._statuses(request.parent))
 
+    async def _status(self, name: str) -> ProjectionMessage:
+        book, _ = projection_of(name)
+        return next(found for found in await self._statuses(book) if found.name == name)
+
     async def _statuses(self, book: str) -> list[ProjectionMessage]:
         statuses = await read_statuses(self._pool, schema_of(book))
         head = await self._ledger.GetBook(GetBookRequest(name=book))
         position = head.book.head_position
-        return [_message(book, p.name, statuses.get(p.name), position) for p in PROJECTIONS]
+        return [_message(book, p.name, statuses.get(p.name, []), position) for p in PROJECTIONS]
 
     @asynccontextmanager
     async def _reader(self, book: str, projection: str, read: ReadSpec) -> AsyncIterator[Reader]:
@@ -341,7 +374,7 @@ class ProjectionService(ProjectionServiceServicer):
                 async with open_reader(
                     self._pool,
                     schema,
-                    projection,
+                    _PROJECTIONS[projection],
                     min_position=asked.min_position,
                     as_of=asked.as_of,
                     statuses=asked.statuses,
@@ -378,22 +411,63 @@ def _schema(book: str, field: str) -> str:
         raise InvalidArgumentError(field, str(error)) from error
 
 
-def _message(book: str, name: str, status: Status | None, head: int) -> ProjectionMessage:
+def _named(name: str) -> tuple[str, Projection]:
+    """Return the schema and the projection that a resource name names."""
+    try:
+        book, projection = projection_of(name)
+    except ValueError as error:
+        raise InvalidArgumentError("name", str(error)) from error
+    if projection not in _PROJECTIONS:
+        raise UnknownProjectionError(f"there is no projection {projection}")
+    return schema_of(book), _PROJECTIONS[projection]
+
+
+def _message(book: str, name: str, found: Sequence[Status], head: int) -> ProjectionMessage:
+    """Return the status of a projection.
+
+    Args:
+        book: resource name of the book.
+        name: of the projection.
+        found: the generation that answers, and the one that is being built; none where no worker
+            has begun.
+        head: where the log ended.
+    """
     message = ProjectionMessage(
         name=f"{book}/projections/{name}",
         state=ProjectionState.PROJECTION_STATE_NOT_STARTED,
         head_position=head,
         lag=head,
     )
-    if status is None or status.updated_time is None:
+    for rebuild in found[1:]:
+        message.rebuild.CopyFrom(
+            ProjectionRebuild(
+                generation=rebuild.generation,
+                version=rebuild.version,
+                position=rebuild.position,
+                failure=_failure(rebuild),
+                leader=rebuild.leader,
+            )
+        )
+    if not found:
+        return message
+    status = found[0]
+    message.generation, message.version = status.generation, status.version
+    message.leader = status.leader
+    if status.updated_time is None:
         return message
     message.position = status.position
     # The projection can have moved on after the head was asked for.
     message.head_position = max(head, status.position)
     message.lag = message.head_position - status.position
     message.updated_time.CopyFrom(instant_to_message(status.updated_time))
+    if status.recorded_time is not None:
+        message.recorded_time.CopyFrom(instant_to_message(status.recorded_time))
     message.state = ProjectionState.PROJECTION_STATE_RUNNING
-    if status.failure:
+    message.failure = _failure(status)
+    if message.failure:
         message.state = ProjectionState.PROJECTION_STATE_FAILED
-        message.failure = f"position {status.failed_position}: {status.failure}"
     return message
+
+
+def _failure(status: Status) -> str:
+    return f"position {status.failed_position}: {status.failure}" if status.failure else ""

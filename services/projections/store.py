@@ -1,7 +1,7 @@
-"""What a projection keeps: its tables in a book's schema, and how far it has come.
+"""Writing what projections fold: rows and position together.
 
-Rows and position are written in one transaction, under a lock on the projection's own row of
-progress, so that an event is counted once whatever dies when, and however many workers there are.
+They are written in one transaction, under a lock on the generation's own row of progress, so that
+an event is counted once whatever dies when, and however many workers there are.
 """
 
 from __future__ import annotations
@@ -9,103 +9,73 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from typing import Any
 
 from gigaledger.v1.events_pb2 import RecordedEvent
 from google.protobuf.timestamp_pb2 import Timestamp
 from psycopg import AsyncConnection, sql
 
-from services.projections.catalogue import PROJECTIONS
 from services.projections.facts import HEADER, Folded, FoldError, fold_event
+from services.projections.generations import Generation, enter
+from services.projections.leases import LEASE_SECONDS
 from services.projections.projection import Projection
 from services.quantities import instant_from_message
-from services.runtime.migrations import migrations_of
 
 Connection = AsyncConnection[Any]
 
+Key = tuple[str, int]
+"""Name of a projection and number of a generation."""
+
 
 class OvertakenError(RuntimeError):
-    """Another worker has written in between. What was folded was not written."""
+    """Another worker leads, or has written in between. What was folded was not written."""
+
+
+class NotStoppedError(RuntimeError):
+    """There is nothing to resume."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a projection has come.
+    """How far a generation of a projection has come.
 
     Attributes:
         position: the log up to this position is reflected.
         resume_token: resumes the ledger's subscription there; empty at the beginning.
         failure: why it stopped; empty where it runs.
+        building: whether it is to take the place of the one that answers.
+        leader: the worker that folds, or did last.
     """
 
     position: int
     resume_token: str
     failure: str
+    building: bool
+    leader: str
 
 
-async def migrate(connection: Connection, schema: str) -> None:
-    """Bring the tables of all projections in a book's schema to this version's shape.
-
-    Args:
-        connection: of the projections' role.
-        schema: schema of the book.
-    """
+async def read_progress(connection: Connection, schema: str) -> dict[Key, Progress]:
+    """Return how far each generation that is not retired has come."""
     async with connection.transaction():
-        await _enter(connection, schema)
-        await connection.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"{schema}/projections",)
-        )
-        await connection.execute(
-            "CREATE TABLE IF NOT EXISTS projection_migration ("
-            " package text, number integer, name text NOT NULL,"
-            " applied_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (package, number))"
-        )
-        cursor = await connection.execute("SELECT package, number FROM projection_migration")
-        done = set(await cursor.fetchall())
-        for package, folder in _migration_folders():
-            for migration in migrations_of(folder):
-                if (package, migration.number) not in done:
-                    await connection.execute(migration.sql.encode())
-                    await connection.execute(
-                        "INSERT INTO projection_migration (package, number, name)"
-                        " VALUES (%s, %s, %s)",
-                        (package, migration.number, migration.name),
-                    )
-        for projection in PROJECTIONS:
-            await connection.execute(
-                "INSERT INTO projection_progress (projection) VALUES (%s) ON CONFLICT DO NOTHING",
-                (projection.name,),
-            )
-
-
-def _migration_folders() -> list[tuple[str, Traversable]]:
-    shared = "services.projections"
-    return [
-        (shared, files(shared) / "migrations"),
-        *((projection.package, projection.migrations) for projection in PROJECTIONS),
-    ]
-
-
-async def read_progress(connection: Connection, schema: str) -> dict[str, Progress]:
-    """Return how far each projection has come, by name."""
-    async with connection.transaction():
-        await _enter(connection, schema)
+        await enter(connection, schema)
         cursor = await connection.execute(
-            "SELECT projection, position, resume_token, coalesce(failure, '')"
-            " FROM projection_progress"
+            "SELECT projection, generation, position, resume_token, coalesce(failure, ''),"
+            " state = 'BUILDING', leader FROM projection_progress WHERE state <> 'RETIRED'"
         )
-        return {name: Progress(*rest) for name, *rest in await cursor.fetchall()}
+        return {
+            (name, generation): Progress(*rest)
+            for name, generation, *rest in await cursor.fetchall()
+        }
 
 
 async def apply(
     connection: Connection,
     schema: str,
-    projections: Sequence[Projection],
+    generations: Sequence[Generation],
     events: Sequence[RecordedEvent],
     resume_token: str,
-) -> dict[str, FoldError]:
+    worker: str,
+) -> dict[Key, FoldError]:
     """Fold events that follow on what is reflected, and write rows and positions together.
 
     Where a projection can't fold an event, those before it are written, and that it stopped.
@@ -113,74 +83,114 @@ async def apply(
     Args:
         connection: of the projections' role.
         schema: schema of the book.
-        projections: those that fold, all of which reflect the log up to the first event.
+        generations: those that fold, all of which reflect the log up to the first event.
         events: the events, one at least.
         resume_token: resumes the ledger's subscription after the last.
+        worker: who leads them; its lease is renewed.
 
     Returns:
-        By the name of a projection that stopped, why.
+        By the key of a generation that stopped, why.
 
     Raises:
-        OvertakenError: the events do not follow on what is reflected.
+        OvertakenError: another worker leads one of them, or the events do not follow on what is
+            reflected.
     """
     before, last = events[0].position - 1, events[-1].position
-    folded = {projection.name: _folded(projection, events) for projection in projections}
-    stopped = {name: error for name, (_, error) in folded.items() if error is not None}
-    healthy = [name for name in folded if name not in stopped]
+    keys = [generation.key for generation in generations]
+    folded = [_folded(generation.projection, events) for generation in generations]
+    stopped = {
+        key: error for key, (_, error) in zip(keys, folded, strict=True) if error is not None
+    }
     async with connection.transaction():
-        await _enter(connection, schema)
-        cursor = await connection.execute(
-            "SELECT position FROM projection_progress WHERE projection = ANY(%s)"
-            " ORDER BY projection FOR UPDATE",
-            (list(folded),),
-        )
-        if any(position != before for (position,) in await cursor.fetchall()):
-            raise OvertakenError(f"another worker has gone on from {before}")
-        for projection in projections:
-            await _write(connection, projection, folded[projection.name][0])
+        await enter(connection, schema)
+        await _lead(connection, keys, worker, before)
+        for generation, (rows, _) in zip(generations, folded, strict=True):
+            await _write(connection, generation, rows)
+        healthy = [key for key in keys if key not in stopped]
         await _advance(connection, healthy, last, events[-1].recorded_time, resume_token)
-        for name, error in stopped.items():
+        for key, error in stopped.items():
             if error.position > events[0].position:
                 reached = events[error.position - before - 2]
-                await _advance(connection, [name], reached.position, reached.recorded_time, "")
-            await _fail(connection, name, error.position, str(error))
+                await _advance(connection, [key], reached.position, reached.recorded_time, "")
+            await _fail(connection, key, error.position, str(error))
     return stopped
 
 
 async def fail(
-    connection: Connection, schema: str, projection: Projection, position: int, reason: str
+    connection: Connection, schema: str, generation: Generation, position: int, reason: str
 ) -> None:
-    """Keep that a projection stopped at a position, and why."""
+    """Keep that a generation stopped at a position, and why."""
     async with connection.transaction():
-        await _enter(connection, schema)
-        await _fail(connection, projection.name, position, reason)
+        await enter(connection, schema)
+        await _fail(connection, generation.key, position, reason)
+
+
+async def resume(connection: Connection, schema: str, projection: Projection) -> None:
+    """Let a projection that has stopped go on from before the event that it stopped at.
+
+    Raises:
+        NotStoppedError: it has not stopped.
+    """
+    async with connection.transaction():
+        await enter(connection, schema)
+        cursor = await connection.execute(
+            "UPDATE projection_progress SET failed_position = NULL, failure = NULL"
+            " WHERE projection = %s AND failure IS NOT NULL",
+            (projection.name,),
+        )
+    if not cursor.rowcount:
+        raise NotStoppedError(f"{projection.name} has not stopped")
+
+
+async def _lead(connection: Connection, keys: Sequence[Key], worker: str, before: int) -> None:
+    """Lock the rows of generations, and check that a worker leads them from a position on.
+
+    Raises:
+        OvertakenError: it does not.
+    """
+    cursor = await connection.execute(
+        "SELECT leader, position FROM projection_progress"
+        " JOIN unnest(%s::text[], %s::integer[]) AS asked (name, number)"
+        " ON projection = name AND generation = number"
+        " WHERE state <> 'RETIRED' ORDER BY projection, generation"
+        " FOR UPDATE OF projection_progress",
+        ([name for name, _ in keys], [number for _, number in keys]),
+    )
+    rows = await cursor.fetchall()
+    if len(rows) != len(keys) or any(row != (worker, before) for row in rows):
+        raise OvertakenError(f"another worker has gone on from {before}")
 
 
 async def _advance(
     connection: Connection,
-    names: Sequence[str],
+    keys: Sequence[Key],
     position: int,
     recorded_time: Timestamp,
     resume_token: str,
 ) -> None:
     await connection.execute(
         "UPDATE projection_progress SET position = %s, recorded_time = %s, updated_time = now(),"
-        " resume_token = %s, failed_position = NULL, failure = NULL WHERE projection = ANY(%s)",
-        (position, instant_from_message(recorded_time), resume_token, list(names)),
+        " resume_token = %s, failed_position = NULL, failure = NULL,"
+        " lease_until = clock_timestamp() + %s * interval '1 second'"
+        " FROM unnest(%s::text[], %s::integer[]) AS asked (name, number)"
+        " WHERE projection = name AND generation = number",
+        (
+            position,
+            instant_from_message(recorded_time),
+            resume_token,
+            LEASE_SECONDS,
+            [name for name, _ in keys],
+            [number for _, number in keys],
+        ),
     )
 
 
-async def _fail(connection: Connection, name: str, position: int, reason: str) -> None:
+async def _fail(connection: Connection, key: Key, position: int, reason: str) -> None:
     await connection.execute(
         "UPDATE projection_progress SET failed_position = %s, failure = %s, updated_time = now()"
-        " WHERE projection = %s",
-        (position, reason, name),
+        " WHERE projection = %s AND generation = %s",
+        (position, reason, *key),
     )
-
-
-async def _enter(connection: Connection, schema: str) -> None:
-    """Make the names of tables stand for those of a book until the transaction ends."""
-    await connection.execute("SELECT set_config('search_path', quote_ident(%s), true)", (schema,))
 
 
 def _folded(
@@ -195,7 +205,7 @@ def _folded(
     return folded, None
 
 
-async def _write(connection: Connection, projection: Projection, folded: Iterable[Folded]) -> None:
+async def _write(connection: Connection, generation: Generation, folded: Iterable[Folded]) -> None:
     by_shape: dict[tuple[str, tuple[str, ...]], list[tuple[object, ...]]] = defaultdict(list)
     reversals = []
     for one in folded:
@@ -205,16 +215,16 @@ async def _write(connection: Connection, projection: Projection, folded: Iterabl
             reversals.append((one.position, one.reverses))
     for (table, columns), rows in by_shape.items():
         statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
-            sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, HEADER + columns))
+            generation.table(table), sql.SQL(", ").join(map(sql.Identifier, HEADER + columns))
         )
         async with connection.cursor() as cursor, cursor.copy(statement) as copy:
             for values in rows:
                 await copy.write_row(values)
     for position, target in reversals:
-        for table in projection.tables:
+        for table in generation.projection.tables:
             await connection.execute(
                 sql.SQL("UPDATE {} SET reversed_position = %s WHERE position = %s").format(
-                    sql.Identifier(table)
+                    generation.table(table)
                 ),
                 (position, target),
             )

@@ -2,24 +2,28 @@
 
 Projections of a book that have come equally far go on together: the log is read once for all of
 them, and what they fold of it is written in one transaction. What stops one does not stop another.
-Several processes may run workers on one database; the locks on the rows of progress let one of them
-write, and the others find that they were overtaken and go on from there.
+Several processes may run workers on one database: one of them leads each projection, and the others
+stand by to take its place.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
     Callable,
     Collection,
     Coroutine,
+    Iterable,
     Mapping,
     Sequence,
 )
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Self
+from uuid import uuid4
 
 import grpc
 import psycopg
@@ -34,10 +38,9 @@ from gigaledger.v1.ledger_pb2 import (
 from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from psycopg_pool import AsyncConnectionPool
 
-from services.projections import store
-from services.projections.catalogue import PROJECTIONS
+from services.projections import generations, leases, store
+from services.projections.generations import Generation
 from services.projections.names import schema_of
-from services.projections.projection import Projection
 from services.projections.sessions import SESSION_OPTIONS
 from services.runtime.server import MAX_MESSAGE_BYTES
 
@@ -52,6 +55,9 @@ BATCH_EVENTS = 10_000
 
 _PASSING = (psycopg.OperationalError, psycopg_pool.PoolTimeout)
 """Failures of PostgreSQL that go by."""
+
+_HUNG = "-c idle_in_transaction_session_timeout=3s"
+"""A worker that hangs in the middle of a write must not keep its rows locked for ever."""
 
 _log = structlog.get_logger("gigaledger.projections")
 
@@ -71,7 +77,7 @@ class Workers:
         """
         self._pool = AsyncConnectionPool(
             database_url,
-            kwargs={"options": SESSION_OPTIONS, "autocommit": True},
+            kwargs={"options": f"{SESSION_OPTIONS} {_HUNG}", "autocommit": True},
             min_size=1,
             max_size=WRITING_CONNECTIONS,
             open=False,
@@ -79,7 +85,9 @@ class Workers:
         )
         self._ledger_address = ledger_address
         self._on_written = on_written
-        self._followed: set[str] = set()
+        self._name = f"{socket.gethostname()}/{os.getpid()}/{uuid4().hex[:8]}"
+        self._books: set[str] = set()
+        self._followed: set[tuple[str, store.Key]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stack = AsyncExitStack()
 
@@ -95,11 +103,16 @@ class Workers:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        """Stop: what is not committed will be folded again."""
+        """Stop, and leave the lead to others: what is not committed will be folded again."""
         tasks = [self._discovery, *self._tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            async with self._pool.connection() as connection:
+                await leases.release(connection, map(schema_of, self._books), self._name)
+        except _PASSING as error:
+            _log.warning("leases not given back", error=str(error))
         await self._stack.aclose()
 
     async def _discover(self) -> None:
@@ -107,7 +120,7 @@ class Workers:
         patience = _Patience()
         while True:
             try:
-                for book in await self._books():
+                for book in await self._listed():
                     await self._follow_book(book)
             except (grpc.aio.AioRpcError, *_PASSING) as error:
                 await patience.wait("books not listed", error)
@@ -115,7 +128,7 @@ class Workers:
                 patience.renew()
                 await asyncio.sleep(BOOKS_POLL_SECONDS)
 
-    async def _books(self) -> list[str]:
+    async def _listed(self) -> list[str]:
         names: list[str] = []
         token = ""
         while True:
@@ -126,42 +139,77 @@ class Workers:
                 return names
 
     async def _follow_book(self, book: str) -> None:
-        if book in self._followed:
+        if book in self._books:
             return
         async with self._pool.connection() as connection:
-            await store.migrate(connection, schema_of(book))
-        self._followed.add(book)
-        self._spawn(book, PROJECTIONS)
+            await generations.prepare(connection, schema_of(book))
+        self._books.add(book)
+        self._run(self._lead(book))
 
-    def _spawn(self, book: str, projections: Sequence[Projection]) -> None:
-        task = asyncio.create_task(self._follow(book, projections))
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _follow(self, book: str, projections: Sequence[Projection]) -> None:
-        """Keep projections of a book up to the log, until they meet what they can't fold."""
+    async def _lead(self, book: str) -> None:
+        """Lead what nobody else leads, for ever, and keep the lead."""
         patience = _Patience(_log.bind(book=book))
-        while projections:
-            log = _log.bind(book=book, projections=[projection.name for projection in projections])
+        tried: set[store.Key] = set()
+        while True:
+            try:
+                async with self._pool.connection() as connection:
+                    led = await leases.claim(connection, schema_of(book), self._name, tried)
+            except Exception as error:  # noqa: BLE001 - whatever it is, a book is not given up
+                await patience.wait("lead not taken", error)
+                continue
+            patience.renew()
+            tried.update(generation.key for generation in led)
+            new = [item for item in led if (book, item.key) not in self._followed]
+            if new:
+                self._spawn(book, new)
+            await asyncio.sleep(leases.HEARTBEAT_SECONDS)
+
+    def _spawn(self, book: str, led: Sequence[Generation]) -> None:
+        self._followed.update((book, generation.key) for generation in led)
+        self._run(self._follow(book, list(led)))
+
+    async def _follow(self, book: str, led: list[Generation]) -> None:
+        """Keep generations of a book up to the log until they stop or another worker leads."""
+        try:
+            await self._keep_up(book, led)
+        finally:
+            self._drop(book, led, led)
+
+    def _drop(self, book: str, led: list[Generation], gone: Iterable[Generation]) -> None:
+        """Follow some generations no longer."""
+        for generation in list(gone):
+            led.remove(generation)
+            self._followed.discard((book, generation.key))
+
+    async def _keep_up(self, book: str, led: list[Generation]) -> None:
+        patience = _Patience(_log.bind(book=book))
+        while led:
+            log = _log.bind(book=book, projections=[item.projection.name for item in led])
             try:
                 progress = await self._progress(book)
-                projections, *others = _equally_far(projections, progress)
-                for group in others:
+                self._drop(book, led, [item for item in led if not self._leads(progress, item)])
+                for group in _equally_far(led, progress)[1:]:
+                    for generation in group:
+                        led.remove(generation)
                     self._spawn(book, group)
-                stopped = await self._read_and_fold(
-                    book, projections, progress[projections[0].name], patience
-                )
-                projections = [p for p in projections if p.name not in stopped]
+                if not led:
+                    return
+                stopped = await self._read_and_fold(book, led, progress[led[0].key], patience)
+                self._drop(book, led, [item for item in led if item.key in stopped])
             except store.OvertakenError:
-                # Who comes second stands by, and looks now and then whether the first still lives.
-                log.debug("overtaken by another worker")
+                log.debug("another worker leads")
                 await asyncio.sleep(patience.next_seconds())
             except grpc.aio.AioRpcError as error:
                 if error.code() in {
                     grpc.StatusCode.FAILED_PRECONDITION,
                     grpc.StatusCode.INVALID_ARGUMENT,
                 }:
-                    await self._stop(book, projections, error.details() or "")
+                    await self._stop(book, led, error.details() or "")
                     log.error("stopped", reason=error.details())  # noqa: TRY400 - said in full
                     return
                 await patience.wait("ledger not available", error)
@@ -171,41 +219,48 @@ class Workers:
                 # A fault of ours. It must not look like a worker that has nothing to do, and must
                 # stop no projection that it does not concern.
                 log.exception("failed")
-                if len(projections) == 1:
-                    await self._stop(book, projections, f"{type(error).__name__}: {error}")
+                if len(led) == 1:
+                    await self._stop(book, led, f"{type(error).__name__}: {error}")
                     return
-                for projection in projections:
-                    self._spawn(book, [projection])
-                return
+                for generation in led[1:]:
+                    led.remove(generation)
+                    self._spawn(book, [generation])
+
+    def _leads(self, progress: Mapping[store.Key, store.Progress], generation: Generation) -> bool:
+        reached = progress.get(generation.key)
+        return reached is not None and reached.leader == self._name and not reached.failure
 
     async def _read_and_fold(
         self,
         book: str,
-        projections: Sequence[Projection],
+        followed: Sequence[Generation],
         progress: store.Progress,
         patience: _Patience,
-    ) -> Collection[str]:
+    ) -> Collection[store.Key]:
         """Follow a book until the ledger ends the subscription or a projection stops.
 
         Returns:
-            The names of the projections that stopped.
+            The keys of the generations that stopped.
         """
         schema = schema_of(book)
         request = SubscribeEventsRequest(book=book, after_position=progress.position)
         if progress.resume_token:
             request = SubscribeEventsRequest(book=book, resume_token=progress.resume_token)
+        building = progress.building
         async with _gathered(self._ledger.SubscribeEvents(request)) as batches:
             async for events, resume_token in batches:
                 if not events:
                     patience.renew()
+                    building = building and not await self._switch_over(schema, followed)
                     continue
                 async with self._pool.connection() as connection:
                     stopped = await store.apply(
-                        connection, schema, projections, events, resume_token
+                        connection, schema, followed, events, resume_token, self._name
                     )
                 patience.renew()
+                building = building and not await self._switch_over(schema, followed)
                 self._on_written(schema)
-                for name, error in stopped.items():
+                for (name, _), error in stopped.items():
                     _log.error(
                         "stopped",
                         book=book,
@@ -217,27 +272,38 @@ class Workers:
                     return stopped.keys()
         return ()
 
-    async def _progress(self, book: str) -> dict[str, store.Progress]:
+    async def _switch_over(self, schema: str, followed: Sequence[Generation]) -> bool:
+        """Let generations answer that have caught up with those that do; tell whether all do."""
+        async with self._pool.connection() as connection:
+            switched = [
+                await generations.switch_over(connection, schema, generation)
+                for generation in followed
+            ]
+        return all(switched)
+
+    async def _progress(self, book: str) -> dict[store.Key, store.Progress]:
         async with self._pool.connection() as connection:
             return await store.read_progress(connection, schema_of(book))
 
-    async def _stop(self, book: str, projections: Sequence[Projection], reason: str) -> None:
-        """Keep that projections can't go on from where they are."""
+    async def _stop(self, book: str, followed: Sequence[Generation], reason: str) -> None:
+        """Keep that generations can't go on from where they are."""
         progress = await self._progress(book)
         async with self._pool.connection() as connection:
-            for projection in projections:
-                position = progress[projection.name].position
-                await store.fail(connection, schema_of(book), projection, position, reason)
+            for generation in followed:
+                if generation.key in progress:
+                    position = progress[generation.key].position
+                    await store.fail(connection, schema_of(book), generation, position, reason)
 
 
 def _equally_far(
-    projections: Sequence[Projection], progress: Mapping[str, store.Progress]
-) -> list[list[Projection]]:
-    """Group projections by the place from which they go on."""
-    groups: dict[tuple[int, str], list[Projection]] = {}
-    for projection in projections:
-        reached = progress[projection.name]
-        groups.setdefault((reached.position, reached.resume_token), []).append(projection)
+    followed: Sequence[Generation], progress: Mapping[store.Key, store.Progress]
+) -> list[list[Generation]]:
+    """Group generations by the place from which they go on, apart from those that are built."""
+    groups: dict[tuple[int, str, bool], list[Generation]] = {}
+    for generation in followed:
+        reached = progress[generation.key]
+        place = (reached.position, reached.resume_token, reached.building)
+        groups.setdefault(place, []).append(generation)
     return list(groups.values())
 
 

@@ -207,6 +207,14 @@ MORE = st.one_of(
         st.sampled_from(["SUP", "CUS"]),
         st.sampled_from(["G1", "G2"]),
     ),
+    st.builds(
+        lambda a, ends, n: paid(
+            a, f"PAY-T{n}", purchase_order="", invoice="", payer=ends[0], payee=ends[1]
+        ),
+        CENTS,
+        st.permutations(["SUP", "CUS", "THIRD"]),
+        NUMBERS,
+    ),
     st.just(fact("tranche_condition_satisfied", agreement="AGR", tranche=1, condition=1)),
 )
 STATUSES = [

@@ -10,7 +10,11 @@ from typing import Any
 
 import pytest
 from gigaledger.v1.events_pb2 import RecordedEvent
-from gigaledger.v1.projections_pb2 import PartyLevel, QueryRoundTripRequest
+from gigaledger.v1.projections_pb2 import (
+    PartyLevel,
+    QueryCircularFlowsRequest,
+    QueryRoundTripRequest,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,11 +22,13 @@ from services.audit.figures import Figures, HistoryError
 from services.audit.published import (
     Published,
     capacity_figures,
+    circular_flow_figures,
     investment_figures,
     round_trip_figures,
 )
 from services.audit.sums import Key
 from services.projections.capacity.queries import query_capacity
+from services.projections.circular_flows.queries import query_circular_flows
 from services.projections.investment.queries import query_investment
 from services.projections.round_trip.queries import query_round_trip
 from services.quantities import instant_from_message
@@ -64,6 +70,9 @@ async def published(
         async with read_models.reader("round-trip", as_of, statuses) as reader:
             answer = await query_round_trip(reader, QueryRoundTripRequest(level=level))
             found |= round_trip_figures(answer, section)
+            request = QueryCircularFlowsRequest(level=level)
+            flows = await query_circular_flows(reader, request, dt.date.min)
+            found |= circular_flow_figures(flows, section.replace("round-trip", "circular-flows"))
     return found
 
 

@@ -279,6 +279,37 @@ def test_the_state_of_projections(services: Shell, plan: str) -> None:
     ]
 
 
+def test_projections_are_made_anew_and_listed(services: Shell, plan: str) -> None:
+    services("report", "capacity", "--book", plan, "--min-position", head(services, plan))
+    before = services("report", "capacity", "--book", plan, "--json").out
+
+    rebuilt = services("projection", "rebuild", "capacity", "--book", plan, "--json")
+    listed = services("projection", "list", "--book", plan)
+
+    assert rebuilt.code == 0, rebuilt.err
+    assert json.loads(rebuilt.out)["generation"] == 2
+    assert "nobody" not in listed.out
+    assert services("report", "capacity", "--book", plan, "--json").out == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["rebuild"], ExitCode.USAGE, "name projections, or give --all"),
+        (["rebuild", "capacity", "--all"], ExitCode.USAGE, "name projections, or give --all"),
+        (["rebuild", "nothing"], ExitCode.NOT_FOUND, "there is no projection nothing"),
+        (["resume", "capacity"], ExitCode.REFUSED, "capacity has not stopped"),
+        (["resume", "--all"], ExitCode.OK, "No projection has stopped."),
+    ],
+)
+def test_what_cannot_be_done_to_a_projection(
+    services: Shell, plan: str, arguments: list[str], code: ExitCode, words: str
+) -> None:
+    done = services("projection", *arguments, "--book", plan)
+
+    assert (done.code, words in done.err) == (code, True), done.err
+
+
 def test_health(services: Shell, alone: Shell) -> None:
     assert services("health", "ledger").code == ExitCode.OK
     assert services("health", "projections").code == ExitCode.OK
@@ -332,7 +363,7 @@ HELP = [
     ["report", "capacity"], ["report", "exceptions"], ["report", "investment"],
     ["report", "round-trip"], ["report", "series"], ["report", "changes"],
     ["report", "drill-down"], ["report", "roll-forward"], ["projection"],
-    ["projection", "list"],
+    ["projection", "list"], ["projection", "rebuild"], ["projection", "resume"],
 ]  # fmt: skip
 
 

@@ -92,6 +92,10 @@ def test_a_live_book_and_its_figures_hold(office: Office, tmp_path: Path) -> Non
     assert "Everything holds." in verified.out
     assert answer["verified"] is True
     assert answer["figures"] > 50
+    assert answer["filters"] > 20
+    assert answer["exceptions"] == 5
+    assert len(answer["rulesJudged"]) == 29
+    assert answer["rulesNotJudged"] == []
     assert int(answer["size"]) == int(answer["events"]) > 30
 
 
@@ -152,6 +156,29 @@ def test_an_event_that_was_altered_in_the_database_is_named(office: Office) -> N
     assert {f["position"] for f in findings if f["kind"] == "altered"} == {"9"}
 
 
+def test_columns_that_were_altered_beside_the_bytes_are_named(office: Office) -> None:
+    key = office.sealed_book("columns")
+    as_the_owner(
+        office,
+        "UPDATE book_columns.event SET fact_type = 'goods_returned'"
+        " WHERE fact_type = 'goods_received'",
+        "UPDATE book_columns.event SET effective_date = effective_date + 1"
+        " WHERE fact_type = 'purchase_order_placed'",
+        "UPDATE book_columns.event SET agreement = '' WHERE fact_type = 'capital_call_issued'",
+        "UPDATE book_columns.event SET parties = parties[2:]"
+        " WHERE fact_type = 'supplier_payment_settled'",
+        "UPDATE book_columns.event SET stream = stream || 'x' WHERE fact_type = 'invoice_issued'",
+    )
+
+    verified = office("audit", "verify", "--book", "columns", "--key", key, "--json", "--log-only")
+
+    assert verified.code == ExitCode.NOT_VERIFIED
+    findings = json.loads(verified.out)["findings"]
+    assert {finding["kind"] for finding in findings} == {"filter"}
+    for name in ("fact type", "effective date", "agreement", "party", "stream"):
+        assert any(f"asks for {name} " in finding["message"] for finding in findings), name
+
+
 def test_a_figure_that_was_altered_is_named(office: Office) -> None:
     key = office.sealed_book("figures")
     as_the_owner(
@@ -164,6 +191,20 @@ def test_a_figure_that_was_altered_is_named(office: Office) -> None:
 
     assert verified.code == ExitCode.NOT_VERIFIED
     assert "round-trip.paid" in verified.out
+
+
+def test_an_exception_that_was_hidden_is_named(office: Office) -> None:
+    key = office.sealed_book("hidden")
+    as_the_owner(
+        office,
+        "DELETE FROM book_hidden.exceptions_event WHERE fact_type = 'period_closed'",
+    )
+
+    verified = office("audit", "verify", "--book", "hidden", "--key", key, "--json")
+
+    assert verified.code == ExitCode.NOT_VERIFIED
+    findings = json.loads(verified.out)["findings"]
+    assert any("exceptions.SX-CUT-01" in f["message"] for f in findings if f["kind"] == "figure")
 
 
 def test_another_key_and_no_key(office: Office, alone: Shell) -> None:

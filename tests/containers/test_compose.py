@@ -16,10 +16,14 @@ import grpc
 import pytest
 
 from tests.docker_engine import engine_problem, image_problem
+from tests.log.books import until
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = Path(sys.executable).with_name("gigaledger")
-EXAMPLE = ROOT / "examples" / "nvidia-openai-plan.jsonl"
+EXAMPLES = ROOT / "examples"
+EXAMPLE = EXAMPLES / "nvidia-openai-plan.jsonl"
+KEY = "/var/lib/gigaledger/key"
+OPENED = "2025-09-22T00:00:00Z"
 
 _BUILD_SECONDS = 900
 _START_SECONDS = 180
@@ -39,7 +43,9 @@ class Composition:
         assert result.returncode == 0, result.stdout
         return result.stdout
 
-    def attempt(self, *arguments: str, seconds: float) -> subprocess.CompletedProcess[str]:
+    def attempt(
+        self, *arguments: str, seconds: float = _START_SECONDS
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*self.program, *arguments],
             cwd=ROOT,
@@ -82,7 +88,11 @@ def composition() -> Iterator[Composition]:
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith("GIGALEDGER_")
     }
-    free_ports = {"GIGALEDGER_LEDGER_PORT": "0", "GIGALEDGER_PROJECTIONS_PORT": "0"}
+    free_ports = {
+        "GIGALEDGER_NAME": "ledger.test",
+        "GIGALEDGER_LEDGER_PORT": "0",
+        "GIGALEDGER_PROJECTIONS_PORT": "0",
+    }
     project = {"COMPOSE_PROJECT_NAME": f"gigaledger-test-{uuid4().hex[:12]}"}
     # Some machines reach a package index from their own network alone.
     network = os.environ.get("GIGALEDGER_BUILD_NETWORK")
@@ -102,9 +112,9 @@ def composition() -> Iterator[Composition]:
         composed.run("down", "--volumes")
 
 
-def gigaledger(composition: Composition, *arguments: str) -> str:
-    """Run the command as a user of the containers does, and return what it prints."""
-    result = subprocess.run(
+def attempted(composition: Composition, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user of the containers does."""
+    return subprocess.run(
         [COMMAND, *arguments],
         env=composition.environment
         | {
@@ -116,6 +126,11 @@ def gigaledger(composition: Composition, *arguments: str) -> str:
         check=False,
         timeout=_START_SECONDS,
     )
+
+
+def gigaledger(composition: Composition, *arguments: str) -> str:
+    """Run the command, and return what it prints."""
+    result = attempted(composition, *arguments)
     assert result.returncode == 0, result.stderr + result.stdout
     return result.stdout
 
@@ -125,13 +140,37 @@ def test_facts_go_in_and_answers_come_out(composition: Composition) -> None:
         with grpc.insecure_channel(composition.address(service, port)) as channel:
             grpc.channel_ready_future(channel).result(_START_SECONDS)
 
-    gigaledger(
-        composition, "book", "create", "main", "--imported", "--opened-at", "2025-09-22T00:00:00Z"
-    )
+    gigaledger(composition, "book", "create", "main", "--imported", "--opened-at", OPENED)
     gigaledger(composition, "append", str(EXAMPLE))
     report = json.loads(gigaledger(composition, "report", "capacity", "--json"))
 
     assert report
+
+
+def test_books_are_sealed_by_a_key_that_only_the_ledger_reads(composition: Composition) -> None:
+    gigaledger(composition, "book", "create", "sealed", "--imported", "--opened-at", OPENED)
+    gigaledger(composition, "append", str(EXAMPLE), "--book", "sealed")
+    show = ("gigaledger", "key", "show", KEY, "--book", "sealed")
+    public = composition.run("exec", "-T", "ledger", *show).split()[-1]
+    until(lambda: attempted(composition, "audit", "checkpoint", "--book", "sealed").stdout or None)
+
+    verified = json.loads(
+        gigaledger(composition, "audit", "verify", "--book", "sealed", "--key", public, "--json")
+    )
+
+    assert verified["verified"] is True
+    assert public.startswith("ledger.test/books/sealed+")
+
+
+def test_the_key_stays_and_nobody_else_has_it(composition: Composition) -> None:
+    kept = composition.run("exec", "-T", "ledger", "cat", KEY)
+
+    assert composition.run("exec", "-T", "ledger", "stat", "-c", "%a", KEY).strip() == "600"
+    assert composition.attempt("exec", "-T", "ledger", "touch", KEY).returncode != 0
+    # The projections run from the same image: the key is not in it.
+    assert composition.attempt("exec", "-T", "projections", "test", "-e", KEY).returncode != 0
+    composition.run("up", "--detach", "--force-recreate", "key", "ledger")
+    assert composition.run("exec", "-T", "ledger", "cat", KEY) == kept
 
 
 def test_containers_do_not_run_as_root(composition: Composition) -> None:

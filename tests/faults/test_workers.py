@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 import grpc
 import psycopg
@@ -19,11 +21,16 @@ from gigaledger.v1.projections_pb2 import (
     QueryCapacityRequest,
     QueryRoundTripRequest,
     ReadSpec,
+    RebuildProjectionRequest,
+    ResumeProjectionRequest,
 )
 from gigaledger.v1.projections_pb2_grpc import ProjectionServiceStub
 from psycopg import sql
 
+from services.projections import generations
+from services.projections.capacity.fold import CAPACITY
 from services.projections.catalogue import PROJECTIONS
+from services.projections.generations import BeingRebuiltError
 from services.projections.sessions import SESSION_OPTIONS
 from tests.api.calls import Caller
 from tests.facts import (
@@ -95,7 +102,9 @@ def forget(url: str) -> None:
     with psycopg.connect(url, options=SESSION_OPTIONS) as connection:
         for projection in PROJECTIONS:
             for table in projection.tables:
-                connection.execute(sql.SQL("TRUNCATE {}").format(sql.Identifier(SCHEMA, table)))
+                connection.execute(
+                    sql.SQL("TRUNCATE {}").format(sql.Identifier(SCHEMA, f"{table}_1"))
+                )
         progress = sql.Identifier(SCHEMA, "projection_progress")
         connection.execute(
             sql.SQL("UPDATE {} SET position = 0, resume_token = ''").format(progress)
@@ -185,7 +194,7 @@ def test_a_projection_stops_at_what_it_can_not_fold_and_the_others_go_on(
         wait_until_at(projections, head)
         # A table of one projection is broken: its rows can't be written.
         with psycopg.connect(database_url) as connection:
-            connection.execute(f"ALTER TABLE {SCHEMA}.capacity_entry RENAME TO gone")
+            connection.execute(f"ALTER TABLE {SCHEMA}.capacity_entry_1 RENAME TO gone")
         position = caller.append(certified(1, "CERT-X")).receipts[0].position
 
         def failed() -> dict[str, Projection] | None:
@@ -209,7 +218,7 @@ def test_a_projection_stops_at_what_it_can_not_fold_and_the_others_go_on(
 
         # Mended and restarted, it goes on where it stopped.
         with psycopg.connect(database_url) as connection:
-            connection.execute(f"ALTER TABLE {SCHEMA}.gone RENAME TO capacity_entry")
+            connection.execute(f"ALTER TABLE {SCHEMA}.gone RENAME TO capacity_entry_1")
         projections.kill()
         projections.restart()
         wait_until_at(projections, position)
@@ -307,3 +316,186 @@ def test_followers_of_one_book_do_not_hold_up_another(
                 answer = stub.QueryCapacity(QueryCapacityRequest(book=one.book, read=read))
                 # Two of the twenty are reversed with the payments before them, not these.
                 assert sum(figure.certified_kw for figure in answer.figures) == 20
+
+
+def test_a_dead_leader_is_replaced_and_nothing_is_counted_twice(
+    database_url: str, start_ledger: StartLedger, start_projections: StartProjections
+) -> None:
+    """The leader is killed while facts come in; one that stands by goes on from where it was."""
+    ledger = start_ledger()
+    with caller_of(ledger) as caller, ThreadPoolExecutor(1) as threads:
+        enough = threading.Event()
+        filling = threads.submit(fill, caller, 50_000, enough)
+        first, second = start_projections(ledger), start_projections(ledger)
+        wait_until_at(first, 20)
+        leaders = {item.leader for item in statuses(first).values()}
+        (pid,) = {int(leader.split("/")[1]) for leader in leaders}
+        leading, standing_by = (first, second) if first.pid == pid else (second, first)
+
+        leading.kill()
+        reached = max(item.position for item in statuses(standing_by).values())
+        wait_until_at(standing_by, reached + 20)
+
+        assert not leaders & {item.leader for item in statuses(standing_by).values()}
+        enough.set()
+        head = filling.result()
+        wait_until_at(standing_by, head)
+    grown = content(database_url)
+
+    standing_by.kill()
+    forget(database_url)
+    leading.restart()
+    wait_until_at(leading, head)
+    assert content(database_url) == grown
+
+
+def test_a_leader_that_was_cut_off_cannot_write(
+    database_url: str, start_ledger: StartLedger, start_projections: StartProjections
+) -> None:
+    """A worker that is stopped for longer than its lease finds that another one has gone on."""
+    ledger = start_ledger()
+    with caller_of(ledger) as caller:
+        first = start_projections(ledger)
+        wait_until_at(first, fill(caller, 1))
+        (before,) = {item.leader for item in statuses(first).values()}
+        second = start_projections(ledger)
+        first.pause()
+        position = caller.append(received(1)).receipts[0].position
+        wait_until_at(second, position)
+        first.resume()
+        position = caller.append(received(1)).receipts[0].position
+        wait_until_at(first, position)
+        (after,) = {item.leader for item in statuses(first).values()}
+
+        assert before != after
+        with psycopg.connect(database_url, options=SESSION_OPTIONS) as connection:
+            rows = connection.execute("SELECT quantity FROM book_main.capacity_hardware").fetchall()
+        assert rows == [(1,)] * 3
+
+
+def test_a_rebuild_beside_the_one_that_answers(
+    database_url: str, start_ledger: StartLedger, start_projections: StartProjections
+) -> None:
+    """Facts and questions come all the while: no question fails, no position steps back."""
+    ledger = start_ledger()
+    with caller_of(ledger) as caller, ThreadPoolExecutor(2) as threads:
+        projections = start_projections(ledger)
+        enough = threading.Event()
+        filling = threads.submit(fill, caller, 50_000, enough)
+        wait_until_at(projections, 200)
+        with projections.channel() as channel:
+            stub = ProjectionServiceStub(channel)
+            asking = threads.submit(ask_without_end, stub, caller.book, enough)
+            for projection in PROJECTIONS:
+                name = f"{caller.book}/projections/{projection.name}"
+                rebuilt = stub.RebuildProjection(RebuildProjectionRequest(name=name)).projection
+                assert (rebuilt.generation, rebuilt.rebuild.generation) == (1, 2)
+                until(partial(rebuilt_as, stub, name, 2))
+            # One more time: the first generation goes, the third comes.
+            name = f"{caller.book}/projections/capacity"
+            stub.RebuildProjection(RebuildProjectionRequest(name=name))
+            until(partial(rebuilt_as, stub, name, 3))
+            enough.set()
+            head = filling.result()
+            assert asking.result() > 20
+        wait_until_at(projections, head)
+    grown = content(database_url)
+    with psycopg.connect(database_url) as connection:
+        kept = connection.execute(
+            "SELECT projection, generation, state FROM book_main.projection_progress ORDER BY 1, 2"
+        ).fetchall()
+    assert kept[:2] == [("capacity", 2, "RETIRED"), ("capacity", 3, "LIVE")]
+
+    assert content_of_a_rebuild(database_url, projections, head) == grown
+
+
+def content_of_a_rebuild(
+    url: str, projections: ServiceProcess, head: int
+) -> dict[str, list[tuple[object, ...]]]:
+    """Everything in the tables after all of it was dropped and made again."""
+    projections.kill()
+    with psycopg.connect(url, options=SESSION_OPTIONS) as connection:
+        for projection in PROJECTIONS:
+            for table in projection.tables:
+                connection.execute(f"DROP VIEW {SCHEMA}.{table}")
+        tables = connection.execute(
+            "SELECT table_name FROM information_schema.tables"
+            " WHERE table_schema = %s AND table_name ~ '_[0-9]+$'",
+            (SCHEMA,),
+        ).fetchall()
+        for (table,) in tables:
+            connection.execute(f"DROP TABLE {SCHEMA}.{table}")
+        connection.execute("DELETE FROM book_main.projection_progress")
+    projections.restart()
+    wait_until_at(projections, head)
+    return content(url)
+
+
+def rebuilt_as(stub: ProjectionServiceStub, name: str, generation: int) -> bool | None:
+    """Whether a projection answers from a generation; None where not yet."""
+    found = stub.GetProjection(GetProjectionRequest(name=name)).projection
+    return (found.generation == generation and not found.HasField("rebuild")) or None
+
+
+def ask_without_end(stub: ProjectionServiceStub, book: str, enough: threading.Event) -> int:
+    """Ask until it is enough; return how often. Positions and figures never step back."""
+    asked = position = certified_kw = 0
+    while not enough.is_set():
+        answer = stub.QueryCapacity(QueryCapacityRequest(book=book), timeout=20)
+        assert answer.context.position >= position
+        position = answer.context.position
+        gross_kw = sum(figure.certified_gross_kw for figure in answer.figures)
+        assert gross_kw >= certified_kw
+        certified_kw = gross_kw
+        asked += 1
+    return asked
+
+
+def test_a_rebuild_waits_for_a_worker_and_is_begun_once(
+    database_url: str, start_ledger: StartLedger, start_projections: StartProjections
+) -> None:
+    ledger = start_ledger()
+    with caller_of(ledger) as caller:
+        projections = start_projections(ledger)
+        head = fill(caller, 50)
+        wait_until_at(projections, head)
+        projections.kill()
+        asyncio.run(begin_rebuild(database_url))
+        with pytest.raises(BeingRebuiltError):
+            asyncio.run(begin_rebuild(database_url))
+        projections.restart()
+        with projections.channel() as channel:
+            stub = ProjectionServiceStub(channel)
+            until(partial(rebuilt_as, stub, f"{caller.book}/projections/capacity", 2))
+    assert statuses(projections)["capacity"].position == head
+
+
+async def begin_rebuild(url: str) -> None:
+    """Begin a rebuild of capacity."""
+    async with await psycopg.AsyncConnection.connect(
+        url, options=SESSION_OPTIONS, autocommit=True
+    ) as connection:
+        await generations.rebuild(connection, SCHEMA, CAPACITY)
+
+
+def test_a_projection_that_stopped_is_resumed(
+    database_url: str, start_ledger: StartLedger, start_projections: StartProjections
+) -> None:
+    ledger = start_ledger()
+    with caller_of(ledger) as caller:
+        projections = start_projections(ledger)
+        wait_until_at(projections, fill(caller, 1))
+        with psycopg.connect(database_url) as connection:
+            connection.execute(f"ALTER TABLE {SCHEMA}.capacity_entry_1 RENAME TO gone")
+        position = caller.append(certified(1, "CERT-X")).receipts[0].position
+        until(lambda: statuses(projections)["capacity"].failure or None)
+        name = f"{caller.book}/projections/capacity"
+        with projections.channel() as channel:
+            stub = ProjectionServiceStub(channel)
+            with psycopg.connect(database_url) as connection:
+                connection.execute(f"ALTER TABLE {SCHEMA}.gone RENAME TO capacity_entry_1")
+            stub.ResumeProjection(ResumeProjectionRequest(name=name))
+            wait_until_at(projections, position)
+            with pytest.raises(grpc.RpcError) as caught:
+                stub.ResumeProjection(ResumeProjectionRequest(name=name))
+    assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION

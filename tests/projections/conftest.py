@@ -15,13 +15,16 @@ from psycopg.rows import DictRow
 from psycopg_pool import AsyncConnectionPool
 
 from services.ledger.log.schema import SESSION_OPTIONS as LEDGER_OPTIONS
-from services.projections import store
+from services.projections import generations, leases, store
 from services.projections.catalogue import PROJECTIONS
+from services.projections.generations import Generation
 from services.projections.projection import Projection
 from services.projections.reading import Reader, open_reader, reading_pool
 from services.projections.sessions import SESSION_OPTIONS
 
 SCHEMA = "book_main"
+WORKER = "worker of the test"
+BY_NAME = {projection.name: projection for projection in PROJECTIONS}
 
 
 @dataclass
@@ -34,7 +37,12 @@ class ReadModels:
     async def apply(self, events: Sequence[RecordedEvent], *projections: Projection) -> None:
         """Fold events, into all projections unless some are named."""
         stopped = await store.apply(
-            self.connection, SCHEMA, projections or PROJECTIONS, events, "resume"
+            self.connection,
+            SCHEMA,
+            [Generation(projection, 1) for projection in projections or PROJECTIONS],
+            events,
+            "resume",
+            WORKER,
         )
         for error in stopped.values():
             raise error
@@ -51,7 +59,7 @@ class ReadModels:
         async with open_reader(
             self.pool,
             SCHEMA,
-            projection,
+            BY_NAME[projection],
             as_of=as_of,
             statuses=statuses,
             min_position=min_position,
@@ -63,7 +71,7 @@ class ReadModels:
         for projection in PROJECTIONS:
             for table in projection.tables:
                 await self.connection.execute(
-                    sql.SQL("TRUNCATE {}").format(sql.Identifier(SCHEMA, table))
+                    sql.SQL("TRUNCATE {}").format(sql.Identifier(SCHEMA, f"{table}_1"))
                 )
         await self.connection.execute(
             sql.SQL("UPDATE {} SET position = 0, resume_token = ''").format(
@@ -96,5 +104,6 @@ async def read_models(database_url: str) -> AsyncIterator[ReadModels]:
         ) as writing,
         reading_pool(database_url, 2) as pool,
     ):
-        await store.migrate(writing, SCHEMA)
+        await generations.prepare(writing, SCHEMA)
+        await leases.claim(writing, SCHEMA, WORKER)
         yield ReadModels(writing, pool)

@@ -13,7 +13,7 @@ from google.protobuf.json_format import Parse
 
 from services.ledger.api.requests import submission_of
 from services.ledger.domain.book import Book, Request
-from services.ledger.domain.pending import EmptySource
+from services.ledger.domain.pending import Accepted, EmptySource
 from services.quantities import date_from_message, instant_to_message
 from tests.facts import fact
 
@@ -37,6 +37,11 @@ class Log:
         self._book.accept(Request("r", list(events), [time] * len(events)), time)
 
     @property
+    def accepted(self) -> list[Accepted]:
+        """Everything recorded, with what goes into the log beside it."""
+        return list(self._book.pending)
+
+    @property
     def events(self) -> list[RecordedEvent]:
         """Everything recorded, as readers of the ledger are sent it."""
         return [
@@ -52,13 +57,18 @@ class Log:
 
 
 def example(name: str) -> list[RecordedEvent]:
+    """The events of an example file."""
+    return example_log(name).events
+
+
+def example_log(name: str) -> Log:
     """The log of an example file."""
     log = Log()
     for line in (EXAMPLES / f"{name}.jsonl").read_text("utf-8").splitlines():
         request = submission_of(Parse(line, AppendEventsRequest()), Future()).request
         for event, time in zip(request.events, request.recorded_times, strict=True):
             log.append(event, at=time)
-    return log.events
+    return log
 
 
 def log_of(events: Iterable[Event]) -> list[RecordedEvent]:

@@ -389,7 +389,7 @@ def _standing(log: Log) -> list[RecordedEvent]:
     ]
 
 
-def _any_history(events: list[Any]) -> Log:
+def any_history(events: list[Any]) -> Log:
     """Whatever the ledger accepts, by a policy that tests every rule."""
     log = Log()
     opening = [*parties("SUP", "CUS", "THIRD"), definitive(), placed(agreement="AGR"), RATED]
@@ -418,7 +418,7 @@ def _any_history(events: list[Any]) -> Log:
 @given(HISTORIES)
 def test_what_is_open_is_what_a_book_without_its_errors_has_open(events: list[Any]) -> None:
     """A reversed entry leaves nothing open behind it, but that it was posted and when."""
-    log = _any_history(events)
+    log = any_history(events)
     held = postings(log.events)
     policy, today = policy_of(held), later(30)
     errors = {p.fact.position for p in held if p.kind == "entry_reversed"}
@@ -440,7 +440,7 @@ def test_what_is_known_later_does_not_change_what_was_known(
     events: list[Any], data: st.DataObject
 ) -> None:
     """An exception keeps its id, its subject and when it arose; one that was cleared stays so."""
-    held = postings(_any_history(events).events)
+    held = postings(any_history(events).events)
     cut = data.draw(st.integers(11, len(held)))
     policy = policy_of(held)
     day = max(posting.effective_date for posting in held)
@@ -458,3 +458,45 @@ def test_what_is_known_later_does_not_change_what_was_known(
             assert (late[name].arose_date, late[name].subject) == (item.arose_date, item.subject)
             if item.cleared_position:
                 assert late[name].cleared_position == item.cleared_position
+
+
+def test_what_a_reversal_makes_late_is_flagged_claim_by_claim() -> None:
+    """Without the first claim two others are of the power that was due before them."""
+    log = Log()
+    schedule = fact(
+        "deployment_schedule_baselined",
+        agreement="AGR",
+        points=[{"by_date": day(later(-1)), "cumulative_power_kw": 500_000}],
+    )
+    for event in [*parties("SUP", "CUS"), definitive(), schedule]:
+        log.append(event)
+    for power_kw in (400_000, 200_000, 100_000):
+        log.append(claimed(power_kw))
+    first = log.events[-3].position
+    assert [item.positions for item in exceptions(log, "SX-CAP-01")] == [(first,)]
+
+    log.append(reversed_entry(first, later(0)))
+
+    _, *others = exceptions(log, "SX-CAP-01")
+    assert sorted(item.positions[0] for item in others) == [first + 1, first + 2]
+    assert len({item.id for item in others}) == len(others)
+
+
+def test_without_its_confirmation_a_fact_has_no_evidence_again() -> None:
+    log = Log()
+    opening = [adopted({"third_party_evidence_required": True}), *ORDERED, received(1)]
+    for event in opening:
+        log.append(event)
+    goods = log.events[-1].position
+    for _ in range(2):
+        log.append(
+            fact("external_confirmation_received", party="SUP", positions=[goods], agreed=True)
+        )
+
+    log.append(reversed_entry(goods + 1, later(0)))
+    assert [item.cleared_position for item in exceptions(log, "SX-EVD-01")] == [goods + 1]
+    log.append(reversed_entry(goods + 2, later(0)))
+
+    _, again = exceptions(log, "SX-EVD-01")
+    assert (again.arose_position, again.positions) == (goods + 4, (goods, goods + 4))
+    assert again.cleared_position is None

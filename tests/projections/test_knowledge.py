@@ -26,7 +26,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.projections import drill_down
-from services.projections.catalogue import PROJECTIONS
 from services.projections.changes import changes, positions_touched
 from services.projections.measures import FigureKey, FigureValue, changes_between, figures_of
 from services.projections.periods import Length, periods
@@ -131,9 +130,8 @@ async def moved(
         for event in events[since:]:
             yield event
 
-    tables = next(p.tables for p in PROJECTIONS if p.name == answered_by(question))
     async with read_models.reader(answered_by(question), as_of) as reader:
-        touched = await positions_touched(reader, tables, since)
+        touched = await positions_touched(reader, since)
         parts = [
             part
             async for part in changes(reader, question, known_at(events, since), later(), touched)

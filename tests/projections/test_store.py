@@ -7,7 +7,7 @@ from gigaledger.v1.events_pb2 import Event, RecordedEvent
 from hypothesis import given, settings
 
 from services.ledger.domain.refusals import Refused
-from services.projections import store
+from services.projections import generations, store
 from services.projections.catalogue import PROJECTIONS
 from services.projections.facts import FoldError, fold_event
 from services.projections.reading import BehindError
@@ -66,12 +66,12 @@ async def test_what_cannot_be_folded_stops_only_its_projection(read_models: Read
         await read_models.apply([*log[:4], poison, log[5]])
 
     progress = await store.read_progress(read_models.connection, SCHEMA)
-    assert progress["capacity"].position == progress["investment"].position == 6
-    assert progress["round-trip"].position == 4
-    assert "invoice_issued" in progress["round-trip"].failure
+    assert progress["capacity", 1].position == progress["investment", 1].position == 6
+    assert progress["round-trip", 1].position == 4
+    assert "invoice_issued" in progress["round-trip", 1].failure
     # Once it can be folded, the projection goes on from there.
     await read_models.apply(log[4:], round_trip)
-    healed = (await store.read_progress(read_models.connection, SCHEMA))["round-trip"]
+    healed = (await store.read_progress(read_models.connection, SCHEMA))["round-trip", 1]
     assert (healed.position, healed.failure) == (6, "")
 
 
@@ -94,11 +94,11 @@ async def test_a_reader_is_told_when_a_position_is_not_reached(read_models: Read
     assert caught.value.position == 5
 
 
-async def test_migrating_again_changes_nothing(read_models: ReadModels) -> None:
+async def test_preparing_again_changes_nothing(read_models: ReadModels) -> None:
     await read_models.apply(CORRECTIONS[:5])
     before = await read_models.content()
 
-    await store.migrate(read_models.connection, SCHEMA)
+    await generations.prepare(read_models.connection, SCHEMA)
 
     assert await read_models.content() == before
 

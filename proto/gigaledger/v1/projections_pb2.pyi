@@ -1698,6 +1698,11 @@ class Projection(_message.Message):
     LAG_FIELD_NUMBER: _builtins.int
     UPDATED_TIME_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    LEADER_FIELD_NUMBER: _builtins.int
+    RECORDED_TIME_FIELD_NUMBER: _builtins.int
+    REBUILD_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: books/{book}/projections/{projection}, the last one of "capacity", "investment"
     and "round-trip".
@@ -1712,9 +1717,23 @@ class Projection(_message.Message):
     """Events not yet reflected: head_position less position."""
     failure: _builtins.str
     """Where state is FAILED: the position of the event that cannot be folded, and why."""
+    generation: _builtins.int
+    """Number of the generation that answers: it counts up with each rebuild."""
+    version: _builtins.int
+    """Version of the folds that it is made by."""
+    leader: _builtins.str
+    """The worker that folds: host, process and a part of its own; empty where none does."""
     @_builtins.property
     def updated_time(self) -> _timestamp_pb2.Timestamp:
         """When the worker last wrote."""
+
+    @_builtins.property
+    def recorded_time(self) -> _timestamp_pb2.Timestamp:
+        """When the event at the position was recorded."""
+
+    @_builtins.property
+    def rebuild(self) -> Global___ProjectionRebuild:
+        """The generation that is being built to take its place; unset where none is."""
 
     def __init__(
         self,
@@ -1726,14 +1745,57 @@ class Projection(_message.Message):
         lag: _builtins.int = ...,
         updated_time: _timestamp_pb2.Timestamp | None = ...,
         failure: _builtins.str = ...,
+        generation: _builtins.int = ...,
+        version: _builtins.int = ...,
+        leader: _builtins.str = ...,
+        recorded_time: _timestamp_pb2.Timestamp | None = ...,
+        rebuild: Global___ProjectionRebuild | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["updated_time", b"updated_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rebuild", b"rebuild", "recorded_time", b"recorded_time", "updated_time", b"updated_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "head_position", b"head_position", "lag", b"lag", "name", b"name", "position", b"position", "state", b"state", "updated_time", b"updated_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "generation", b"generation", "head_position", b"head_position", "lag", b"lag", "leader", b"leader", "name", b"name", "position", b"position", "rebuild", b"rebuild", "recorded_time", b"recorded_time", "state", b"state", "updated_time", b"updated_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Projection: _TypeAlias = Projection  # noqa: Y015
+
+@_typing.final
+class ProjectionRebuild(_message.Message):
+    """A generation of a projection that is being built beside the one that answers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENERATION_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    LEADER_FIELD_NUMBER: _builtins.int
+    generation: _builtins.int
+    """Its number."""
+    version: _builtins.int
+    """Version of the folds that it is made by."""
+    position: _builtins.int
+    """The log up to this position is reflected."""
+    failure: _builtins.str
+    """Where it stopped: the position of the event that cannot be folded, and why."""
+    leader: _builtins.str
+    """The worker that folds; empty where none does."""
+    def __init__(
+        self,
+        *,
+        generation: _builtins.int = ...,
+        version: _builtins.int = ...,
+        position: _builtins.int = ...,
+        failure: _builtins.str = ...,
+        leader: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "generation", b"generation", "leader", b"leader", "position", b"position", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProjectionRebuild: _TypeAlias = ProjectionRebuild  # noqa: Y015
 
 @_typing.final
 class GetProjectionRequest(_message.Message):
@@ -1838,6 +1900,98 @@ class ListProjectionsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListProjectionsResponse: _TypeAlias = ListProjectionsResponse  # noqa: Y015
+
+@_typing.final
+class RebuildProjectionRequest(_message.Message):
+    """Request of RebuildProjection."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Resource name of the projection."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RebuildProjectionRequest: _TypeAlias = RebuildProjectionRequest  # noqa: Y015
+
+@_typing.final
+class RebuildProjectionResponse(_message.Message):
+    """Response of RebuildProjection."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECTION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def projection(self) -> Global___Projection:
+        """The projection, with the rebuild under way."""
+
+    def __init__(
+        self,
+        *,
+        projection: Global___Projection | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["projection", b"projection"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["projection", b"projection"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RebuildProjectionResponse: _TypeAlias = RebuildProjectionResponse  # noqa: Y015
+
+@_typing.final
+class ResumeProjectionRequest(_message.Message):
+    """Request of ResumeProjection."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Resource name of the projection."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeProjectionRequest: _TypeAlias = ResumeProjectionRequest  # noqa: Y015
+
+@_typing.final
+class ResumeProjectionResponse(_message.Message):
+    """Response of ResumeProjection."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECTION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def projection(self) -> Global___Projection:
+        """The projection. It goes on within a second."""
+
+    def __init__(
+        self,
+        *,
+        projection: Global___Projection | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["projection", b"projection"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["projection", b"projection"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeProjectionResponse: _TypeAlias = ResumeProjectionResponse  # noqa: Y015
 
 @_typing.final
 class QueryExceptionsRequest(_message.Message):

@@ -95,6 +95,16 @@ class ProjectionServiceStub:
                 request_serializer=gigaledger_dot_v1_dot_projections__pb2.ListProjectionsRequest.SerializeToString,
                 response_deserializer=gigaledger_dot_v1_dot_projections__pb2.ListProjectionsResponse.FromString,
                 _registered_method=True)
+        self.RebuildProjection = channel.unary_unary(
+                '/gigaledger.v1.ProjectionService/RebuildProjection',
+                request_serializer=gigaledger_dot_v1_dot_projections__pb2.RebuildProjectionRequest.SerializeToString,
+                response_deserializer=gigaledger_dot_v1_dot_projections__pb2.RebuildProjectionResponse.FromString,
+                _registered_method=True)
+        self.ResumeProjection = channel.unary_unary(
+                '/gigaledger.v1.ProjectionService/ResumeProjection',
+                request_serializer=gigaledger_dot_v1_dot_projections__pb2.ResumeProjectionRequest.SerializeToString,
+                response_deserializer=gigaledger_dot_v1_dot_projections__pb2.ResumeProjectionResponse.FromString,
+                _registered_method=True)
 
 
 class ProjectionServiceServicer:
@@ -185,6 +195,22 @@ class ProjectionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RebuildProjection(self, request, context):
+        """Makes a projection anew from the beginning of the log, beside the one that answers, which it then
+        takes the place of. FAILED_PRECONDITION where that is under way.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeProjection(self, request, context):
+        """Lets a projection that has stopped try again the event that it stopped at. FAILED_PRECONDITION
+        where it has not stopped.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ProjectionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -247,6 +273,16 @@ def add_ProjectionServiceServicer_to_server(servicer, server):
                     servicer.ListProjections,
                     request_deserializer=gigaledger_dot_v1_dot_projections__pb2.ListProjectionsRequest.FromString,
                     response_serializer=gigaledger_dot_v1_dot_projections__pb2.ListProjectionsResponse.SerializeToString,
+            ),
+            'RebuildProjection': grpc.unary_unary_rpc_method_handler(
+                    servicer.RebuildProjection,
+                    request_deserializer=gigaledger_dot_v1_dot_projections__pb2.RebuildProjectionRequest.FromString,
+                    response_serializer=gigaledger_dot_v1_dot_projections__pb2.RebuildProjectionResponse.SerializeToString,
+            ),
+            'ResumeProjection': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeProjection,
+                    request_deserializer=gigaledger_dot_v1_dot_projections__pb2.ResumeProjectionRequest.FromString,
+                    response_serializer=gigaledger_dot_v1_dot_projections__pb2.ResumeProjectionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -574,6 +610,60 @@ class ProjectionService:
             '/gigaledger.v1.ProjectionService/ListProjections',
             gigaledger_dot_v1_dot_projections__pb2.ListProjectionsRequest.SerializeToString,
             gigaledger_dot_v1_dot_projections__pb2.ListProjectionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RebuildProjection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gigaledger.v1.ProjectionService/RebuildProjection',
+            gigaledger_dot_v1_dot_projections__pb2.RebuildProjectionRequest.SerializeToString,
+            gigaledger_dot_v1_dot_projections__pb2.RebuildProjectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeProjection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gigaledger.v1.ProjectionService/ResumeProjection',
+            gigaledger_dot_v1_dot_projections__pb2.ResumeProjectionRequest.SerializeToString,
+            gigaledger_dot_v1_dot_projections__pb2.ResumeProjectionResponse.FromString,
             options,
             channel_credentials,
             insecure,

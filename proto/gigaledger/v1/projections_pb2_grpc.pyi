@@ -57,6 +57,14 @@ class ProjectionServiceStub:
     """Status of one projection of a book."""
     ListProjections: _grpc.UnaryUnaryMultiCallable[_projections_pb2.ListProjectionsRequest, _projections_pb2.ListProjectionsResponse]
     """Status of all projections of a book."""
+    RebuildProjection: _grpc.UnaryUnaryMultiCallable[_projections_pb2.RebuildProjectionRequest, _projections_pb2.RebuildProjectionResponse]
+    """Makes a projection anew from the beginning of the log, beside the one that answers, which it then
+    takes the place of. FAILED_PRECONDITION where that is under way.
+    """
+    ResumeProjection: _grpc.UnaryUnaryMultiCallable[_projections_pb2.ResumeProjectionRequest, _projections_pb2.ResumeProjectionResponse]
+    """Lets a projection that has stopped try again the event that it stopped at. FAILED_PRECONDITION
+    where it has not stopped.
+    """
 
 @_typing.type_check_only
 class ProjectionServiceAsyncStub(ProjectionServiceStub):
@@ -87,6 +95,14 @@ class ProjectionServiceAsyncStub(ProjectionServiceStub):
     """Status of one projection of a book."""
     ListProjections: _aio.UnaryUnaryMultiCallable[_projections_pb2.ListProjectionsRequest, _projections_pb2.ListProjectionsResponse]  # type: ignore[assignment]
     """Status of all projections of a book."""
+    RebuildProjection: _aio.UnaryUnaryMultiCallable[_projections_pb2.RebuildProjectionRequest, _projections_pb2.RebuildProjectionResponse]  # type: ignore[assignment]
+    """Makes a projection anew from the beginning of the log, beside the one that answers, which it then
+    takes the place of. FAILED_PRECONDITION where that is under way.
+    """
+    ResumeProjection: _aio.UnaryUnaryMultiCallable[_projections_pb2.ResumeProjectionRequest, _projections_pb2.ResumeProjectionResponse]  # type: ignore[assignment]
+    """Lets a projection that has stopped try again the event that it stopped at. FAILED_PRECONDITION
+    where it has not stopped.
+    """
 
 class ProjectionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Answers from what the projection workers have derived from the log of a book."""
@@ -186,5 +202,25 @@ class ProjectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_projections_pb2.ListProjectionsResponse, _abc.Awaitable[_projections_pb2.ListProjectionsResponse]]:
         """Status of all projections of a book."""
+
+    @_abc_1.abstractmethod
+    def RebuildProjection(
+        self,
+        request: _projections_pb2.RebuildProjectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_projections_pb2.RebuildProjectionResponse, _abc.Awaitable[_projections_pb2.RebuildProjectionResponse]]:
+        """Makes a projection anew from the beginning of the log, beside the one that answers, which it then
+        takes the place of. FAILED_PRECONDITION where that is under way.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeProjection(
+        self,
+        request: _projections_pb2.ResumeProjectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_projections_pb2.ResumeProjectionResponse, _abc.Awaitable[_projections_pb2.ResumeProjectionResponse]]:
+        """Lets a projection that has stopped try again the event that it stopped at. FAILED_PRECONDITION
+        where it has not stopped.
+        """
 
 def add_ProjectionServiceServicer_to_server(servicer: ProjectionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

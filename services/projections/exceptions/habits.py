@@ -30,11 +30,19 @@ _HYPOTHETICAL = frozenset({"PLAN", "ASSUMPTION"})
 _HOURS = 24
 
 
-def find_without_evidence(posting: Posting, _world: World, _policy: Policy) -> Finding | None:
-    """Find a FACT without evidence of a third party (SX-EVD-01)."""
+def find_without_evidence(posting: Posting, world: World, _policy: Policy) -> Finding | None:
+    """Find a FACT without evidence of a third party, or its confirmation (SX-EVD-01)."""
     if posting.status != "FACT" or any(item.third_party for item in posting.event.evidence):
         return None
+    if any(known > posting.position for known in world.confirmations.positions(posting.position)):
+        return None
     return Finding("no evidence of a third party is attached", (posting.position,))
+
+
+def no_longer_confirmed(reversed_posting: Posting, _world: World) -> Iterator[int]:
+    """Yield what a confirmation had confirmed once that is reversed."""
+    if reversed_posting.kind == "external_confirmation_received" and reversed_posting.fact.agreed:
+        yield from reversed_posting.fact.positions
 
 
 def find_unusual(posting: Posting, _world: World, policy: Policy) -> Finding | None:
@@ -119,6 +127,7 @@ RULES = (
         find_without_evidence,
         position_subject,
         asked=lambda policy: policy.exceptions.third_party_evidence_required,
+        judged_anew=no_longer_confirmed,
     ),
     PostingRule(
         "SX-JE-01",

@@ -11,7 +11,7 @@ import datetime as dt
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from services.projections.exceptions import cut_off
@@ -183,6 +183,9 @@ class Register:
             self._clear(self._judged.pop(key, None), cause)
             return
         if held is None:
+            if cause is not posting:
+                # One reversal can bring several postings about one subject to break a rule.
+                finding = replace(finding, key=f"{posting.position}")
             self._judged[key] = self._raise(rule.code, rule.subject(posting), finding, cause)
         else:
             held.description = finding.description
@@ -258,7 +261,8 @@ class Register:
         for rule, position in sorted(anew, key=lambda pair: (pair[0].code, pair[1])):
             posting = self._postings.get(position)
             if posting is not None:
-                self._judge(rule, posting, reversal)
+                if not rule.kinds or posting.kind in rule.kinds:
+                    self._judge(rule, posting, reversal)
             else:
                 self._clear(self._judged.pop((rule.code, position), None), reversal)
 

@@ -83,6 +83,7 @@ class World:
         self.groups: Latest[tuple[dt.date, str]] = Latest()
         self.claims: Latest[int] = Latest()
         self.applied: Latest[str] = Latest()
+        self.confirmations: Latest[bool] = Latest()
         self.closed_periods: set[str] = set()
         self.orders_between: dict[Pair, list[Amount]] = defaultdict(list)
         self.invested: dict[Pair, list[Amount]] = defaultdict(list)
@@ -113,7 +114,7 @@ class World:
         self._change(posting, added=False)
 
     def _change(self, posting: Posting, *, added: bool) -> None:
-        for registry, key, value in self._registered(posting):
+        for registry, key, value in (*self._registered(posting), *self._confirmed(posting)):
             if added:
                 registry.put(key, posting.position, value)
             else:
@@ -154,6 +155,11 @@ class World:
         self.paid[pair].discard(position)
         if not self.paid[pair]:
             self.paid_to[pair[0]].discard(pair[1])
+
+    def _confirmed(self, posting: Posting) -> Iterator[tuple[Latest[Any], object, object]]:
+        if posting.kind == "external_confirmation_received" and posting.fact.agreed:
+            for position in posting.fact.positions:
+                yield self.confirmations, position, True
 
     def _registered(self, posting: Posting) -> Iterator[tuple[Latest[Any], object, object]]:
         fact, day = posting.fact, posting.effective_date

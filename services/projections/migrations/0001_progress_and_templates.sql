@@ -1,21 +1,33 @@
--- How far each projection of the book has come. A worker changes its row in the transaction in which
--- it adds what it folded, so that nothing is counted twice and nothing is left out.
+-- How far each generation of each projection has come. A worker changes its row in the transaction in
+-- which it adds what it folded, so that nothing is counted twice and nothing is left out.
 CREATE TABLE projection_progress (
-    projection text PRIMARY KEY,
+    projection text NOT NULL,
+    generation integer NOT NULL CHECK (generation > 0),
+    version integer NOT NULL,
+    state text NOT NULL CHECK (state IN ('LIVE', 'BUILDING', 'RETIRED')),
     position bigint NOT NULL DEFAULT 0,
     recorded_time timestamptz,
     updated_time timestamptz,
     resume_token text NOT NULL DEFAULT '',
     failed_position bigint,
-    failure text
+    failure text,
+    leader text NOT NULL DEFAULT '',
+    lease_until timestamptz,
+    PRIMARY KEY (projection, generation)
 );
-COMMENT ON TABLE projection_progress IS 'How far each projection reflects the log';
+CREATE UNIQUE INDEX ON projection_progress (projection) WHERE state = 'LIVE';
+CREATE UNIQUE INDEX ON projection_progress (projection) WHERE state = 'BUILDING';
+COMMENT ON TABLE projection_progress IS 'How far each generation of each projection reflects the log';
+COMMENT ON COLUMN projection_progress.version IS 'Version of the folds that it is made by';
+COMMENT ON COLUMN projection_progress.state IS 'LIVE: it answers. BUILDING: it is to take the place of the live one once it has come as far. RETIRED: it has had its time';
 COMMENT ON COLUMN projection_progress.position IS 'The log up to this position is reflected; 0 where no worker has begun';
 COMMENT ON COLUMN projection_progress.recorded_time IS 'When the event at the position was recorded';
 COMMENT ON COLUMN projection_progress.updated_time IS 'When a worker last wrote';
 COMMENT ON COLUMN projection_progress.resume_token IS 'Resumes the subscription to the log at the position; bound to the history that was read';
 COMMENT ON COLUMN projection_progress.failed_position IS 'Position of the event that cannot be folded; null where the projection runs';
 COMMENT ON COLUMN projection_progress.failure IS 'Why it cannot be folded';
+COMMENT ON COLUMN projection_progress.leader IS 'The worker that folds; no other can write';
+COMMENT ON COLUMN projection_progress.lease_until IS 'When another worker may take its place';
 
 -- What every row of every read model starts with. Tables are made LIKE it; it holds no rows itself.
 CREATE TABLE template_entry (
@@ -67,3 +79,36 @@ COMMENT ON COLUMN template_agreement_terms.part IS 'For NOVATED: investor, issue
 COMMENT ON COLUMN template_agreement_terms.commitment_minor IS 'Investment; null where the terms state no amount';
 COMMENT ON COLUMN template_agreement_terms.tranches IS 'Ladder of tranches with their conditions';
 GRANT SELECT ON projection_progress TO gigaledger_reader;
+
+CREATE FUNCTION in_proportion(part numeric, whole numeric, amount numeric) RETURNS numeric
+    LANGUAGE sql IMMUTABLE
+    RETURN sign(part * amount) * div(2 * abs(part * amount) + whole, 2 * nullif(whole, 0));
+COMMENT ON FUNCTION in_proportion IS 'The share of an amount that a part has of a positive whole, rounded half away from zero: exact, where a division is not; null where the whole is 0';
+
+-- Makes a view of the table's plain name show a generation of it, for people and tools that ask in SQL.
+CREATE FUNCTION publish_read_model(read_model text, generation integer) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    source text := read_model || '_' || generation;
+    described record;
+BEGIN
+    BEGIN
+        EXECUTE format('CREATE OR REPLACE VIEW %I AS SELECT * FROM %I', read_model, source);
+    EXCEPTION WHEN invalid_table_definition THEN
+        -- Its columns have changed.
+        EXECUTE format('DROP VIEW %I', read_model);
+        EXECUTE format('CREATE VIEW %I AS SELECT * FROM %I', read_model, source);
+    END;
+    EXECUTE format('GRANT SELECT ON %I TO gigaledger_reader', read_model);
+    EXECUTE format(
+        'COMMENT ON VIEW %I IS %L', read_model, obj_description(source::regclass, 'pg_class')
+    );
+    FOR described IN
+        SELECT attname AS name, col_description(attrelid, attnum) AS text
+        FROM pg_attribute WHERE attrelid = source::regclass AND attnum > 0 AND NOT attisdropped
+    LOOP
+        EXECUTE format('COMMENT ON COLUMN %I.%I IS %L', read_model, described.name, described.text);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION publish_read_model IS 'Makes a view of the table''s plain name show a generation of it';

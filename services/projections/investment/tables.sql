@@ -14,9 +14,11 @@ CREATE TABLE investment_certified (
     LIKE template_entry INCLUDING ALL,
     agreement text NOT NULL,
     power_basis text NOT NULL,
-    power_kw bigint NOT NULL
+    power_kw bigint NOT NULL,
+    certificate text NOT NULL
 );
 COMMENT ON TABLE investment_certified IS 'Changes of net certified capacity: certified, withdrawn and retired (negative)';
+COMMENT ON COLUMN investment_certified.certificate IS 'Number of the certificate; empty where capacity is retired';
 
 CREATE TABLE investment_capital (
     LIKE template_entry INCLUDING ALL,
@@ -48,6 +50,3 @@ CREATE TABLE investment_shares (
 COMMENT ON TABLE investment_shares IS 'Shares issued, rescinded, repurchased and transferred';
 COMMENT ON COLUMN investment_shares.measure IS 'ISSUED, RESCINDED, REPURCHASED or TRANSFERRED';
 COMMENT ON COLUMN investment_shares.amount_minor IS 'In minor units of the currency; null where none is told';
-
-GRANT SELECT ON investment_terms, investment_condition, investment_certified, investment_capital,
-    investment_shares TO gigaledger_reader;

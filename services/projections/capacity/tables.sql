@@ -23,10 +23,12 @@ CREATE TABLE capacity_entry (
     platform text NOT NULL DEFAULT '',
     capacity_layer text NOT NULL DEFAULT '',
     power_basis text NOT NULL,
-    power_kw bigint NOT NULL
+    power_kw bigint NOT NULL,
+    planned_date date
 );
 COMMENT ON TABLE capacity_entry IS 'Changes of capacity, as increments';
 COMMENT ON COLUMN capacity_entry.measure IS 'PLANNED, CLAIMED, REJECTED, CERTIFIED, DECERTIFIED, RETIRED or ENERGISED';
+COMMENT ON COLUMN capacity_entry.planned_date IS 'When a milestone that is PLANNED is to be certified; null where open';
 COMMENT ON COLUMN capacity_entry.capacity_layer IS 'Empty where the milestone tells';
 
 CREATE TABLE capacity_order_line (
@@ -35,9 +37,19 @@ CREATE TABLE capacity_order_line (
     line integer NOT NULL,
     sku text NOT NULL,
     agreement text NOT NULL,
-    contract_kind text NOT NULL
+    contract_kind text NOT NULL,
+    quantity bigint NOT NULL
 );
 COMMENT ON TABLE capacity_order_line IS 'What the lines of orders stand for';
+COMMENT ON COLUMN capacity_order_line.quantity IS 'Units ordered, before changes';
+
+CREATE TABLE capacity_order_change (
+    LIKE template_entry INCLUDING ALL,
+    purchase_order text NOT NULL,
+    line integer NOT NULL,
+    quantity bigint NOT NULL
+);
+COMMENT ON TABLE capacity_order_change IS 'Units added to orders (positive), taken off and cancelled (negative)';
 
 CREATE TABLE capacity_hardware (
     LIKE template_entry INCLUDING ALL,
@@ -59,6 +71,3 @@ CREATE TABLE capacity_rating (
     gpu_basis text NOT NULL
 );
 COMMENT ON TABLE capacity_rating IS 'Ratings of racks: kilowatts of one rack as an exact fraction, and the GPUs in it';
-
-GRANT SELECT ON capacity_terms, capacity_schedule, capacity_entry, capacity_order_line,
-    capacity_hardware, capacity_rating TO gigaledger_reader;

@@ -77,11 +77,3 @@ COMMENT ON TABLE round_trip_capital IS 'Capital called, funded and returned (neg
 COMMENT ON COLUMN round_trip_capital.measure IS 'CALLED, FUNDED_CASH, FUNDED_NON_CASH or RETURNED';
 COMMENT ON COLUMN round_trip_capital.amount_minor IS 'In minor units of the currency; null where not disclosed';
 COMMENT ON COLUMN round_trip_capital.investor IS 'Who paid the contribution, and is paid back; empty for a call, whose agreement tells';
-
-GRANT SELECT ON round_trip_terms, round_trip_group, round_trip_order, round_trip_goods,
-    round_trip_invoice, round_trip_payment, round_trip_capital TO gigaledger_reader;
-
-CREATE FUNCTION in_proportion(part numeric, whole numeric, amount numeric) RETURNS numeric
-    LANGUAGE sql IMMUTABLE
-    RETURN sign(part * amount) * div(2 * abs(part * amount) + whole, 2 * nullif(whole, 0));
-COMMENT ON FUNCTION in_proportion IS 'The share of an amount that a part has of a positive whole, rounded half away from zero: exact, where a division is not; null where the whole is 0';

@@ -6,5 +6,3 @@ CREATE TABLE exceptions_event (
 COMMENT ON TABLE exceptions_event IS 'Events as the rules of exceptions judge them';
 COMMENT ON COLUMN exceptions_event.fact_type IS 'Name of the fact''s field in the event, e.g. invoice_issued';
 COMMENT ON COLUMN exceptions_event.event IS 'The event: a gigaledger.v1.Event';
-
-GRANT SELECT ON exceptions_event TO gigaledger_reader;
