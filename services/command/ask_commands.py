@@ -21,7 +21,14 @@ from services.command import client
 from services.command.errors import CommandError, ExitCode
 from services.command.formats import day, enum_label, instant, kilowatts, money
 from services.command.options import parse_date
-from services.command.output import add_row, console, print_json, printable_lines, table
+from services.command.output import (
+    add_row,
+    console,
+    hypothetical_banner,
+    print_json,
+    printable_lines,
+    table,
+)
 from services.command.settings import Book, Json, LedgerAddress, book_name, ledger_address
 from services.quantities import QuantityError, currency_exponent, date_to_message, money_to_message
 
@@ -129,9 +136,10 @@ def call_answer(
     numbers = ", ".join(map(str, request.tranches))
     verdict = "YES" if response.allowed else "NO"
     asked = f"tranche {numbers} of {request.agreement}, {money(response.amount)}"
-    parts: list[RenderableType] = [
+    parts: list[RenderableType] = [hypothetical_banner()] if response.hypothetical else []
+    parts.append(
         f"{verdict}: {asked}, to be called with effect from {day(response.effective_date)}."
-    ]
+    )
     if response.approval_required:
         parts.append("The call has to name an approver other than its actor (HR-AUTH-01).")
     parts += [printable_lines(f"{o.rule}: {o.message}") for o in response.objections]

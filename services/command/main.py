@@ -19,6 +19,7 @@ from services.command import (
     ledger_commands,
     projection_commands,
     report_commands,
+    what_if_commands,
 )
 from services.command.errors import CommandError, ExitCode, Interrupted, OutputClosed
 from services.command.health import ServicePart, report_health
@@ -210,6 +211,7 @@ ledger_commands.register(app, _FACTS_PANEL)
 report_commands.register(app, _ANSWERS_PANEL)
 ask_commands.register(app, _ANSWERS_PANEL)
 history_commands.register(report_commands.report_app)
+what_if_commands.register(report_commands.report_app)
 projection_commands.register(app, _ANSWERS_PANEL)
 audit_commands.register(app, _AUDIT_PANEL)
 

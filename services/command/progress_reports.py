@@ -148,7 +148,9 @@ def _hardware(places: list[HardwarePlace]) -> list[RenderableType]:
             numbers_from=2,
         )
         for place in lines:
-            gpus = ", ".join(_gpus(item) for item in place.gpus) or "unknown"
+            gpus = ", ".join(_gpus(item) for item in place.gpus)
+            if place.received_rack_quantity and not gpus:
+                gpus = "unknown"
             names = [place.site or _NOT_TOLD, place.platform or _NOT_TOLD]
             add_row(made, [*names, *_racks([place]), gpus, *_power([place])])
         add_row(made, ["total", "", *_racks(lines), "", *_power(lines)])

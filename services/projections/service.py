@@ -26,6 +26,8 @@ from gigaledger.v1.projections_pb2 import (
     QueryChangesResponse,
     QueryCircularFlowsRequest,
     QueryCircularFlowsResponse,
+    QueryCounterfactualRequest,
+    QueryCounterfactualResponse,
     QueryExceptionsRequest,
     QueryExceptionsResponse,
     QueryInvestmentRequest,
@@ -63,6 +65,7 @@ from services.projections.exceptions.queries import (
     UnknownRuleError,
     query_exceptions,
 )
+from services.projections.investment.counterfactual_queries import query_counterfactual
 from services.projections.names import projection_of, schema_of
 from services.projections.projection import Projection
 from services.projections.questions import (
@@ -274,6 +277,14 @@ class ProjectionService(ProjectionServiceServicer):
             return await drill_down.query_roll_forward(
                 reader.as_of(periods[-1].last), request, periods
             )
+
+    @answered
+    async def QueryCounterfactual(  # noqa: N802 - the name of the contract
+        self, request: QueryCounterfactualRequest, _context: Context
+    ) -> QueryCounterfactualResponse:
+        """Answer what the same log would say under other readings of the terms."""
+        async with self._reader(request.book, "investment", request.read) as reader:
+            return await query_counterfactual(reader, request)
 
     async def _events(
         self, book: str, after_position: int, to_position: int

@@ -36,11 +36,12 @@ def test_yes_no_and_why(services: Shell, half: str) -> None:
     no, programs = services(*asked), services(*asked, "--json")
 
     assert no.code == programs.code == ExitCode.REFUSED
-    assert no.out.startswith("NO: tranche 6 of AGR-DA, USD 10,000,000,000.00")
+    assert "NO: tranche 6 of AGR-DA, USD 10,000,000,000.00" in no.out
+    assert "HYPOTHETICAL" in no.out
     assert "HR-INV-02" in no.out
     assert "kW more under agreement AGR-DA" in no.out
     answer = json.loads(programs.out)
-    assert answer["allowed"] is False
+    assert (answer["allowed"], answer["hypothetical"]) == (False, True)
     (condition,) = answer["tranches"][0]["conditions"]
     assert condition["certifiedKw"] == "2000000"
     assert condition["terms"]["powerKw"] == "6000000"
@@ -57,7 +58,7 @@ def test_yes(services: Shell, half: str) -> None:
     more = services(*asked, "--amount", "USD 10,000,000,000.01")
 
     assert whole.code == ExitCode.OK, whole.err
-    assert whole.out.startswith("YES: tranche 2 of AGR-DA, USD 10,000,000,000.00")
+    assert "YES: tranche 2 of AGR-DA, USD 10,000,000,000.00" in whole.out
     assert more.code == ExitCode.REFUSED
     assert "a call of at most USD 10,000,000,000.00" in more.out
 
@@ -70,3 +71,20 @@ def test_an_amount_that_is_none(services: Shell, half: str, amount: str) -> None
 
     assert refused.code == ExitCode.USAGE
     assert "--amount" in refused.err
+
+
+def test_the_same_log_read_in_other_ways(services: Shell, half: str) -> None:
+    position = json.loads(services("book", "show", half, "--json").out)["headPosition"]
+    asked = ("report", "what-if", "--book", half, "--as-of", "2026-11-30")
+
+    people = services(*asked, "--min-position", position)
+    programs = services(*asked, "--reading", "pro-rata,signature", "--json")
+    wrong = [services(*asked, "--reading", word) for word in ("half", "floor,pro-rata")]
+
+    assert people.code == programs.code == ExitCode.OK, people.err + programs.err
+    assert "+10,000,000,000.00" in people.out
+    assert "HYPOTHETICAL" in people.out
+    agreements = {item["agreement"]: item for item in json.loads(programs.out)["agreements"]}
+    (outcome,) = agreements["AGR-DA"]["outcomes"]
+    assert outcome["difference"]["entitled"]["amount"]["units"] == "10000000000"
+    assert [shell.code for shell in wrong] == [ExitCode.USAGE, ExitCode.USAGE]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from gigaledger.v1.common_pb2 import AssertionStatus
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -232,6 +233,18 @@ def test_a_latched_entitlement_rests_on_what_was_certified_when_it_was_reached()
     assert [cause.document for cause in kept.conditions[0].causes] == ["CERT-1"]
     assert (lost.entitled, lost.conditions[0].certified_kw) == (False, 500_000)
     assert [cause.power_kw for cause in lost.conditions[0].causes] == [1_000_000, -500_000]
+
+
+def test_an_answer_that_rests_on_a_plan_is_hypothetical() -> None:
+    planned = certified(status=AssertionStatus.ASSERTION_STATUS_PLAN)
+    ledger = ledger_of(*opening(), claimed())
+
+    before, position = ask(ledger, 1), ledger.record(planned)
+    resting = ask(ledger, 1)
+    ledger.append(reversed_entry(position))
+
+    assert (before.hypothetical, resting.hypothetical) == (False, True)
+    assert not ask(ledger, 1).hypothetical
 
 
 def _withdrawn(power_kw: int) -> Any:

@@ -1219,12 +1219,17 @@ class EvaluateCapitalCallResponse(_message.Message):
     TRANCHES_FIELD_NUMBER: _builtins.int
     OBJECTIONS_FIELD_NUMBER: _builtins.int
     REMEDIES_FIELD_NUMBER: _builtins.int
+    HYPOTHETICAL_FIELD_NUMBER: _builtins.int
     allowed: _builtins.bool
     """Whether AppendEvents would accept the call, with an approver where one is required."""
     position: _builtins.int
     """The log up to this position is reflected: the head of the book."""
     approval_required: _builtins.bool
     """Whether the call has to name an approver, other than its actor (HR-AUTH-01)."""
+    hypothetical: _builtins.bool
+    """True where a PLAN or an ASSUMPTION stands under the agreement. Whoever shows the answer says
+    HYPOTHETICAL.
+    """
     @_builtins.property
     def recorded_time(self) -> _timestamp_pb2.Timestamp:
         """When the event at that position was recorded."""
@@ -1285,10 +1290,11 @@ class EvaluateCapitalCallResponse(_message.Message):
         tranches: _abc.Iterable[Global___CallTrancheFinding] | None = ...,
         objections: _abc.Iterable[Global___CallObjection] | None = ...,
         remedies: _abc.Iterable[Global___CallRemedy] | None = ...,
+        hypothetical: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "available", b"available", "called", b"called", "committed", b"committed", "effective_date", b"effective_date", "entitled", b"entitled", "recorded_time", b"recorded_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "amount", b"amount", "approval_required", b"approval_required", "available", b"available", "called", b"called", "committed", b"committed", "effective_date", b"effective_date", "entitled", b"entitled", "objections", b"objections", "position", b"position", "recorded_time", b"recorded_time", "remedies", b"remedies", "tranches", b"tranches"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "amount", b"amount", "approval_required", b"approval_required", "available", b"available", "called", b"called", "committed", b"committed", "effective_date", b"effective_date", "entitled", b"entitled", "hypothetical", b"hypothetical", "objections", b"objections", "position", b"position", "recorded_time", b"recorded_time", "remedies", b"remedies", "tranches", b"tranches"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -204,6 +204,78 @@ INTERVAL_YEAR: Interval.ValueType  # 4
 """Calendar years."""
 Global___Interval: _TypeAlias = Interval  # noqa: Y015
 
+class _EntitlementReading:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EntitlementReadingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntitlementReading.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ENTITLEMENT_READING_UNSPECIFIED: _EntitlementReading.ValueType  # 0
+    """As the ledger decides: read as FLOOR."""
+    ENTITLEMENT_READING_FLOOR: _EntitlementReading.ValueType  # 1
+    """Whole tranches whose conditions hold."""
+    ENTITLEMENT_READING_PRO_RATA: _EntitlementReading.ValueType  # 2
+    """The commitment in proportion to certified capacity, rounded down; conditions of tranches do not
+    count.
+    """
+
+class EntitlementReading(_EntitlementReading, metaclass=_EntitlementReadingEnumTypeWrapper):
+    """How certified capacity becomes entitlement."""
+
+ENTITLEMENT_READING_UNSPECIFIED: EntitlementReading.ValueType  # 0
+"""As the ledger decides: read as FLOOR."""
+ENTITLEMENT_READING_FLOOR: EntitlementReading.ValueType  # 1
+"""Whole tranches whose conditions hold."""
+ENTITLEMENT_READING_PRO_RATA: EntitlementReading.ValueType  # 2
+"""The commitment in proportion to certified capacity, rounded down; conditions of tranches do not
+count.
+"""
+Global___EntitlementReading: _TypeAlias = EntitlementReading  # noqa: Y015
+
+class _LatchingReading:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LatchingReadingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LatchingReading.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LATCHING_READING_UNSPECIFIED: _LatchingReading.ValueType  # 0
+    """As agreed."""
+    LATCHING_READING_ON: _LatchingReading.ValueType  # 1
+    """It does."""
+    LATCHING_READING_OFF: _LatchingReading.ValueType  # 2
+    """It does not."""
+
+class LatchingReading(_LatchingReading, metaclass=_LatchingReadingEnumTypeWrapper):
+    """Whether an entitlement, once reached, outlives a later decertification."""
+
+LATCHING_READING_UNSPECIFIED: LatchingReading.ValueType  # 0
+"""As agreed."""
+LATCHING_READING_ON: LatchingReading.ValueType  # 1
+"""It does."""
+LATCHING_READING_OFF: LatchingReading.ValueType  # 2
+"""It does not."""
+Global___LatchingReading: _TypeAlias = LatchingReading  # noqa: Y015
+
+class _FirstTrancheReading:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FirstTrancheReadingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FirstTrancheReading.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FIRST_TRANCHE_READING_UNSPECIFIED: _FirstTrancheReading.ValueType  # 0
+    """As agreed."""
+    FIRST_TRANCHE_READING_SIGNATURE: _FirstTrancheReading.ValueType  # 1
+    """The definitive agreement, in place of the conditions that are agreed."""
+
+class FirstTrancheReading(_FirstTrancheReading, metaclass=_FirstTrancheReadingEnumTypeWrapper):
+    """What opens the first tranche of the ladder."""
+
+FIRST_TRANCHE_READING_UNSPECIFIED: FirstTrancheReading.ValueType  # 0
+"""As agreed."""
+FIRST_TRANCHE_READING_SIGNATURE: FirstTrancheReading.ValueType  # 1
+"""The definitive agreement, in place of the conditions that are agreed."""
+Global___FirstTrancheReading: _TypeAlias = FirstTrancheReading  # noqa: Y015
+
 @_typing.final
 class ReadSpec(_message.Message):
     """Which facts a query counts, and how fresh the answer must be."""
@@ -3221,3 +3293,231 @@ class TrancheTimeline(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__days_to_fund) -> _WhichOneofReturnType__days_to_fund | None: ...
 
 Global___TrancheTimeline: _TypeAlias = TrancheTimeline  # noqa: Y015
+
+@_typing.final
+class CounterfactualReading(_message.Message):
+    """Another reading of the terms."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTITLEMENT_FIELD_NUMBER: _builtins.int
+    LATCHING_FIELD_NUMBER: _builtins.int
+    FIRST_TRANCHE_FIELD_NUMBER: _builtins.int
+    entitlement: Global___EntitlementReading.ValueType
+    """How capacity becomes entitlement."""
+    latching: Global___LatchingReading.ValueType
+    """Whether it latches."""
+    first_tranche: Global___FirstTrancheReading.ValueType
+    """What opens the first tranche."""
+    def __init__(
+        self,
+        *,
+        entitlement: Global___EntitlementReading.ValueType = ...,
+        latching: Global___LatchingReading.ValueType = ...,
+        first_tranche: Global___FirstTrancheReading.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entitlement", b"entitlement", "first_tranche", b"first_tranche", "latching", b"latching"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CounterfactualReading: _TypeAlias = CounterfactualReading  # noqa: Y015
+
+@_typing.final
+class QueryCounterfactualRequest(_message.Message):
+    """Request of QueryCounterfactual."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    READ_FIELD_NUMBER: _builtins.int
+    AGREEMENT_FIELD_NUMBER: _builtins.int
+    READINGS_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    """Resource name of the book."""
+    agreement: _builtins.str
+    """Only this agreement and those that it supersedes; all where empty."""
+    @_builtins.property
+    def read(self) -> Global___ReadSpec:
+        """Which facts, and how fresh."""
+
+    @_builtins.property
+    def readings(self) -> _containers.RepeatedCompositeFieldContainer[Global___CounterfactualReading]:
+        """The readings that are set beside the books: 1 to 20."""
+
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        read: Global___ReadSpec | None = ...,
+        agreement: _builtins.str = ...,
+        readings: _abc.Iterable[Global___CounterfactualReading] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read", b"read"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement", "book", b"book", "read", b"read", "readings", b"readings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueryCounterfactualRequest: _TypeAlias = QueryCounterfactualRequest  # noqa: Y015
+
+@_typing.final
+class CounterfactualFigures(_message.Message):
+    """Figures of an agreement that depend on how its terms are read, beside those that do not."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTITLED_FIELD_NUMBER: _builtins.int
+    CALLED_FIELD_NUMBER: _builtins.int
+    FUNDED_FIELD_NUMBER: _builtins.int
+    AVAILABLE_TO_CALL_FIELD_NUMBER: _builtins.int
+    UNFUNDED_ENTITLEMENT_FIELD_NUMBER: _builtins.int
+    OVERFUNDED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def entitled(self) -> Global___MoneyFigure:
+        """Entitled; unset where it is read in proportion and no capacity is agreed, and with it all others
+        that depend on it.
+        """
+
+    @_builtins.property
+    def called(self) -> Global___MoneyFigure:
+        """Called, as recorded."""
+
+    @_builtins.property
+    def funded(self) -> Global___MoneyFigure:
+        """Net funded, as recorded."""
+
+    @_builtins.property
+    def available_to_call(self) -> Global___MoneyFigure:
+        """Entitled less called, at least 0."""
+
+    @_builtins.property
+    def unfunded_entitlement(self) -> Global___MoneyFigure:
+        """Entitled less net funded, at least 0."""
+
+    @_builtins.property
+    def overfunded(self) -> Global___MoneyFigure:
+        """Net funded less entitled, at least 0."""
+
+    def __init__(
+        self,
+        *,
+        entitled: Global___MoneyFigure | None = ...,
+        called: Global___MoneyFigure | None = ...,
+        funded: Global___MoneyFigure | None = ...,
+        available_to_call: Global___MoneyFigure | None = ...,
+        unfunded_entitlement: Global___MoneyFigure | None = ...,
+        overfunded: Global___MoneyFigure | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["available_to_call", b"available_to_call", "called", b"called", "entitled", b"entitled", "funded", b"funded", "overfunded", b"overfunded", "unfunded_entitlement", b"unfunded_entitlement"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_to_call", b"available_to_call", "called", b"called", "entitled", b"entitled", "funded", b"funded", "overfunded", b"overfunded", "unfunded_entitlement", b"unfunded_entitlement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CounterfactualFigures: _TypeAlias = CounterfactualFigures  # noqa: Y015
+
+@_typing.final
+class CounterfactualOutcome(_message.Message):
+    """What one reading gives."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    READING_FIELD_NUMBER: _builtins.int
+    FIGURES_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def reading(self) -> Global___CounterfactualReading:
+        """The reading."""
+
+    @_builtins.property
+    def figures(self) -> Global___CounterfactualFigures:
+        """Its figures."""
+
+    @_builtins.property
+    def difference(self) -> Global___CounterfactualFigures:
+        """Its figures less those of the books, negative where they are less."""
+
+    def __init__(
+        self,
+        *,
+        reading: Global___CounterfactualReading | None = ...,
+        figures: Global___CounterfactualFigures | None = ...,
+        difference: Global___CounterfactualFigures | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["difference", b"difference", "figures", b"figures", "reading", b"reading"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["difference", b"difference", "figures", b"figures", "reading", b"reading"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CounterfactualOutcome: _TypeAlias = CounterfactualOutcome  # noqa: Y015
+
+@_typing.final
+class CounterfactualAgreement(_message.Message):
+    """One agreement in one currency, under each reading."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGREEMENT_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    AS_RECORDED_FIELD_NUMBER: _builtins.int
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    agreement: _builtins.str
+    """Agreement."""
+    currency_code: _builtins.str
+    """ISO 4217 code."""
+    @_builtins.property
+    def as_recorded(self) -> Global___CounterfactualFigures:
+        """The books as they are: what QueryInvestment answers."""
+
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___CounterfactualOutcome]:
+        """One for each reading of the request, in its order."""
+
+    def __init__(
+        self,
+        *,
+        agreement: _builtins.str = ...,
+        currency_code: _builtins.str = ...,
+        as_recorded: Global___CounterfactualFigures | None = ...,
+        outcomes: _abc.Iterable[Global___CounterfactualOutcome] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_recorded", b"as_recorded"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement", "as_recorded", b"as_recorded", "currency_code", b"currency_code", "outcomes", b"outcomes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CounterfactualAgreement: _TypeAlias = CounterfactualAgreement  # noqa: Y015
+
+@_typing.final
+class QueryCounterfactualResponse(_message.Message):
+    """Response of QueryCounterfactual."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    AGREEMENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def context(self) -> Global___ReadContext:
+        """What the answer reflects."""
+
+    @_builtins.property
+    def agreements(self) -> _containers.RepeatedCompositeFieldContainer[Global___CounterfactualAgreement]:
+        """In order of agreement and currency."""
+
+    def __init__(
+        self,
+        *,
+        context: Global___ReadContext | None = ...,
+        agreements: _abc.Iterable[Global___CounterfactualAgreement] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreements", b"agreements", "context", b"context"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueryCounterfactualResponse: _TypeAlias = QueryCounterfactualResponse  # noqa: Y015

@@ -80,6 +80,11 @@ class ProjectionServiceStub:
                 request_serializer=gigaledger_dot_v1_dot_projections__pb2.QueryRollForwardRequest.SerializeToString,
                 response_deserializer=gigaledger_dot_v1_dot_projections__pb2.QueryRollForwardResponse.FromString,
                 _registered_method=True)
+        self.QueryCounterfactual = channel.unary_unary(
+                '/gigaledger.v1.ProjectionService/QueryCounterfactual',
+                request_serializer=gigaledger_dot_v1_dot_projections__pb2.QueryCounterfactualRequest.SerializeToString,
+                response_deserializer=gigaledger_dot_v1_dot_projections__pb2.QueryCounterfactualResponse.FromString,
+                _registered_method=True)
         self.GetProjection = channel.unary_unary(
                 '/gigaledger.v1.ProjectionService/GetProjection',
                 request_serializer=gigaledger_dot_v1_dot_projections__pb2.GetProjectionRequest.SerializeToString,
@@ -169,6 +174,13 @@ class ProjectionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def QueryCounterfactual(self, request, context):
+        """What the same log would say under other readings of the terms. Nothing is changed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetProjection(self, request, context):
         """Status of one projection of a book.
         """
@@ -246,6 +258,11 @@ def add_ProjectionServiceServicer_to_server(servicer, server):
                     servicer.QueryRollForward,
                     request_deserializer=gigaledger_dot_v1_dot_projections__pb2.QueryRollForwardRequest.FromString,
                     response_serializer=gigaledger_dot_v1_dot_projections__pb2.QueryRollForwardResponse.SerializeToString,
+            ),
+            'QueryCounterfactual': grpc.unary_unary_rpc_method_handler(
+                    servicer.QueryCounterfactual,
+                    request_deserializer=gigaledger_dot_v1_dot_projections__pb2.QueryCounterfactualRequest.FromString,
+                    response_serializer=gigaledger_dot_v1_dot_projections__pb2.QueryCounterfactualResponse.SerializeToString,
             ),
             'GetProjection': grpc.unary_unary_rpc_method_handler(
                     servicer.GetProjection,
@@ -512,6 +529,33 @@ class ProjectionService:
             '/gigaledger.v1.ProjectionService/QueryRollForward',
             gigaledger_dot_v1_dot_projections__pb2.QueryRollForwardRequest.SerializeToString,
             gigaledger_dot_v1_dot_projections__pb2.QueryRollForwardResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QueryCounterfactual(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gigaledger.v1.ProjectionService/QueryCounterfactual',
+            gigaledger_dot_v1_dot_projections__pb2.QueryCounterfactualRequest.SerializeToString,
+            gigaledger_dot_v1_dot_projections__pb2.QueryCounterfactualResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -51,6 +51,8 @@ class ProjectionServiceStub:
     """The events that make up a figure, each with what it adds."""
     QueryRollForward: _grpc.UnaryUnaryMultiCallable[_projections_pb2.QueryRollForwardRequest, _projections_pb2.QueryRollForwardResponse]
     """Opening, additions, reductions and closing of a figure, period by period."""
+    QueryCounterfactual: _grpc.UnaryUnaryMultiCallable[_projections_pb2.QueryCounterfactualRequest, _projections_pb2.QueryCounterfactualResponse]
+    """What the same log would say under other readings of the terms. Nothing is changed."""
     GetProjection: _grpc.UnaryUnaryMultiCallable[_projections_pb2.GetProjectionRequest, _projections_pb2.GetProjectionResponse]
     """Status of one projection of a book."""
     ListProjections: _grpc.UnaryUnaryMultiCallable[_projections_pb2.ListProjectionsRequest, _projections_pb2.ListProjectionsResponse]
@@ -87,6 +89,8 @@ class ProjectionServiceAsyncStub(ProjectionServiceStub):
     """The events that make up a figure, each with what it adds."""
     QueryRollForward: _aio.UnaryUnaryMultiCallable[_projections_pb2.QueryRollForwardRequest, _projections_pb2.QueryRollForwardResponse]  # type: ignore[assignment]
     """Opening, additions, reductions and closing of a figure, period by period."""
+    QueryCounterfactual: _aio.UnaryUnaryMultiCallable[_projections_pb2.QueryCounterfactualRequest, _projections_pb2.QueryCounterfactualResponse]  # type: ignore[assignment]
+    """What the same log would say under other readings of the terms. Nothing is changed."""
     GetProjection: _aio.UnaryUnaryMultiCallable[_projections_pb2.GetProjectionRequest, _projections_pb2.GetProjectionResponse]  # type: ignore[assignment]
     """Status of one projection of a book."""
     ListProjections: _aio.UnaryUnaryMultiCallable[_projections_pb2.ListProjectionsRequest, _projections_pb2.ListProjectionsResponse]  # type: ignore[assignment]
@@ -174,6 +178,14 @@ class ProjectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_projections_pb2.QueryRollForwardResponse, _abc.Awaitable[_projections_pb2.QueryRollForwardResponse]]:
         """Opening, additions, reductions and closing of a figure, period by period."""
+
+    @_abc_1.abstractmethod
+    def QueryCounterfactual(
+        self,
+        request: _projections_pb2.QueryCounterfactualRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_projections_pb2.QueryCounterfactualResponse, _abc.Awaitable[_projections_pb2.QueryCounterfactualResponse]]:
+        """What the same log would say under other readings of the terms. Nothing is changed."""
 
     @_abc_1.abstractmethod
     def GetProjection(

@@ -87,6 +87,7 @@ def call_response(answer: CallAnswer) -> EvaluateCapitalCallResponse:
             for v in answer.objections
         ],
         remedies=[_remedy(remedy, currency) for remedy in answer.remedies],
+        hypothetical=answer.hypothetical,
     )
 
 

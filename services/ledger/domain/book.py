@@ -211,6 +211,14 @@ class Book:
         """Return the state of a stream."""
         return self._slot(stream).state
 
+    def standing(self, stream: str) -> list[Entry]:
+        """Return the entries of a stream that are not reversed, and those linked to it."""
+        entries = self._pending.entries(stream)
+        withdrawn = {entry.fact.position for entry in entries if entry.kind == REVERSAL}
+        return [
+            entry for entry in entries if entry.kind != REVERSAL and entry.position not in withdrawn
+        ]
+
     def version(self, stream: str) -> int:
         """Return the version of a stream: the number of its entries."""
         return self._slot(stream).version

@@ -19,6 +19,9 @@ from services.quantities import date_to_message, money_to_message
 
 _EVENT = "events[0].event."
 _FACT = "capital_call_issued."
+_HYPOTHETICAL = frozenset(
+    {AssertionStatus.ASSERTION_STATUS_PLAN, AssertionStatus.ASSERTION_STATUS_ASSUMPTION}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class CallAnswer:
         assessment: what the rule of calls finds.
         objections: everything that stands against the call once it is approved.
         remedies: what would change the answer.
+        hypothetical: whether a PLAN or an ASSUMPTION stands under the agreement.
     """
 
     position: int
@@ -80,6 +84,7 @@ class CallAnswer:
     assessment: CallAssessment
     objections: tuple[Violation, ...]
     remedies: tuple[Remedy, ...]
+    hypothetical: bool
 
     @property
     def allowed(self) -> bool:
@@ -129,6 +134,9 @@ def answer_call(book: Book, question: CallQuestion, now: dt.datetime) -> CallAns
         assessment=assessment,
         objections=tuple(objections),
         remedies=tuple(dict.fromkeys(found)),
+        hypothetical=any(
+            entry.event.assertion_status in _HYPOTHETICAL for entry in book.standing(stream)
+        ),
     )
 
 

@@ -147,7 +147,12 @@ def _sum(one: Any, other: Any) -> Any:
     return one + other
 
 
-def figures_of(standing: Standing | None, evidence: Evidence, recorded: Recorded) -> Figures:
+def figures_of(
+    standing: Standing | None,
+    evidence: Evidence,
+    recorded: Recorded,
+    entitled: Amount | None = None,
+) -> Figures:
     """Return the figures of an agreement in one currency.
 
     Args:
@@ -155,20 +160,23 @@ def figures_of(standing: Standing | None, evidence: Evidence, recorded: Recorded
             it has none.
         evidence: what the conditions of its tranches are held against.
         recorded: what was recorded under it.
+        entitled: what is entitled by another reading; by the rule of the ledger where None.
     """
     terms = standing.terms if standing else Terms()
     investment = Amount(terms.commitment_minor or 0, int(terms.undisclosed))
     binds = standing is not None and standing.binds
     committed = investment if binds else _NONE
     intended = standing is not None and standing.in_force and not binds
-    entitled = entitlement(standing, evidence) if standing else _NONE
+    if entitled is None:
+        entitled = entitlement(standing, evidence) if standing else _NONE
+    certified_kw = evidence.certified_kw(terms.power_basis)
     funded = recorded.funded_gross_cash + recorded.funded_gross_non_cash - recorded.returned
     return Figures(
         committed=committed,
         contingent=Amount(terms.contingent_minor) if binds else _NONE,
         indicative=investment if intended else _NONE,
         entitled=entitled,
-        entitled_pro_rata=_pro_rata(committed, terms, evidence) if terms.power_kw else None,
+        entitled_pro_rata=pro_rata(committed, terms, certified_kw) if terms.power_kw else None,
         called=recorded.called,
         funded_gross_cash=recorded.funded_gross_cash,
         funded_gross_non_cash=recorded.funded_gross_non_cash,
@@ -199,9 +207,16 @@ def entitlement(standing: Standing, evidence: Evidence) -> Amount:
     return Amount(min(amount_minor, terms.commitment_minor or 0))
 
 
-def _pro_rata(committed: Amount, terms: Terms, evidence: Evidence) -> Amount:
-    certified_kw = min(max(0, evidence.certified_kw(terms.power_basis)), terms.power_kw)
-    return Amount(committed.minor * certified_kw // terms.power_kw, committed.undisclosed)
+def pro_rata(committed: Amount, terms: Terms, certified_kw: int) -> Amount:
+    """Return the commitment in proportion to certified capacity, at most whole, rounded down.
+
+    Args:
+        committed: the commitment.
+        terms: agree on some capacity.
+        certified_kw: what counts as certified.
+    """
+    counted_kw = min(max(0, certified_kw), terms.power_kw)
+    return Amount(committed.minor * counted_kw // terms.power_kw, committed.undisclosed)
 
 
 def split_amount(amount: Amount, tranches: Sequence[int], terms: Terms) -> dict[int, Amount]:

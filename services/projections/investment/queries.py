@@ -142,7 +142,7 @@ class _Records:
 
 
 @dataclass(frozen=True, slots=True)
-class _Account:
+class Account:
     """An agreement and what counts under it.
 
     Attributes:
@@ -186,21 +186,10 @@ async def query_investment(reader: Reader, agreement: str) -> QueryInvestmentRes
         agreement: only this agreement and those that it supersedes; all where empty.
     """
     agreements = await read_agreements(reader, "investment_terms")
-    only = agreements.only(agreement)
-    records = await _read_records(reader, only)
-    moved = {name for name, entry in records.items() if entry.capital or entry.shares}
-    names = sorted(moved | {name for name in agreements.counted if only is None or name in only})
-
     lines: list[InvestmentFigures] = []
     totals: dict[str, Figures] = {}
     tranches: list[TrancheFigures] = []
-    for name in names:
-        account = _account(reader.scope, agreements, name, records[name])
-        figures = _figures(account)
-        if not figures:
-            continue
-        reader.rests_on(account.records.statuses())
-        reader.rests_on(agreements.statuses(name))
+    for account, figures in await read_accounts(reader, agreements, agreement):
         for currency, found in figures.items():
             lines.append(_figures_message(found, currency, account))
             totals[currency] = totals[currency] + found if currency in totals else found
@@ -210,8 +199,32 @@ async def query_investment(reader: Reader, agreement: str) -> QueryInvestmentRes
         agreements=lines,
         totals=[_figures_message(totals[currency], currency) for currency in sorted(totals)],
         tranches=tranches,
-        timelines=await timelines(reader, agreements, only),
+        timelines=await timelines(reader, agreements, agreements.only(agreement)),
     )
+
+
+async def read_accounts(
+    reader: Reader, agreements: Agreements, agreement: str
+) -> list[tuple[Account, dict[str, Figures]]]:
+    """Return the agreements under which something is invested, with their figures by currency.
+
+    Args:
+        reader: a snapshot of the projection.
+        agreements: the agreements of the book.
+        agreement: only this agreement and those that it supersedes; all where empty.
+    """
+    only = agreements.only(agreement)
+    records = await _read_records(reader, only)
+    moved = {name for name, entry in records.items() if entry.capital or entry.shares}
+    found = []
+    for name in sorted(moved | {n for n in agreements.counted if only is None or n in only}):
+        account = _account(reader.scope, agreements, name, records[name])
+        figures = _figures(account)
+        if figures:
+            reader.rests_on(account.records.statuses())
+            reader.rests_on(agreements.statuses(name))
+            found.append((account, figures))
+    return found
 
 
 async def _read_records(reader: Reader, only: frozenset[str] | None) -> defaultdict[str, _Records]:
@@ -228,7 +241,7 @@ async def _read_records(reader: Reader, only: frozenset[str] | None) -> defaultd
     return records
 
 
-def _account(scope: Scope, agreements: Agreements, name: str, records: _Records) -> _Account:
+def _account(scope: Scope, agreements: Agreements, name: str, records: _Records) -> Account:
     history = agreements.counted.get(name)
     standing = history.on(scope.until, scope.today) if history else None
     known = agreements.known.get(name)
@@ -237,7 +250,7 @@ def _account(scope: Scope, agreements: Agreements, name: str, records: _Records)
     certified: dict[str, dict[Any, int]] = defaultdict(dict)
     for row in records.certified:
         certified[row["power_basis"]][row["effective_date"]] = row["power_kw"]
-    return _Account(
+    return Account(
         name=name,
         history=history,
         standing=standing,
@@ -252,7 +265,7 @@ def _account(scope: Scope, agreements: Agreements, name: str, records: _Records)
     )
 
 
-def _figures(account: _Account) -> dict[str, Figures]:
+def _figures(account: Account) -> dict[str, Figures]:
     """Return the figures of an agreement by currency, in order."""
     records = account.records
     currencies = {account.currency_of(row) for row in (*records.capital, *records.shares)}
@@ -262,13 +275,15 @@ def _figures(account: _Account) -> dict[str, Figures]:
         currency: figures_of(
             account.standing if currency == account.currency else None,
             account.evidence,
-            _recorded(account, currency),
+            recorded_of(account, currency),
         )
         for currency in sorted(currencies)
     }
 
 
-def _recorded(account: _Account, currency: str) -> Recorded:
+def recorded_of(account: Account, currency: str) -> Recorded:
+    """Return what was recorded under an agreement in one currency."""
+
     def rows(given: _Rows) -> _Rows:
         return [row for row in given if account.currency_of(row) == currency]
 
@@ -294,7 +309,7 @@ def _amount(row: dict[str, Any]) -> Amount:
     return Amount(int(row["amount_minor"]), row["undisclosed"])
 
 
-def _tranches(account: _Account) -> Iterator[TrancheFigures]:
+def _tranches(account: Account) -> Iterator[TrancheFigures]:
     """Return the ladder of an agreement in force, with what was recorded for each step."""
     standing = account.standing
     if standing is None or not standing.in_force:
@@ -318,7 +333,7 @@ def _tranches(account: _Account) -> Iterator[TrancheFigures]:
         )
 
 
-def _documents(account: _Account, rows: _Rows) -> Iterator[_Rows]:
+def _documents(account: Account, rows: _Rows) -> Iterator[_Rows]:
     """Return the rows of the investment's currency, together where they are of one document."""
     documents: dict[tuple[Any, ...], _Rows] = defaultdict(list)
     for row in rows:
@@ -327,7 +342,7 @@ def _documents(account: _Account, rows: _Rows) -> Iterator[_Rows]:
     yield from documents.values()
 
 
-def _split_capital(account: _Account, signs: dict[str, int]) -> defaultdict[int, Amount]:
+def _split_capital(account: Account, signs: dict[str, int]) -> defaultdict[int, Amount]:
     """Return net amounts by tranche. What goes back is taken off its document before the split."""
     parts: defaultdict[int, Amount] = defaultdict(Amount)
     rows = [row for row in account.records.capital if row["measure"] in signs]
@@ -344,7 +359,7 @@ def _split_capital(account: _Account, signs: dict[str, int]) -> defaultdict[int,
 
 
 def _split_shares(
-    account: _Account,
+    account: Account,
 ) -> tuple[defaultdict[int, Fraction], defaultdict[int, Fraction]]:
     """Return outstanding shares, and what they were issued for in units, by tranche."""
     shares: defaultdict[int, Fraction] = defaultdict(Fraction)
@@ -364,7 +379,7 @@ def _split_shares(
 
 
 def _figures_message(
-    figures: Figures, currency: str, account: _Account | None = None
+    figures: Figures, currency: str, account: Account | None = None
 ) -> InvestmentFigures:
     amounts: dict[str, Any] = {
         name: amount.figure(currency) for name, amount in figures.amounts().items()
