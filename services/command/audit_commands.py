@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,8 @@ from services.audit.export.columns import UnknownFactError
 from services.audit.export.csv_tables import CsvWriter
 from services.audit.export.journal import JournalWriter
 from services.audit.export.manifest import ExportError, Writer, write_export
+from services.audit.export.ocf import OcfWriter
+from services.audit.export.ocf_supplement import read_supplement
 from services.audit.figures import Figures, HistoryError
 from services.audit.history import HYPOTHETICAL
 from services.audit.replay import by_month, by_position
@@ -171,14 +174,24 @@ class ExportFormat(StrEnum):
     CSV = "csv"
     PARQUET = "parquet"
     JOURNAL = "journal"
+    OCF = "ocf"
 
 
-def _writer(export_format: ExportFormat) -> Callable[[Path], Writer]:
+def _writer(
+    export_format: ExportFormat, issuer: str, supplement: Path | None
+) -> Callable[[Path], Writer]:
     """Return what makes the writer of a format.
 
     Raises:
-        CommandError: what the format needs is not installed.
+        CommandError: what the format needs is not installed or not given.
+        ExportError: the supplement can't be read.
     """
+    if export_format is ExportFormat.OCF:
+        if not issuer or supplement is None:
+            raise CommandError("ocf needs --issuer and --supplement", ExitCode.USAGE)
+        return partial(OcfWriter, issuer=issuer, supplement=read_supplement(supplement))
+    if issuer or supplement is not None:
+        raise CommandError("--issuer and --supplement are for ocf alone", ExitCode.USAGE)
     if export_format is ExportFormat.CSV:
         return CsvWriter
     if export_format is ExportFormat.JOURNAL:
@@ -215,6 +228,18 @@ def audit_export(
     ],
     book: Book = "main",
     to_position: ToPosition = None,
+    issuer: Annotated[
+        str,
+        typer.Option(metavar="PARTY", help="For ocf: whose shares.", show_default=False),
+    ] = "",
+    supplement: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="For ocf: JSON with what the format asks for and the book does not hold.",
+            show_default=False,
+        ),
+    ] = None,
     ledger: LedgerAddress = None,
 ) -> None:
     """Take the history along: with its proofs, or for other tools.
@@ -223,14 +248,15 @@ def audit_export(
     The others come with a manifest of control totals and SHA-256 hashes.
     csv, parquet: a table of all events, and one for each type of fact.
     journal: double entries for hledger and beancount.
+    ocf: the shares of one issuer, as Open Cap Format.
     """
     if export_format is ExportFormat.JSONL:
         if to_position is not None:
             raise CommandError("--to-position: jsonl ends at the latest checkpoint", ExitCode.USAGE)
         verify_commands.export(output, book_name(book), ledger_address(ledger))
         return
-    make_writer = _writer(export_format)
     try:
+        make_writer = _writer(export_format, issuer, supplement)
         with _errors_of_histories(), client.ledger(ledger_address(ledger)) as stub:
             written = write_export(
                 _events(stub, book, to_position),

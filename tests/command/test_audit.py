@@ -81,3 +81,30 @@ def test_an_export_has_a_manifest(
     assert (manifest["book"], manifest["last_position"]) == ("books/audited", 95)
     assert again.code == ExitCode.USAGE
     assert "is not empty" in again.err
+
+
+def test_shares_as_open_cap_format(services: Shell, audited: str, tmp_path: Path) -> None:
+    supplement = tmp_path / "more.json"
+    supplement.write_text(
+        json.dumps(
+            {
+                "formationDate": "2015-12-08",
+                "countryOfFormation": "US",
+                "stockClasses": {"NON_VOTING": {"classType": "PREFERRED", "seniority": "1"}},
+            }
+        )
+    )
+    asked = ("audit", "export", "--format", "ocf", "--book", audited, "-o", tmp_path / "out")
+
+    lacking = services(*asked)
+    done = services(*asked, "--issuer", "OPENAI_GROUP", "--supplement", supplement)
+
+    assert (lacking.code, "needs --issuer and --supplement" in lacking.err) == (
+        ExitCode.USAGE,
+        True,
+    )
+    assert done.code == 0, done.err
+    manifest = json.loads((tmp_path / "out" / "Manifest.ocf.json").read_text("utf-8"))
+    assert manifest["issuer"]["id"] == "OPENAI_GROUP"
+    other = services("audit", "export", "--format", "csv", "--issuer", "X", "-o", tmp_path / "x")
+    assert other.code == ExitCode.USAGE
