@@ -103,6 +103,16 @@ async def test_preparing_again_changes_nothing(read_models: ReadModels) -> None:
     assert await read_models.content() == before
 
 
+async def test_the_planner_is_told_of_a_book_that_grows_fast(read_models: ReadModels) -> None:
+    """Without statistics, PostgreSQL joins thousands of rows as if there were ten."""
+    await read_models.apply(log_of(parties(*(f"P{number}" for number in range(1100)))))
+
+    cursor = await read_models.connection.execute(
+        "SELECT reltuples FROM pg_class WHERE oid = 'book_main.round_trip_group_1'::regclass"
+    )
+    assert await cursor.fetchone() == (1100.0,)
+
+
 async def test_the_role_of_projections_cannot_read_the_log(read_models: ReadModels) -> None:
     with pytest.raises(Exception, match="permission denied"):
         await read_models.connection.execute("SELECT * FROM book_main.event")
