@@ -24,6 +24,7 @@ from services.command.processes import (
 from services.command.settings import read_settings
 from services.proofs.keys import KeyFileError
 from services.runtime.logs import configure_logs
+from services.runtime.metrics import MetricsAddressError
 from services.runtime.settings import Settings
 
 ServeFunction = Callable[[Settings], Coroutine[None, None, None]]
@@ -66,6 +67,12 @@ def serve(part: str, load: Callable[[], ServeFunction], *, end_with_stdin: bool)
                 ExitCode.USAGE,
                 "`gigaledger key make FILE` makes one; GIGALEDGER_SIGNING_KEY names it.",
             ) from error
+        except MetricsAddressError as error:
+            raise CommandError(
+                str(error),
+                ExitCode.UNAVAILABLE,
+                f"Set GIGALEDGER_{part.upper()}_METRICS_ADDRESS to another one, or to none.",
+            ) from error
         except RuntimeError as error:
             if "Failed to bind to address" not in str(error):
                 raise
@@ -76,6 +83,20 @@ def serve(part: str, load: Callable[[], ServeFunction], *, end_with_stdin: bool)
                 ExitCode.UNAVAILABLE,
                 f"Stop what listens there, or set GIGALEDGER_{part.upper()}_ADDRESS to HOST:PORT.",
             ) from error
+
+
+def _metrics(settings: Settings, number: int) -> dict[str, str]:
+    """Return where one of several processes serves its metrics: each at a port of its own."""
+    if settings.ledger_metrics_address is None:
+        return {}
+    host, _, port = settings.ledger_metrics_address.rpartition(":")
+    if not port.isdecimal():
+        raise CommandError(
+            f"GIGALEDGER_LEDGER_METRICS_ADDRESS: {settings.ledger_metrics_address!r} is not "
+            "HOST:PORT",
+            ExitCode.USAGE,
+        )
+    return {"GIGALEDGER_LEDGER_METRICS_ADDRESS": f"{host}:{int(port) + number}"}
 
 
 def serve_ledgers(count: int, *, end_with_stdin: bool) -> None:
@@ -103,7 +124,8 @@ def serve_ledgers(count: int, *, end_with_stdin: bool) -> None:
     with Interruption() as interruption, suppress(Interrupted):
         try:
             while len(ledgers) < count:
-                ledgers.append(start_service("ledger", address, None, _SHARING))
+                more = _SHARING | _metrics(settings, len(ledgers))
+                ledgers.append(start_service("ledger", address, None, more))
             wait_until_serving(ledgers, interruption)
             while True:
                 check_alive(ledgers)

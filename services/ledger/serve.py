@@ -25,7 +25,7 @@ async def serve_ledger(settings: Settings) -> None:
         DatabaseNotPreparedError: it is not of the shape that this version needs.
         KeyFileError: the file of the ledger's key can't be used.
         OSError: it can't be read.
-        RuntimeError: the address can't be listened on.
+        RuntimeError: an address can't be listened on.
     """
     url = settings.required_database_url()
     with psycopg.connect(url, options=SESSION_OPTIONS) as connection:
@@ -43,5 +43,6 @@ async def serve_ledger(settings: Settings) -> None:
             settings.ledger_address,
             register,
             settings,
+            metrics_address=settings.ledger_metrics_address,
             on_drain=service.drain,
         )

@@ -27,7 +27,7 @@ async def serve_projections(settings: Settings) -> None:
     Raises:
         SettingMissingError: no database is named.
         psycopg.OperationalError: the database can't be reached.
-        RuntimeError: the address can't be listened on.
+        RuntimeError: an address can't be listened on.
     """
     url = settings.required_database_url()
     psycopg.connect(url, options=SESSION_OPTIONS).close()
@@ -50,4 +50,5 @@ async def serve_projections(settings: Settings) -> None:
             settings.projections_address,
             lambda server: add_ProjectionServiceServicer_to_server(service, server),
             settings,
+            metrics_address=settings.projections_metrics_address,
         )

@@ -36,12 +36,14 @@ from gigaledger.v1.ledger_pb2 import (
     SubscribeEventsResponse,
 )
 from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
+from prometheus_client import Gauge
 from psycopg_pool import AsyncConnectionPool
 
 from services.projections import generations, leases, store
 from services.projections.generations import Generation
 from services.projections.names import schema_of
 from services.projections.sessions import SESSION_OPTIONS
+from services.runtime import metrics
 from services.runtime.server import MAX_MESSAGE_BYTES
 
 BOOKS_POLL_SECONDS = 0.5
@@ -133,7 +135,9 @@ class Workers:
         token = ""
         while True:
             page = await self._ledger.ListBooks(ListBooksRequest(page_token=token))
-            names += [book.name for book in page.books]
+            for book in page.books:
+                metrics.BOOK_HEAD.labels(book.name).set(book.head_position)
+                names.append(book.name)
             token = page.next_page_token
             if not token:
                 return names
@@ -170,7 +174,10 @@ class Workers:
             await asyncio.sleep(leases.HEARTBEAT_SECONDS)
 
     def _spawn(self, book: str, led: Sequence[Generation]) -> None:
-        self._followed.update((book, generation.key) for generation in led)
+        for generation in led:
+            self._followed.add((book, generation.key))
+            _observe(metrics.PROJECTION_LEADS, book, generation, 1)
+            _observe(metrics.PROJECTION_FAILED, book, generation, 0)
         self._run(self._follow(book, list(led)))
 
     async def _follow(self, book: str, led: list[Generation]) -> None:
@@ -185,6 +192,7 @@ class Workers:
         for generation in list(gone):
             led.remove(generation)
             self._followed.discard((book, generation.key))
+            _observe(metrics.PROJECTION_LEADS, book, generation, 0)
 
     async def _keep_up(self, book: str, led: list[Generation]) -> None:
         patience = _Patience(_log.bind(book=book))
@@ -258,6 +266,12 @@ class Workers:
                         connection, schema, followed, events, resume_token, self._name
                     )
                 patience.renew()
+                for generation in followed:
+                    stopped_here = generation.key in stopped
+                    _observe(metrics.PROJECTION_FAILED, book, generation, int(stopped_here))
+                    if not stopped_here:
+                        position = events[-1].position
+                        _observe(metrics.PROJECTION_POSITION, book, generation, position)
                 building = building and not await self._switch_over(schema, followed)
                 self._on_written(schema)
                 for (name, _), error in stopped.items():
@@ -293,6 +307,12 @@ class Workers:
                 if generation.key in progress:
                     position = progress[generation.key].position
                     await store.fail(connection, schema_of(book), generation, position, reason)
+                    _observe(metrics.PROJECTION_FAILED, book, generation, 1)
+
+
+def _observe(gauge: Gauge, book: str, generation: Generation, value: int) -> None:
+    name, number = generation.key
+    gauge.labels(book, name, str(number)).set(value)
 
 
 def _equally_far(

@@ -11,6 +11,7 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from services.runtime.metrics import served
 from services.runtime.settings import Settings
 
 MAX_MESSAGE_BYTES = 70 * 1024 * 1024
@@ -27,6 +28,8 @@ async def serve(
     address: str,
     register: Callable[[grpc.aio.Server], None],
     settings: Settings,
+    *,
+    metrics_address: str | None = None,
     on_drain: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then let calls under way finish.
@@ -37,11 +40,23 @@ async def serve(
         address: host:port to listen on; port 0 picks a free one.
         register: adds the services' handlers to the server.
         settings: how long to drain, and whether others listen on the address as well.
+        metrics_address: host:port to serve metrics on; None for nowhere.
         on_drain: called when draining begins, to end streams that have no end of their own.
 
     Raises:
-        RuntimeError: the address can't be listened on.
+        RuntimeError: an address can't be listened on.
     """
+    with served(metrics_address):
+        await _serve(service_names, address, register, settings, on_drain)
+
+
+async def _serve(
+    service_names: Sequence[str],
+    address: str,
+    register: Callable[[grpc.aio.Server], None],
+    settings: Settings,
+    on_drain: Callable[[], None],
+) -> None:
     service_name = service_names[0]
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

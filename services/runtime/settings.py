@@ -35,6 +35,16 @@ class Settings(BaseSettings):
         default="127.0.0.1:50052",
         description="Where the projection service listens and clients find it: host:port.",
     )
+    ledger_metrics_address: str | None = Field(
+        default=None,
+        description="Where the ledger serves metrics for Prometheus: host:port. Of several "
+        "processes, each takes the next port. Unset: nowhere.",
+    )
+    projections_metrics_address: str | None = Field(
+        default=None,
+        description="Where the projection service serves metrics for Prometheus: host:port. Unset: "
+        "nowhere.",
+    )
     signing_key: Path | None = Field(
         default=None,
         description="File of the ledger's private key (`gigaledger key make`). Where unset, books "

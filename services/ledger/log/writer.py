@@ -35,6 +35,7 @@ from services.ledger.log.tables import (
     Recording,
     RequestRow,
 )
+from services.runtime import metrics
 
 MAX_GROUP_EVENTS = 5000
 """Bounds how long a transaction holds the head, and the memory that it takes."""
@@ -265,7 +266,8 @@ class BookWriter:
         failure: Exception
         for _ in range(RECONNECT_ATTEMPTS):
             try:
-                group = self._transact(batch)
+                with metrics.GROUP_SECONDS.labels(self._tables.schema).time():
+                    group = self._transact(batch)
             except psycopg.OperationalError as error:
                 failure = StoreUnavailableError(f"PostgreSQL is not available: {error}")
                 failure.__cause__ = error
@@ -278,6 +280,7 @@ class BookWriter:
             else:
                 for succession in group.broken:
                     succession.broken = True
+                _observe(self._tables.schema, len(batch), group)
                 self._give(group.answers)
                 return
         if len(batch) > 1 and not isinstance(failure, StoreUnavailableError):
@@ -434,6 +437,14 @@ class BookWriter:
             self._tables.record(connection, head, group.recording)
         if group.attempts:
             self._tables.insert_attempts(connection, group.attempts)
+
+
+def _observe(schema: str, requests: int, group: _Group) -> None:
+    metrics.GROUP_REQUESTS.labels(schema).observe(requests)
+    metrics.EVENTS_APPENDED.labels(schema).inc(len(group.recording.rows))
+    for row in group.attempts:
+        for rule in row.rules:
+            metrics.REQUESTS_REFUSED.labels(schema, rule).inc()
 
 
 def _stopped() -> Refused:

@@ -1,0 +1,110 @@
+"""Metrics: what Prometheus is told of the ledger and of the projections."""
+
+from __future__ import annotations
+
+import socket
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from gigaledger.v1.ledger_pb2 import CreateBookRequest
+from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
+from prometheus_client.parser import text_string_to_metric_families
+
+from services.command.errors import ExitCode
+from tests.api.calls import Caller
+from tests.command.conftest import Shell, clean_environment
+from tests.facts import paid, parties, placed
+from tests.log.books import until
+from tests.processes import ServiceProcess
+
+
+def free_address() -> str:
+    """An address that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+def fetched(address: str) -> dict[tuple[str, frozenset[str]], float]:
+    """What is served, by name and values of labels."""
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    return {
+        (sample.name, frozenset(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+@pytest.fixture
+def addresses(database_url: str) -> Iterator[tuple[ServiceProcess, str, str]]:
+    """A ledger, and where it and its projections serve metrics."""
+    ledger_metrics, projections_metrics = free_address(), free_address()
+    database = {"GIGALEDGER_DATABASE_URL": database_url}
+    with ExitStack() as stack:
+        ledger = ServiceProcess(
+            "ledger", database | {"GIGALEDGER_LEDGER_METRICS_ADDRESS": ledger_metrics}
+        )
+        ledger.start()
+        stack.callback(ledger.kill)
+        projections = ServiceProcess(
+            "projections",
+            database
+            | {
+                "GIGALEDGER_LEDGER_ADDRESS": ledger.address,
+                "GIGALEDGER_PROJECTIONS_METRICS_ADDRESS": projections_metrics,
+            },
+        )
+        projections.start()
+        stack.callback(projections.kill)
+        yield ledger, ledger_metrics, projections_metrics
+
+
+def test_what_was_recorded_refused_and_folded(
+    addresses: tuple[ServiceProcess, str, str],
+) -> None:
+    ledger, ledger_metrics, projections_metrics = addresses
+    with ledger.channel() as channel:
+        stub = LedgerServiceStub(channel)
+        caller = Caller(stub, stub.CreateBook(CreateBookRequest(book_id="main")).book.name)
+        caller.append(*parties("SUP", "CUS"), placed())
+        refused = caller.refused(paid(1, "PAY-1", invoice="NONE"))
+        head = caller.head()
+
+    told = fetched(ledger_metrics)
+    # The first event was recorded when the book was opened.
+    assert told["gigaledger_events_appended_total", frozenset({"book_main"})] >= 3
+    assert told["gigaledger_requests_refused_total", frozenset({"book_main", refused.reason})] == 1
+    assert told["gigaledger_group_requests_count", frozenset({"book_main"})] >= 2
+
+    def caught_up() -> dict[tuple[str, frozenset[str]], float] | None:
+        found = fetched(projections_metrics)
+        key = ("gigaledger_projection_position", frozenset({"books/main", "capacity", "1"}))
+        head_key = ("gigaledger_book_head_position", frozenset({"books/main"}))
+        return found if found.get(key) == found.get(head_key) == head else None
+
+    found = until(caught_up)
+    round_trip = frozenset({"books/main", "round-trip", "1"})
+    assert found["gigaledger_projection_leads", round_trip] == 1
+    assert found["gigaledger_projection_failed", round_trip] == 0
+
+
+def test_an_address_that_is_taken_is_named(
+    database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        shell = Shell(
+            clean_environment(tmp_path_factory.mktemp("home"))
+            | {
+                "GIGALEDGER_DATABASE_URL": database_url,
+                "GIGALEDGER_LEDGER_ADDRESS": free_address(),
+                "GIGALEDGER_LEDGER_METRICS_ADDRESS": address,
+            }
+        )
+        done = shell("serve", "ledger")
+
+    assert done.code == ExitCode.UNAVAILABLE, done.err
+    assert f"metrics can't be served on {address}" in done.err
+    assert "Traceback" not in done.err
