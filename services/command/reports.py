@@ -38,7 +38,6 @@ from services.command.formats import (
 from services.command.output import add_row, hypothetical_banner, reflects, table
 from services.command.progress_reports import progress_tables, timeline_tables
 
-UNDISCLOSED_NOTE = "≥: the known part of an amount with undisclosed parts."
 _MAIN_BASES = (
     RoundTripBasis.ROUND_TRIP_BASIS_CASH,
     RoundTripBasis.ROUND_TRIP_BASIS_ACCRUAL,

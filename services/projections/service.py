@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-import structlog
 from gigaledger.v1.events_pb2 import RecordedEvent
 from gigaledger.v1.ledger_pb2 import GetBookRequest, ReadEventsRequest
 from gigaledger.v1.projections_pb2 import (
@@ -101,7 +100,6 @@ LONG_QUESTIONS = 4
 """Series and comparisons that are worked on together, at the most: each holds a connection."""
 
 _PROJECTIONS = {projection.name: projection for projection in PROJECTIONS}
-_log = structlog.get_logger("gigaledger.projections.api")
 Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
 
 
