@@ -28,6 +28,8 @@ def main() -> None:
     """Measure, print, and write what docs/performance.md shows."""
     options = _options()
     seconds: float = options.seconds
+    if options.output:
+        options.output.mkdir(parents=True, exist_ok=True)
     parts = [_machine(options.rounds, seconds)]
     print(parts[0], flush=True)
     measured = []

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from services.audit.circulation import Edge, Payment, largest_circulation, returned_in_time
 from services.audit.fifo import standing
+from services.audit.financing import Financed, financing
 from services.audit.history import View
 from services.audit.purchases import Purchase, purchases
 from services.audit.round_trip import BASES, capital_movements, commitment_movements, groups_of
@@ -16,7 +17,7 @@ from services.audit.sums import Sheet, split
 from services.quantities import ratio_ppm
 
 PURCHASE, INVESTMENT = "PURCHASE", "INVESTMENT"
-_KINDS = (INVESTMENT, PURCHASE)
+_KINDS = ("DEBT", INVESTMENT, "LEASE", PURCHASE)
 """What is paid for, in order of name."""
 
 About = dict[str, str]
@@ -44,9 +45,16 @@ def circular_flows(view: View, *, by_entity: bool) -> Sheet:
         if supplier != customer and movement.currency:
             own = movement._replace(supplier=supplier, customer=customer)
             moved[movement.measure, movement.currency].append(own)
+    financed: dict[str, list[Financed]] = defaultdict(list)
+    for one in financing(view):
+        payer, payee = groups.get(one.payer, one.payer), groups.get(one.payee, one.payee)
+        if payer != payee:
+            financed[one.currency].append(one._replace(payer=payer, payee=payee))
     sheet = Sheet()
     for basis, (bought, invested) in BASES.items():
         currencies = {currency for measure, currency in moved if measure in (bought, invested)}
+        if basis == "cash":
+            currencies |= financed.keys()
         for currency in currencies:
             by_day: _ByDay = defaultdict(lambda: defaultdict(int))
             undisclosed = 0
@@ -56,6 +64,9 @@ def circular_flows(view: View, *, by_entity: bool) -> Sheet:
             for movement in moved.get((invested, currency), ()):
                 flow = _Flow(movement.supplier, movement.customer, INVESTMENT)
                 undisclosed += _add(by_day[flow], movement)
+            for one in financed[currency] if basis == "cash" else ():
+                by_day[_Flow(one.payer, one.payee, one.kind)][one.day] += one.minor or 0
+                undisclosed += one.minor is None
             about = {"basis": basis.upper(), "currency_code": currency}
             _put(sheet, section, about, by_day)
             sheet.put(section, about, "", **{"gross.undisclosed_count": undisclosed})

@@ -9,6 +9,7 @@ from copy import deepcopy
 from itertools import product
 
 import networkx as nx
+import pytest
 from gigaledger.v1.projections_pb2 import (
     CircularFlows,
     PartyLevel,
@@ -32,7 +33,21 @@ from services.projections.circular_flows.queries import query_circular_flows
 from services.projections.circular_flows.timed import DatedFlow
 from services.projections.circular_flows.timed import returned_in_time as published_in_time
 from tests.audit.test_figures import added
-from tests.facts import definitive, fact, funded, paid, parties
+from tests.facts import definitive, fact, funded, money, paid, parties, reversed_entry
+from tests.instruments import (
+    backstopped,
+    bought_unsold,
+    contributed,
+    distributed,
+    drawn,
+    exercised,
+    formed,
+    granted,
+    leased,
+    rent,
+    repaid,
+    vested,
+)
 from tests.projections.conftest import ReadModels
 from tests.projections.log import log_of
 
@@ -222,3 +237,56 @@ async def test_groups_have_flows_of_their_own(read_models: ReadModels) -> None:
     assert 700 in {
         cycle.amount.units for flows in answer.flows for cycle in flows.bilateral_first.cycles
     }
+
+
+FINANCED = [
+    *TRIANGLE[:-1],
+    formed(planned_equity=money(1_000)),
+    contributed(70_000),
+    contributed(contribution="EQ-2", amount=None, amount_undisclosed=True),
+    distributed(4_000),
+    drawn(30_000),
+    drawn(20_000, "DRAW-2"),
+    repaid(12_000, interest=money(700)),
+    leased(),
+    rent(8_000),
+    backstopped(),
+    bought_unsold(2_500),
+    granted(),
+    vested("40", 2),
+    exercised("40", amount=money(2_000)),
+]
+"""Every fact that finances, around a loop of three."""
+NOTHING_RESTS_ON = {
+    "spv_equity_contributed",
+    "distribution_paid",
+    "debt_drawn",
+    "debt_repaid",
+    "lease_payment_settled",
+    "backstop_purchase_settled",
+    "warrant_exercised",
+}
+
+
+@pytest.mark.parametrize(
+    "position",
+    [None]
+    + [
+        recorded.position
+        for recorded in log_of(FINANCED)
+        if recorded.event.WhichOneof("fact") in NOTHING_RESTS_ON
+    ],
+)
+async def test_financing_by_a_second_fold(read_models: ReadModels, position: int | None) -> None:
+    """Whole, and with one fact of it recorded in error."""
+    events = FINANCED if position is None else [*FINANCED, reversed_entry(position)]
+    own = {key: figure.value for key, figure in added(log_of(events)).flows_at().items()}
+
+    await read_models.apply(log_of(events))
+    groups = await answered(read_models, PartyLevel.PARTY_LEVEL_GROUP)
+    entities = await answered(read_models, PartyLevel.PARTY_LEVEL_ENTITY)
+    published = circular_flow_figures(groups, "circular-flows") | circular_flow_figures(
+        entities, "circular-flows.entity"
+    )
+
+    assert not differences(own, published, len(events))

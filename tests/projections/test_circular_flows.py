@@ -8,17 +8,21 @@ from collections.abc import Sequence
 from gigaledger.v1.events_pb2 import Event
 from gigaledger.v1.projections_pb2 import (
     CircularFlows,
+    FlowKind,
     PartyLevel,
     QueryCircularFlowsRequest,
     QueryCircularFlowsResponse,
+    QueryRoundTripRequest,
     RoundTripBasis,
 )
 from google.type.money_pb2 import Money
 
 from services.projections.circular_flows.queries import CAVEAT, query_circular_flows
 from services.projections.round_trip.fold import ROUND_TRIP
+from services.projections.round_trip.queries import query_round_trip
 from services.quantities import money_from_message
 from tests.facts import START, definitive, fact, funded, money, parties
+from tests.instruments import contributed, distributed, drawn, formed, leased, rent, repaid
 from tests.projections.conftest import ReadModels
 from tests.projections.log import log_of
 
@@ -133,3 +137,60 @@ async def test_currencies_are_never_added(read_models: ReadModels) -> None:
         if flows.basis == CASH
     }
     assert gross == {"EUR": 500, "USD": 640_000}
+
+
+async def test_a_vehicle_that_passes_the_money_of_a_supplier_back_to_it(
+    read_models: ReadModels,
+) -> None:
+    """The supplier's equity and a bank's loan buy the supplier's chips; the customer pays rent."""
+    bank = {"lender": "CLOUD", "borrower": "THIRD"}
+    flows = cash(
+        await ask(
+            read_models,
+            [
+                *parties("SUP", "CUS", "CLOUD", "THIRD"),
+                formed(),
+                contributed(200_000, on=START),
+                drawn(1_250_000, on=START + DAY, **bank),
+                prepaid("P1", "THIRD", "SUP", 1_400_000, START + 2 * DAY),
+                leased(on=START + 2 * DAY),
+                rent(60_000, on=START + 3 * DAY),
+                repaid(50_000, interest=money(8_000), on=START + 4 * DAY),
+                distributed(1_000, on=START + 4 * DAY),
+            ],
+        )
+    )
+
+    found = flows.pure_maximum
+    assert [(s.payer, s.payee, FlowKind.Name(s.kind), minor(s.amount)) for s in found.shares] == [
+        ("CLOUD", "THIRD", "FLOW_KIND_DEBT", 1_200_000),
+        ("CUS", "THIRD", "FLOW_KIND_LEASE", 60_000),
+        ("SUP", "THIRD", "FLOW_KIND_INVESTMENT", 200_000),
+        ("THIRD", "CLOUD", "FLOW_KIND_DEBT", 8_000),
+        ("THIRD", "SUP", "FLOW_KIND_INVESTMENT", 1_000),
+        ("THIRD", "SUP", "FLOW_KIND_PURCHASE", 1_400_000),
+    ]
+    assert [(list(c.parties), minor(c.amount)) for c in found.cycles] == [
+        (["CLOUD", "THIRD"], 8_000),
+        (["SUP", "THIRD"], 200_000),
+    ]
+    assert {p.party: minor(p.net) for p in flows.positions} == {
+        "CLOUD": -1_192_000,
+        "CUS": -60_000,
+        "SUP": 1_201_000,
+        "THIRD": 51_000,
+    }
+    assert {p.party: minor(p.returned_in_time) for p in flows.positions}["SUP"] == 200_000
+
+
+async def test_repaid_since_a_day_flows_from_the_borrower(read_models: ReadModels) -> None:
+    events = [*parties("SUP", "THIRD"), drawn(500), repaid(300, on=START + 2 * DAY)]
+    (share,) = cash(await ask(read_models, events, from_day=START + DAY)).pure_maximum.shares
+    assert (share.payer, share.payee, minor(share.amount)) == ("THIRD", "SUP", 300)
+
+
+async def test_financing_is_no_round_trip(read_models: ReadModels) -> None:
+    await read_models.apply(log_of([*parties("SUP", "THIRD"), drawn(500)]), ROUND_TRIP)
+    async with read_models.reader("round-trip") as reader:
+        answer = await query_round_trip(reader, QueryRoundTripRequest())
+    assert not answer.pairs

@@ -1,7 +1,8 @@
 """Answers about circular flows.
 
 They rest on the movements of the round trip, so that both say the same of every pair: what a
-customer buys flows to the supplier, what an investor puts in flows to the issuer.
+customer buys flows to the supplier, what an investor puts in flows to the issuer. On the basis of
+cash there is financing besides, which is part of no round trip.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from gigaledger.v1.projections_pb2 import (
 )
 from gigaledger.v1.projections_pb2 import FlowKind as KindMessage
 
-from services.projections.amounts import money, ratio, total
+from services.projections.amounts import money, ratio
 from services.projections.circular_flows.figures import (
     Decomposition,
     Flow,
@@ -33,11 +34,12 @@ from services.projections.circular_flows.figures import (
     pure_maximum,
     shares_of,
 )
+from services.projections.circular_flows.financing import Financing, read_financing
 from services.projections.circular_flows.timed import DatedFlow, returned_in_time
 from services.projections.facts import enum_number
 from services.projections.reading import Reader
 from services.projections.round_trip.figures import BASES, Movement
-from services.projections.round_trip.queries import read_movements
+from services.projections.round_trip.queries import read_groups, read_movements
 
 CAVEAT = (
     "Upper bound, not causation: money is fungible. The volume is unique; which cycles carry it is"
@@ -64,26 +66,36 @@ async def query_circular_flows(
     ]
     for movement in movements:
         reader.rests_on(movement.statuses)
+    groups = await read_groups(reader, request.level)
+    financing = [paid for paid in await read_financing(reader, groups) if paid.flow.day >= from_day]
+    reader.rests_on(paid.assertion_status for paid in financing)
     return QueryCircularFlowsResponse(
         context=reader.context(),
         # A large graph takes a while, in which others are answered.
-        flows=await asyncio.to_thread(_all_flows, movements),
+        flows=await asyncio.to_thread(_all_flows, movements, financing),
         caveat=CAVEAT,
     )
 
 
-def _all_flows(movements: Sequence[Movement]) -> list[CircularFlows]:
+def _all_flows(
+    movements: Sequence[Movement], financing: Sequence[Financing]
+) -> list[CircularFlows]:
     found: list[CircularFlows] = []
     for basis, (purchases, investment) in BASES.items():
         kinds = {purchases: FlowKind.PURCHASE, investment: FlowKind.INVESTMENT}
-        by_currency: dict[str, list[Movement]] = defaultdict(list)
+        flows: dict[str, list[DatedFlow]] = defaultdict(list)
+        undisclosed: dict[str, int] = defaultdict(int)
         for movement in movements:
             if movement.measure in kinds and movement.currency:
-                by_currency[movement.currency].append(movement)
-        for currency, moved in sorted(by_currency.items()):
-            flows = [_flow(movement, kinds[movement.measure]) for movement in moved]
-            answer = _flows(flows, basis, currency)
-            answer.gross.undisclosed_count = total(item.amount for item in moved).undisclosed
+                flows[movement.currency].append(_flow(movement, kinds[movement.measure]))
+                undisclosed[movement.currency] += movement.amount.undisclosed
+        if basis == RoundTripBasis.ROUND_TRIP_BASIS_CASH:
+            for paid in financing:
+                flows[paid.currency].append(paid.flow)
+                undisclosed[paid.currency] += paid.undisclosed
+        for currency in sorted(flows):
+            answer = _flows(flows[currency], basis, currency)
+            answer.gross.undisclosed_count = undisclosed[currency]
             found.append(answer)
     return found
 

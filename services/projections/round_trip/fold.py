@@ -24,9 +24,19 @@ from gigaledger.v1.procurement_facts_pb2 import (
     SupplierPaymentSettled,
     SupplierRefundSettled,
 )
+from gigaledger.v1.support_facts_pb2 import BackstopPurchaseSettled, LeasePaymentSettled
+from gigaledger.v1.vehicle_facts_pb2 import (
+    DebtDrawn,
+    DebtRepaid,
+    DistributionPaid,
+    SpvEquityContributed,
+    SpvFormed,
+)
+from gigaledger.v1.warrant_facts_pb2 import WarrantExercised, WarrantIssued
 from google.type.money_pb2 import Money
 
 from services.projections.agreement_terms import terms_folds
+from services.projections.circular_flows.figures import FlowKind
 from services.projections.facts import Row, money_columns, unknown_money_columns
 from services.projections.projection import Projection
 from services.quantities import money_from_message
@@ -227,8 +237,96 @@ def _capital_returned(fact: CapitalReturned) -> Iterator[Row]:
     )
 
 
+def _instrument(instrument: str, payer: str, payee: str, currency: str) -> Row:
+    return Row(
+        "round_trip_instrument",
+        {"instrument": instrument, "payer": payer, "payee": payee, "currency": currency},
+    )
+
+
+def _financing(kind: FlowKind, instrument: str, **columns: object) -> Row:
+    return Row("round_trip_financing", {"kind": kind.value, "instrument": instrument, **columns})
+
+
+def _vehicle_formed(fact: SpvFormed) -> Iterator[Row]:
+    currency = fact.planned_equity.currency_code or fact.planned_debt.currency_code
+    yield _instrument(f"vehicles/{fact.vehicle}", "", fact.vehicle, currency)
+
+
+def _vehicle_funded(fact: SpvEquityContributed) -> Iterator[Row]:
+    amount = money_columns(fact.amount) if fact.HasField("amount") else unknown_money_columns()
+    yield _financing(
+        FlowKind.INVESTMENT,
+        f"vehicles/{fact.vehicle}",
+        payer=fact.payer,
+        payee=fact.vehicle,
+        **amount,
+    )
+
+
+def _distributed(fact: DistributionPaid) -> Iterator[Row]:
+    yield _financing(
+        FlowKind.INVESTMENT,
+        f"vehicles/{fact.vehicle}",
+        payer=fact.vehicle,
+        payee=fact.payee,
+        **money_columns(fact.amount),
+    )
+
+
+def _drawn(fact: DebtDrawn) -> Iterator[Row]:
+    debt = f"debts/{fact.debt}"
+    amount = money_columns(fact.amount)
+    yield _instrument(debt, fact.lender, fact.borrower, fact.amount.currency_code)
+    yield _financing(FlowKind.DEBT, debt, payer=fact.lender, payee=fact.borrower, **amount)
+
+
+def _repaid(fact: DebtRepaid) -> Iterator[Row]:
+    debt = f"debts/{fact.debt}"
+    yield _financing(
+        FlowKind.DEBT,
+        debt,
+        amount_minor=-_minor(fact.amount),
+        currency=fact.amount.currency_code,
+    )
+    if fact.HasField("interest"):
+        yield _financing(FlowKind.DEBT, debt, backwards=True, **money_columns(fact.interest))
+
+
+def _rent_paid(fact: LeasePaymentSettled) -> Iterator[Row]:
+    yield _financing(
+        FlowKind.LEASE,
+        f"leases/{fact.lease}",
+        payer=fact.payer,
+        payee=fact.payee,
+        **money_columns(fact.amount),
+    )
+
+
+def _backstop_bought(fact: BackstopPurchaseSettled) -> Iterator[Row]:
+    yield _financing(
+        FlowKind.PURCHASE,
+        f"backstops/{fact.backstop}",
+        payer=fact.payer,
+        payee=fact.payee,
+        **money_columns(fact.amount),
+    )
+
+
+def _warrant_issued(fact: WarrantIssued) -> Iterator[Row]:
+    currency = fact.exercise_cost.currency_code
+    yield _instrument(f"warrants/{fact.warrant}", fact.holder, fact.issuer, currency)
+
+
+def _warrant_exercised(fact: WarrantExercised) -> Iterator[Row]:
+    if fact.HasField("amount"):
+        warrant = f"warrants/{fact.warrant}"
+        yield _financing(FlowKind.INVESTMENT, warrant, **money_columns(fact.amount))
+
+
 ROUND_TRIP = Projection(
     name="round-trip",
+    version=2,
     package="services.projections.round_trip",
     folds=terms_folds("round_trip_terms")
     | {
@@ -247,6 +345,15 @@ ROUND_TRIP = Projection(
         "capital_call_issued": _called,
         "capital_contribution_funded": _funded,
         "capital_returned": _capital_returned,
+        "spv_formed": _vehicle_formed,
+        "spv_equity_contributed": _vehicle_funded,
+        "distribution_paid": _distributed,
+        "debt_drawn": _drawn,
+        "debt_repaid": _repaid,
+        "lease_payment_settled": _rent_paid,
+        "backstop_purchase_settled": _backstop_bought,
+        "warrant_issued": _warrant_issued,
+        "warrant_exercised": _warrant_exercised,
     },
     tables=(
         "round_trip_terms",
@@ -256,5 +363,7 @@ ROUND_TRIP = Projection(
         "round_trip_invoice",
         "round_trip_payment",
         "round_trip_capital",
+        "round_trip_instrument",
+        "round_trip_financing",
     ),
 )

@@ -296,8 +296,7 @@ async def read_dated_movements(reader: Reader, level: PartyLevel.ValueType) -> l
 async def _between(
     reader: Reader, level: PartyLevel.ValueType, movements: Iterable[Movement]
 ) -> list[Movement]:
-    by_entity = level == PartyLevel.PARTY_LEVEL_ENTITY
-    groups = {} if by_entity else await _groups(reader)
+    groups = await read_groups(reader, level)
     moved = [
         replace(
             movement,
@@ -316,12 +315,14 @@ def _is_asked_for(movement: Movement, request: QueryRoundTripRequest) -> bool:
     )
 
 
-async def _groups(reader: Reader) -> dict[str, str]:
-    """Return the group that each party stands for on the as-of date.
+async def read_groups(reader: Reader, level: PartyLevel.ValueType) -> dict[str, str]:
+    """Return the group that each party stands for on the as-of date; none at the level of entities.
 
     Before the first membership that is known, it is the first one.
     """
     groups: dict[str, str] = {}
+    if level == PartyLevel.PARTY_LEVEL_ENTITY:
+        return groups
     for row in await reader.rows(_GROUPS):
         party = row["party"]
         if party not in groups or row["effective_date"] <= reader.scope.until:

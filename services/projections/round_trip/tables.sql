@@ -77,3 +77,31 @@ COMMENT ON TABLE round_trip_capital IS 'Capital called, funded and returned (neg
 COMMENT ON COLUMN round_trip_capital.measure IS 'CALLED, FUNDED_CASH, FUNDED_NON_CASH or RETURNED';
 COMMENT ON COLUMN round_trip_capital.amount_minor IS 'In minor units of the currency; null where not disclosed';
 COMMENT ON COLUMN round_trip_capital.investor IS 'Who paid the contribution, and is paid back; empty for a call, whose agreement tells';
+
+CREATE TABLE round_trip_instrument (
+    LIKE template_entry INCLUDING ALL,
+    instrument text NOT NULL,
+    payer text NOT NULL,
+    payee text NOT NULL,
+    currency text NOT NULL
+);
+COMMENT ON TABLE round_trip_instrument IS 'Who finances whom by a debt, a warrant or a vehicle, and in which currency';
+COMMENT ON COLUMN round_trip_instrument.instrument IS 'Name of its stream: debts/ID, vehicles/ID or warrants/ID';
+COMMENT ON COLUMN round_trip_instrument.payer IS 'The lender, or the holder of the warrant; empty for a vehicle, in which each contribution tells';
+
+CREATE TABLE round_trip_financing (
+    LIKE template_entry INCLUDING ALL,
+    kind text NOT NULL,
+    instrument text NOT NULL,
+    backwards boolean NOT NULL DEFAULT false,
+    payer text NOT NULL DEFAULT '',
+    payee text NOT NULL DEFAULT '',
+    amount_minor bigint,
+    currency text NOT NULL
+);
+COMMENT ON TABLE round_trip_financing IS 'Cash that is neither a purchase nor capital under an agreement: it flows between parties, and is part of no round trip';
+COMMENT ON COLUMN round_trip_financing.kind IS 'DEBT, INVESTMENT, LEASE or PURCHASE';
+COMMENT ON COLUMN round_trip_financing.backwards IS 'Paid by the one who is financed, as interest is, where the instrument tells the parties';
+COMMENT ON COLUMN round_trip_financing.payer IS 'Empty where the instrument tells';
+COMMENT ON COLUMN round_trip_financing.payee IS 'Empty where the instrument tells';
+COMMENT ON COLUMN round_trip_financing.amount_minor IS 'In minor units of the currency, negative where principal is repaid; null where not disclosed';
