@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection
+from typing import Any
 
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.events_pb2 import Event
 from gigaledger.v1.projections_pb2 import (
     CircularFlows,
     FlowDecomposition,
+    FlowKind,
     QueryCircularFlowsRequest,
     RoundTripBasis,
 )
 
 from services.projections.circular_flows.queries import query_circular_flows
 from services.projections.round_trip.fold import ROUND_TRIP
-from services.quantities import money_from_message
+from services.quantities import money_from_message, ratio_ppm
 from tests.facts import fact, money, parties
+from tests.instruments import contributed, drawn, formed
 from tests.projections.conftest import ReadModels
 from tests.projections.log import log_of
 
@@ -122,3 +125,41 @@ async def test_with_the_plan_the_investment_of_the_chip_maker_returns_through_th
     assert net["OPENAI"] == 16_400_000_000_000 - 71_040_000_000_000
     assert net["NVDA"] == 10 * BILLION
     assert sum(net.values()) == 0
+
+
+async def test_a_tenth_of_what_the_vehicle_pays_the_chip_maker_is_its_own(
+    read_models: ReadModels,
+) -> None:
+    """The plan of xAI: equity of 7.5 billion, 2 of them from NVIDIA, and 12.5 of debt buy chips."""
+    plan: dict[str, Any] = {"on": DAY, "status": PLAN}
+    events = [
+        *parties("NVDA", "FUNDS", "BANKS", "VCI"),
+        formed(vehicle="VCI", use_of_proceeds=[{"payee": "NVDA", "share_ppm": 1_000_000}], **plan),
+        contributed(2 * BILLION, vehicle="VCI", payer="NVDA", **plan),
+        contributed(5 * BILLION + BILLION // 2, "EQ-2", vehicle="VCI", payer="FUNDS", **plan),
+        drawn(12 * BILLION + BILLION // 2, lender="BANKS", borrower="VCI", **plan),
+        fact(
+            "prepayment_made",
+            payment="P1",
+            payer="VCI",
+            payee="NVDA",
+            amount=money(20 * BILLION),
+            **plan,
+        ),
+    ]
+    await read_models.apply(log_of(events), ROUND_TRIP)
+    async with read_models.reader("round-trip") as reader:
+        answer = await query_circular_flows(reader, QueryCircularFlowsRequest(), dt.date.min)
+    assert answer.context.hypothetical
+    (flows,) = [
+        flows for flows in answer.flows if flows.basis == RoundTripBasis.ROUND_TRIP_BASIS_CASH
+    ]
+    (chips,) = [share for share in flows.pure_maximum.shares if share.payer == "VCI"]
+    assert money_from_message(chips.bilateral).amount_minor == 2 * BILLION
+    assert chips.ratio.ppm == 100_000
+    equity = sum(
+        money_from_message(share.amount).amount_minor
+        for share in flows.pure_maximum.shares
+        if share.kind == FlowKind.FLOW_KIND_INVESTMENT
+    )
+    assert ratio_ppm(money_from_message(chips.bilateral).amount_minor, equity) == 266_667
