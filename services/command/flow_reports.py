@@ -13,6 +13,7 @@ from gigaledger.v1.projections_pb2 import (
     RoundTripBasis,
     RoundTripMatching,
     RoundTripPair,
+    VehicleCapital,
 )
 from rich.console import RenderableType
 
@@ -35,6 +36,7 @@ def circular_flow_tables(response: QueryCircularFlowsResponse) -> list[Renderabl
     parts: list[RenderableType] = []
     for flows in response.flows:
         parts += _graph(flows)
+    parts += [_vehicle(item) for item in response.vehicles]
     return [*parts, printable(response.caveat)]
 
 
@@ -58,6 +60,19 @@ def _graph(flows: CircularFlows) -> list[RenderableType]:
     if flows.bilateral_first == flows.pure_maximum:
         return [made, *first, "Pure maximum: the same cycles and edges.", parties]
     return [made, *first, *_parts("Pure maximum", flows.pure_maximum), parties]
+
+
+def _vehicle(item: VehicleCapital) -> RenderableType:
+    title = f"Capital of {item.vehicle} said to be spent on {item.payee}; {item.currency_code}"
+    made = table(title, "", "in all", f"from {item.payee} itself", "share")
+    capital, equity = item.own_of_capital, item.own_of_equity
+    add_row(made, ["equity", figure(item.equity), figure(item.own_equity), ratio(equity)])
+    add_row(made, ["debt drawn", figure(item.debt), figure(item.own_debt), ""])
+    add_row(
+        made,
+        ["together", amount(capital.denominator), amount(capital.numerator), ratio(capital)],
+    )
+    return made
 
 
 def _parts(title: str, found: FlowDecomposition) -> Iterable[RenderableType]:

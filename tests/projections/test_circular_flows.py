@@ -194,3 +194,49 @@ async def test_financing_is_no_round_trip(read_models: ReadModels) -> None:
     async with read_models.reader("round-trip") as reader:
         answer = await query_round_trip(reader, QueryRoundTripRequest())
     assert not answer.pairs
+
+
+async def test_a_vehicle_is_looked_through_only_where_its_spending_is_stated(
+    read_models: ReadModels,
+) -> None:
+    """What a contribution states goes before what the vehicle does; what states nothing is left."""
+    half = [{"payee": "SUP", "share_ppm": 500_000}]
+    third = [{"payee": "SUP", "share_ppm": 333_333}, {"payee": "CLOUD", "share_ppm": 100_000}]
+    answer = await ask(
+        read_models,
+        [
+            *parties("SUP", "CUS", "CLOUD", "THIRD"),
+            formed(planned_equity=money(1), use_of_proceeds=half),
+            contributed(1_000),
+            contributed(100, "EQ-2", payer="CUS", use_of_proceeds=third),
+            contributed(contribution="EQ-3", amount=None, amount_undisclosed=True),
+            drawn(501, lender="CLOUD"),
+            drawn(400, "DRAW-2", lender="CLOUD", use_of_proceeds=third),
+            distributed(10_000),
+            drawn(7_000, debt="D2", lender="SUP", borrower="CUS"),
+        ],
+    )
+    assert [
+        (
+            capital.payee,
+            minor(capital.equity.amount),
+            capital.equity.undisclosed_count,
+            minor(capital.debt.amount),
+            minor(capital.own_equity.amount),
+            minor(capital.own_debt.amount),
+            capital.own_of_capital.ppm,
+        )
+        for capital in answer.vehicles
+    ] == [
+        # 100 and 400 at a tenth, 400 of them its own.
+        ("CLOUD", 10, 0, 40, 0, 40, 800_000),
+        # 1,000 at a half and 100 at a third, 501 at a half and 400 at a third: rounded once.
+        ("SUP", 533, 1, 384, 500, 0, 545_256),
+    ]
+
+
+async def test_a_vehicle_that_states_nothing_is_where_the_money_stays(
+    read_models: ReadModels,
+) -> None:
+    answer = await ask(read_models, [*parties("SUP", "THIRD"), formed(), contributed(1_000)])
+    assert not answer.vehicles

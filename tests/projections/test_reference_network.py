@@ -163,3 +163,7 @@ async def test_a_tenth_of_what_the_vehicle_pays_the_chip_maker_is_its_own(
         if share.kind == FlowKind.FLOW_KIND_INVESTMENT
     )
     assert ratio_ppm(money_from_message(chips.bilateral).amount_minor, equity) == 266_667
+    (capital,) = answer.vehicles
+    assert (capital.vehicle, capital.payee, capital.currency_code) == ("VCI", "NVDA", "USD")
+    assert capital.own_of_capital.ppm == 100_000
+    assert capital.own_of_equity.ppm == 266_667

@@ -1652,6 +1652,74 @@ class CircularFlows(_message.Message):
 Global___CircularFlows: _TypeAlias = CircularFlows  # noqa: Y015
 
 @_typing.final
+class VehicleCapital(_message.Message):
+    """What of the capital of a vehicle facts say is spent on somebody: only there is a vehicle looked
+    through. Stated, not observed: what the vehicle paid is in the flows.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VEHICLE_FIELD_NUMBER: _builtins.int
+    PAYEE_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    EQUITY_FIELD_NUMBER: _builtins.int
+    DEBT_FIELD_NUMBER: _builtins.int
+    OWN_EQUITY_FIELD_NUMBER: _builtins.int
+    OWN_DEBT_FIELD_NUMBER: _builtins.int
+    OWN_OF_CAPITAL_FIELD_NUMBER: _builtins.int
+    OWN_OF_EQUITY_FIELD_NUMBER: _builtins.int
+    vehicle: _builtins.str
+    """Party that the vehicle is."""
+    payee: _builtins.str
+    """Who is to be paid with it: a party, or the group that it stands for."""
+    currency_code: _builtins.str
+    """ISO 4217 code."""
+    @_builtins.property
+    def equity(self) -> Global___MoneyFigure:
+        """Equity contributed for it."""
+
+    @_builtins.property
+    def debt(self) -> Global___MoneyFigure:
+        """Debt drawn for it, whatever was repaid since."""
+
+    @_builtins.property
+    def own_equity(self) -> Global___MoneyFigure:
+        """The equity that the payee itself contributed."""
+
+    @_builtins.property
+    def own_debt(self) -> Global___MoneyFigure:
+        """The debt that the payee itself lent."""
+
+    @_builtins.property
+    def own_of_capital(self) -> Global___RatioFigure:
+        """The payee's own equity and debt of all equity and debt: what it sells for its own money."""
+
+    @_builtins.property
+    def own_of_equity(self) -> Global___RatioFigure:
+        """The payee's own equity of all equity."""
+
+    def __init__(
+        self,
+        *,
+        vehicle: _builtins.str = ...,
+        payee: _builtins.str = ...,
+        currency_code: _builtins.str = ...,
+        equity: Global___MoneyFigure | None = ...,
+        debt: Global___MoneyFigure | None = ...,
+        own_equity: Global___MoneyFigure | None = ...,
+        own_debt: Global___MoneyFigure | None = ...,
+        own_of_capital: Global___RatioFigure | None = ...,
+        own_of_equity: Global___RatioFigure | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["debt", b"debt", "equity", b"equity", "own_debt", b"own_debt", "own_equity", b"own_equity", "own_of_capital", b"own_of_capital", "own_of_equity", b"own_of_equity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency_code", b"currency_code", "debt", b"debt", "equity", b"equity", "own_debt", b"own_debt", "own_equity", b"own_equity", "own_of_capital", b"own_of_capital", "own_of_equity", b"own_of_equity", "payee", b"payee", "vehicle", b"vehicle"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VehicleCapital: _TypeAlias = VehicleCapital  # noqa: Y015
+
+@_typing.final
 class QueryCircularFlowsResponse(_message.Message):
     """Response of QueryCircularFlows."""
 
@@ -1660,6 +1728,7 @@ class QueryCircularFlowsResponse(_message.Message):
     CONTEXT_FIELD_NUMBER: _builtins.int
     FLOWS_FIELD_NUMBER: _builtins.int
     CAVEAT_FIELD_NUMBER: _builtins.int
+    VEHICLES_FIELD_NUMBER: _builtins.int
     caveat: _builtins.str
     """The sentence that belongs beside every figure of this answer."""
     @_builtins.property
@@ -1670,16 +1739,21 @@ class QueryCircularFlowsResponse(_message.Message):
     def flows(self) -> _containers.RepeatedCompositeFieldContainer[Global___CircularFlows]:
         """In order of basis and currency."""
 
+    @_builtins.property
+    def vehicles(self) -> _containers.RepeatedCompositeFieldContainer[Global___VehicleCapital]:
+        """In order of vehicle, payee and currency; a vehicle without a stated use of proceeds has none."""
+
     def __init__(
         self,
         *,
         context: Global___ReadContext | None = ...,
         flows: _abc.Iterable[Global___CircularFlows] | None = ...,
         caveat: _builtins.str = ...,
+        vehicles: _abc.Iterable[Global___VehicleCapital] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caveat", b"caveat", "context", b"context", "flows", b"flows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caveat", b"caveat", "context", b"context", "flows", b"flows", "vehicles", b"vehicles"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

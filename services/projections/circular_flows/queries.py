@@ -36,6 +36,7 @@ from services.projections.circular_flows.figures import (
 )
 from services.projections.circular_flows.financing import Financing, read_financing
 from services.projections.circular_flows.timed import DatedFlow, returned_in_time
+from services.projections.circular_flows.vehicles import read_vehicles
 from services.projections.facts import enum_number
 from services.projections.reading import Reader
 from services.projections.round_trip.figures import BASES, Movement
@@ -69,11 +70,13 @@ async def query_circular_flows(
     groups = await read_groups(reader, request.level)
     financing = [paid for paid in await read_financing(reader, groups) if paid.flow.day >= from_day]
     reader.rests_on(paid.assertion_status for paid in financing)
+    vehicles = await read_vehicles(reader, groups, from_day)
     return QueryCircularFlowsResponse(
         context=reader.context(),
         # A large graph takes a while, in which others are answered.
         flows=await asyncio.to_thread(_all_flows, movements, financing),
         caveat=CAVEAT,
+        vehicles=vehicles,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gigaledger.v1.equity_facts_pb2 import (
     CapitalCallIssued,
@@ -31,6 +31,7 @@ from gigaledger.v1.vehicle_facts_pb2 import (
     DistributionPaid,
     SpvEquityContributed,
     SpvFormed,
+    UseOfProceeds,
 )
 from gigaledger.v1.warrant_facts_pb2 import WarrantExercised, WarrantIssued
 from google.type.money_pb2 import Money
@@ -237,10 +238,16 @@ def _capital_returned(fact: CapitalReturned) -> Iterator[Row]:
     )
 
 
-def _instrument(instrument: str, payer: str, payee: str, currency: str) -> Row:
+def _instrument(instrument: str, payer: str, payee: str, currency: str, **columns: object) -> Row:
     return Row(
         "round_trip_instrument",
-        {"instrument": instrument, "payer": payer, "payee": payee, "currency": currency},
+        {
+            "instrument": instrument,
+            "payer": payer,
+            "payee": payee,
+            "currency": currency,
+            **columns,
+        },
     )
 
 
@@ -248,9 +255,19 @@ def _financing(kind: FlowKind, instrument: str, **columns: object) -> Row:
     return Row("round_trip_financing", {"kind": kind.value, "instrument": instrument, **columns})
 
 
+def _spent(uses: Iterable[UseOfProceeds]) -> dict[str, object]:
+    uses = list(uses)
+    return {
+        "spent_on": [use.payee for use in uses],
+        "share_ppm": [use.share_ppm for use in uses],
+    }
+
+
 def _vehicle_formed(fact: SpvFormed) -> Iterator[Row]:
     currency = fact.planned_equity.currency_code or fact.planned_debt.currency_code
-    yield _instrument(f"vehicles/{fact.vehicle}", "", fact.vehicle, currency)
+    yield _instrument(
+        f"vehicles/{fact.vehicle}", "", fact.vehicle, currency, **_spent(fact.use_of_proceeds)
+    )
 
 
 def _vehicle_funded(fact: SpvEquityContributed) -> Iterator[Row]:
@@ -261,6 +278,7 @@ def _vehicle_funded(fact: SpvEquityContributed) -> Iterator[Row]:
         payer=fact.payer,
         payee=fact.vehicle,
         **amount,
+        **_spent(fact.use_of_proceeds),
     )
 
 
@@ -278,7 +296,14 @@ def _drawn(fact: DebtDrawn) -> Iterator[Row]:
     debt = f"debts/{fact.debt}"
     amount = money_columns(fact.amount)
     yield _instrument(debt, fact.lender, fact.borrower, fact.amount.currency_code)
-    yield _financing(FlowKind.DEBT, debt, payer=fact.lender, payee=fact.borrower, **amount)
+    yield _financing(
+        FlowKind.DEBT,
+        debt,
+        payer=fact.lender,
+        payee=fact.borrower,
+        **amount,
+        **_spent(fact.use_of_proceeds),
+    )
 
 
 def _repaid(fact: DebtRepaid) -> Iterator[Row]:

@@ -83,11 +83,15 @@ CREATE TABLE round_trip_instrument (
     instrument text NOT NULL,
     payer text NOT NULL,
     payee text NOT NULL,
-    currency text NOT NULL
+    currency text NOT NULL,
+    spent_on text[] NOT NULL DEFAULT '{}',
+    share_ppm integer[] NOT NULL DEFAULT '{}'
 );
 COMMENT ON TABLE round_trip_instrument IS 'Who finances whom by a debt, a warrant or a vehicle, and in which currency';
 COMMENT ON COLUMN round_trip_instrument.instrument IS 'Name of its stream: debts/ID, vehicles/ID or warrants/ID';
 COMMENT ON COLUMN round_trip_instrument.payer IS 'The lender, or the holder of the warrant; empty for a vehicle, in which each contribution tells';
+COMMENT ON COLUMN round_trip_instrument.spent_on IS 'Whom the capital of the vehicle is said to be paid to';
+COMMENT ON COLUMN round_trip_instrument.share_ppm IS 'The part of it for each of them, in parts per million';
 
 CREATE TABLE round_trip_financing (
     LIKE template_entry INCLUDING ALL,
@@ -97,7 +101,9 @@ CREATE TABLE round_trip_financing (
     payer text NOT NULL DEFAULT '',
     payee text NOT NULL DEFAULT '',
     amount_minor bigint,
-    currency text NOT NULL
+    currency text NOT NULL,
+    spent_on text[] NOT NULL DEFAULT '{}',
+    share_ppm integer[] NOT NULL DEFAULT '{}'
 );
 COMMENT ON TABLE round_trip_financing IS 'Cash that is neither a purchase nor capital under an agreement: it flows between parties, and is part of no round trip';
 COMMENT ON COLUMN round_trip_financing.kind IS 'DEBT, INVESTMENT, LEASE or PURCHASE';
@@ -105,3 +111,5 @@ COMMENT ON COLUMN round_trip_financing.backwards IS 'Paid by the one who is fina
 COMMENT ON COLUMN round_trip_financing.payer IS 'Empty where the instrument tells';
 COMMENT ON COLUMN round_trip_financing.payee IS 'Empty where the instrument tells';
 COMMENT ON COLUMN round_trip_financing.amount_minor IS 'In minor units of the currency, negative where principal is repaid; null where not disclosed';
+COMMENT ON COLUMN round_trip_financing.spent_on IS 'Whom this money is said to be paid to; empty where the vehicle tells';
+COMMENT ON COLUMN round_trip_financing.share_ppm IS 'The part of it for each of them, in parts per million';
