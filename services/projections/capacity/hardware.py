@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -15,7 +15,8 @@ from services.projections.facts import enum_number
 from services.projections.reading import Reader, statement
 
 # What a line of an order stands for is told by the order. One that was recorded in error still
-# tells, where no other does, so that nothing received on it drops out.
+# tells, where no other does, so that nothing received on it drops out. Receipts are many and lines
+# are few: they are summed up before anything is looked up for them.
 _MOVEMENTS = statement("""
     WITH order_line AS (
         SELECT DISTINCT ON (purchase_order, line)
@@ -29,19 +30,23 @@ _MOVEMENTS = statement("""
         FROM capacity_rating WHERE {counted}
         ORDER BY sku, effective_date DESC, position DESC
     ), movement AS (
-        SELECT purchase_order, line, '' AS site, quantity AS ordered, 0 AS received,
-               assertion_status
-        FROM capacity_order_line WHERE {counted}
+        SELECT purchase_order, line, '' AS site, assertion_status, sum(quantity) AS ordered,
+               0 AS received, 0 AS movements
+        FROM (
+            SELECT purchase_order, line, assertion_status, quantity
+            FROM capacity_order_line WHERE {counted}
+            UNION ALL
+            SELECT purchase_order, line, assertion_status, quantity
+            FROM capacity_order_change WHERE {counted}
+        ) AS ordered GROUP BY 1, 2, 3, 4
         UNION ALL
-        SELECT purchase_order, line, '', quantity, 0, assertion_status
-        FROM capacity_order_change WHERE {counted}
-        UNION ALL
-        SELECT purchase_order, line, site, 0, quantity, assertion_status
-        FROM capacity_hardware WHERE {counted}
+        SELECT purchase_order, line, site, assertion_status, 0, sum(quantity), count(*)
+        FROM capacity_hardware WHERE {counted} GROUP BY 1, 2, 3, 4
     ), moved AS (
         SELECT coalesce(order_line.sku, '') AS sku, movement.site,
                sum(movement.ordered)::bigint AS ordered,
                sum(movement.received)::bigint AS received,
+               sum(movement.movements) > 0 AS delivered,
                array_agg(DISTINCT movement.assertion_status) AS statuses
         FROM movement LEFT JOIN order_line USING (purchase_order, line)
         WHERE (%(agreements)s::text[] IS NULL OR order_line.agreement = ANY(%(agreements)s))
@@ -52,6 +57,7 @@ _MOVEMENTS = statement("""
 """)
 
 _UNRATED = "UNSPECIFIED"
+Rows = Sequence[Mapping[str, Any]]
 _Key = tuple[int, str, str]
 """Basis, site and platform."""
 
@@ -68,21 +74,30 @@ class _Place:
     gpus: dict[int, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
 
 
-async def hardware_places(
-    reader: Reader, agreements: list[str] | None, breakdown: Iterable[CapacityBreakdown]
-) -> list[HardwarePlace]:
-    """Return hardware by basis, site and platform, beside what is certified there.
+async def read_hardware(reader: Reader, agreements: list[str] | None) -> Rows:
+    """Return what was ordered and received by SKU and site, with the rating of the SKU.
 
     Args:
         reader: a snapshot of the projection.
         agreements: only orders under these; all where None.
-        breakdown: net certified capacity by place.
     """
-    places: dict[_Key, _Place] = defaultdict(_Place)
-    for row in await reader.rows(_MOVEMENTS, agreements=agreements):
+    rows = await reader.rows(_MOVEMENTS, agreements=agreements)
+    for row in rows:
         reader.rests_on(row["statuses"])
         if row["power_basis"] is not None:
             reader.rests_on([row["rating_status"]])
+    return rows
+
+
+def hardware_places(rows: Rows, breakdown: Iterable[CapacityBreakdown]) -> list[HardwarePlace]:
+    """Return hardware by basis, site and platform, beside what is certified there.
+
+    Args:
+        rows: what was ordered and received.
+        breakdown: net certified capacity by place.
+    """
+    places: dict[_Key, _Place] = defaultdict(_Place)
+    for row in rows:
         _add(places, row)
     for part in breakdown:
         if part.capacity_layer == CapacityLayer.CAPACITY_LAYER_CHIP_SUPPLY and part.certified_kw:

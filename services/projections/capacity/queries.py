@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from gigaledger.v1.common_pb2 import CapacityLayer, GpuBasis, PowerBasis
@@ -27,7 +29,7 @@ from services.projections.capacity.figures import (
     required_pace,
     year_before,
 )
-from services.projections.capacity.hardware import hardware_places
+from services.projections.capacity.hardware import Rows, hardware_places, read_hardware
 from services.projections.capacity.progress_queries import (
     forecast_message,
     milestones,
@@ -97,31 +99,6 @@ _ENTRIES = statement(
     placed=PLACED,
 )
 
-_HARDWARE = statement("""
-    WITH order_line AS (
-        SELECT DISTINCT ON (purchase_order, line)
-               purchase_order, line, sku, agreement, contract_kind
-        FROM capacity_order_line WHERE {recorded}
-        ORDER BY purchase_order, line, {known} DESC, position DESC
-    ), rating AS (
-        SELECT DISTINCT ON (sku) sku, rated_power_kw_numerator, rated_power_kw_denominator,
-               power_basis, gpu_count, gpu_basis, assertion_status AS rating_status
-        FROM capacity_rating WHERE {counted}
-        ORDER BY sku, effective_date DESC, position DESC
-    ), hardware AS (
-        SELECT purchase_order, line, quantity, assertion_status
-        FROM capacity_hardware WHERE {counted}
-    ), delivered AS (
-        SELECT coalesce(order_line.sku, '') AS sku, sum(hardware.quantity)::bigint AS quantity,
-               array_agg(DISTINCT hardware.assertion_status) AS statuses
-        FROM hardware LEFT JOIN order_line USING (purchase_order, line)
-        WHERE (%(agreements)s::text[] IS NULL OR order_line.agreement = ANY(%(agreements)s))
-            AND order_line.contract_kind IS DISTINCT FROM 'CLOUD_CAPACITY'
-        GROUP BY 1
-    )
-    SELECT * FROM delivered LEFT JOIN rating USING (sku) ORDER BY sku
-""")
-
 _PLANNED = statement("""
     SELECT agreement, milestone, power_basis, capacity_layer, power_kw, planned_date,
            assertion_status
@@ -185,8 +162,8 @@ async def query_capacity(reader: Reader, agreement: str) -> QueryCapacityRespons
     year_ago = min(scope.until, year_before(scope.today))
     entries = await reader.rows(_ENTRIES, year_ago=year_ago, **parameters)
     breakdown = _add_entries(reader, figures, entries)
-    hardware = _add_hardware(reader, figures, await reader.rows(_HARDWARE, **parameters))
-    places = await hardware_places(reader, parameters["agreements"], breakdown)
+    moved = await read_hardware(reader, parameters["agreements"])
+    hardware = _add_hardware(figures, moved)
     planned = await reader.rows(_PLANNED, **parameters)
     by_day = await reader.rows(_BY_DAY, **parameters)
     progress = milestones(reader, planned, by_day)
@@ -204,7 +181,7 @@ async def query_capacity(reader: Reader, agreement: str) -> QueryCapacityRespons
         forecasts=[forecast for forecast in forecasts if forecast],
         milestones=progress,
         schedule_points=schedule_points(scope, agreements, only, schedules, by_day),
-        hardware_places=places,
+        hardware_places=hardware_places(moved, breakdown),
     )
 
 
@@ -284,22 +261,23 @@ def _add_entries(
     return [breakdown[place] for place in sorted(breakdown)]
 
 
-def _add_hardware(
-    reader: Reader, figures: dict[Key, _Figures], rows: Iterable[dict[str, Any]]
-) -> list[DeliveredHardware]:
+def _add_hardware(figures: dict[Key, _Figures], rows: Rows) -> list[DeliveredHardware]:
     hardware = []
-    for row in rows:
-        reader.rests_on(row["statuses"])
-        delivered = DeliveredHardware(sku=row["sku"], rack_quantity=row["quantity"])
-        if row["power_basis"] is not None:
-            reader.rests_on([row["rating_status"]])
-            rated_kw = Fraction(row["rated_power_kw_numerator"], row["rated_power_kw_denominator"])
-            implied = row["quantity"] * rated_kw
-            figures[CHIP_SUPPLY, row["power_basis"]].delivered += implied
+    delivered_rows = (row for row in rows if row["delivered"])
+    for sku, group in groupby(delivered_rows, key=itemgetter("sku")):
+        places = list(group)
+        quantity, rating = sum(row["received"] for row in places), places[0]
+        delivered = DeliveredHardware(sku=sku, rack_quantity=quantity)
+        if rating["power_basis"] is not None:
+            rated_kw = Fraction(
+                rating["rated_power_kw_numerator"], rating["rated_power_kw_denominator"]
+            )
+            implied = quantity * rated_kw
+            figures[CHIP_SUPPLY, rating["power_basis"]].delivered += implied
             delivered.rated = True
             delivered.implied_kw = implied.__floor__()
-            delivered.gpu_quantity = row["quantity"] * row["gpu_count"]
-            delivered.gpu_basis = enum_number(GpuBasis, row["gpu_basis"])
+            delivered.gpu_quantity = quantity * rating["gpu_count"]
+            delivered.gpu_basis = enum_number(GpuBasis, rating["gpu_basis"])
         hardware.append(delivered)
     return hardware
 
