@@ -12,7 +12,7 @@ from services.audit.fifo import Matched, matched
 from services.audit.history import View, by_time
 from services.audit.purchases import Purchase, purchases
 from services.audit.sums import Sheet, Sum
-from services.audit.terms import Agreements, Standing
+from services.audit.terms import Agreements, Standing, Terms
 from services.quantities import money_from_message
 
 BASES = {
@@ -211,7 +211,8 @@ def capital_movements(view: View) -> Iterator[Purchase]:
     kinds = ("capital_call_issued", "capital_contribution_funded", "capital_returned")
     for entry in view.counted(*kinds):
         fact = entry.fact
-        terms = agreements[fact.agreement].terms_on(entry.day)
+        history = agreements.get(fact.agreement)
+        terms = history.terms_on(entry.day) if history else Terms()
         investor, issuer = terms.investor, terms.issuer
         if entry.kind == "capital_contribution_funded":
             investor, issuer = fact.payer, fact.payee

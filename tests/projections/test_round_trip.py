@@ -317,6 +317,16 @@ async def test_investment_in_kind_is_no_cash(read_models: ReadModels) -> None:
     assert minor(balance(pair, "CASH").investment) == 0
 
 
+async def test_capital_counts_whose_agreement_was_recorded_in_error(
+    read_models: ReadModels,
+) -> None:
+    new = fact("definitive_agreement_executed", agreement="NEW", terms=terms(), supersedes=["AGR"])
+    error = reversed_entry(4)
+    pair = await only_pair(read_models, [*BOTH, definitive(), new, error, funded(40_000)])
+
+    assert minor(balance(pair, "CASH").investment) == 40_000
+
+
 async def test_a_document_in_another_currency_is_set_off_as_it_says(
     read_models: ReadModels,
 ) -> None:

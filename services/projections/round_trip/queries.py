@@ -7,7 +7,7 @@ party stands for is looked up here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from gigaledger.v1.projections_pb2 import (
@@ -17,6 +17,7 @@ from gigaledger.v1.projections_pb2 import (
 )
 
 from services.projections.agreement_terms import Agreements, read_agreements
+from services.projections.agreements import Terms
 from services.projections.amounts import Amount
 from services.projections.reading import Reader, Scope, statement
 from services.projections.round_trip.figures import (
@@ -39,32 +40,10 @@ _GROUPS = statement("""
 """)
 
 
-@dataclass(frozen=True, slots=True)
-class _Movements:
-    """A query for what moved, and the same query event by event.
-
-    Attributes:
-        by_day: sums of a day.
-        by_event: what each event added. Over a day they add up to the same.
-    """
-
-    by_day: bytes
-    by_event: bytes
-
-    @classmethod
-    def of(cls, text: str, **parts: str) -> _Movements:
-        """Return both of a query in which `{place}`, `{time}` and `{document}` stand for an event.
-
-        Args:
-            text: the query.
-            parts: what names in braces stand for; `document` is the column of its
-                number.
-        """
-        document = parts.pop("document")
-        nowhere = {"place": "0::bigint", "time": "NULL::timestamptz", "document": "''"}
-        there = {"place": "position", "time": "recorded_time", "document": document}
-        return cls(statement(text, **parts, **nowhere), statement(text, **parts, **there))
-
+_NOWHERE = {"place": "0::bigint", "time": "NULL::timestamptz"}
+"""What a query for sums of a day knows of events."""
+_THERE = {"place": "position", "time": "recorded_time"}
+"""And one for what each event adds, which comes to the same over a day."""
 
 # A document that was recorded in error still tells what its number stands for, where no other does,
 # so that nothing recorded under it drops out.
@@ -114,20 +93,14 @@ _GOODS = """
     )
 """
 
-_DELIVERIES = _Movements.of(
-    """
-    WITH {order}, {goods}
+_DELIVERED = """
     SELECT CASE WHEN ordered THEN 'ORDERED' ELSE 'RECEIVED' END AS measure,
            supplier, buyer AS customer, currency, effective_date AS day, assertion_status,
-           {place} AS position, {time} AS recorded_time, {document} AS document,
+           {place} AS position, {time} AS recorded_time, {order_document} AS document,
            sum(amount) AS amount, sum(undisclosed) AS undisclosed
     FROM valued JOIN purchase USING (purchase_order)
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
-""",
-    order=_ORDER,
-    goods=_GOODS,
-    document="purchase_order",
-)
+"""
 
 _INVOICE = """
     bill AS (
@@ -152,40 +125,13 @@ _INVOICE = """
     )
 """
 
-_INVOICED = _Movements.of(
-    """
-    WITH {order}, {invoice}
+_INVOICED = """
     SELECT 'INVOICED' AS measure, supplier, buyer AS customer, currency, effective_date AS day,
-           assertion_status, {place} AS position, {time} AS recorded_time, {document} AS document,
-           sum(claim.amount_minor) AS amount, 0 AS undisclosed
+           assertion_status, {place} AS position, {time} AS recorded_time,
+           {invoice_document} AS document, sum(claim.amount_minor) AS amount, 0 AS undisclosed
     FROM claim JOIN bill USING (account, invoice)
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
-""",
-    order=_ORDER,
-    invoice=_INVOICE,
-    document="invoice",
-)
-
-_RECEIVED_NOT_INVOICED = statement(
-    """
-    WITH {order}, {goods}, {invoice}, received AS (
-        SELECT purchase_order, sum(amount) AS amount, sum(undisclosed) AS undisclosed
-        FROM valued WHERE NOT ordered GROUP BY 1
-    ), invoiced AS (
-        SELECT purchase_order, sum(order_amount_minor) AS amount FROM claim GROUP BY 1
-    )
-    SELECT 'RECEIVED_NOT_INVOICED' AS measure, supplier, buyer AS customer, currency,
-           sum(greatest(received.amount - coalesce(invoiced.amount, 0), 0)) AS amount,
-           sum(undisclosed) AS undisclosed
-    FROM received JOIN purchase USING (purchase_order) LEFT JOIN invoiced USING (purchase_order)
-    GROUP BY 1, 2, 3, 4
-""",
-    order=_ORDER,
-    goods=_GOODS,
-    invoice=_INVOICE,
-    place="0::bigint",
-    time="NULL::timestamptz",
-)
+"""
 
 # A refund names the payment that goes back, and the payment what it was applied to.
 _PAYMENT = """
@@ -204,43 +150,85 @@ _PAYMENT = """
     )
 """
 
-_PAID = _Movements.of(
-    """
-    WITH {payment}
+_PAID = """
     SELECT measure, supplier, customer, currency, effective_date AS day, assertion_status,
-           {place} AS position, {time} AS recorded_time, {document} AS document,
+           {place} AS position, {time} AS recorded_time, {payment_document} AS document,
            sum(amount_minor) AS amount, 0 AS undisclosed
     FROM cash JOIN (VALUES ('PAID', false), ('UNAPPLIED', true)) AS kind (measure, unapplied)
         ON NOT unapplied OR invoice = ''
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
-""",
-    payment=_PAYMENT,
-    document="payment",
-)
+"""
 
-_OPEN = statement(
-    """
-    WITH {order}, {invoice}, {payment}, claimed AS (
+# What stands open is no sum of events, and is of no day.
+_STANDING = """
+    received AS (
+        SELECT purchase_order, sum(amount) AS amount, sum(undisclosed) AS undisclosed
+        FROM valued WHERE NOT ordered GROUP BY 1
+    ), invoiced AS (
+        SELECT purchase_order, sum(order_amount_minor) AS amount FROM claim GROUP BY 1
+    ), claimed AS (
         SELECT account, invoice, sum(amount_minor) AS amount FROM claim GROUP BY 1, 2
     ), paid AS (
         SELECT account, invoice, sum(document_amount_minor) AS amount
         FROM cash WHERE invoice <> '' GROUP BY 1, 2
-    ), open AS (
-        SELECT supplier, buyer AS customer, currency,
-               coalesce(claimed.amount, 0) - coalesce(paid.amount, 0) AS amount
-        FROM bill LEFT JOIN claimed USING (account, invoice) LEFT JOIN paid USING (account, invoice)
+    ), standing AS (
+        SELECT 'RECEIVED_NOT_INVOICED' AS measure, supplier, buyer AS customer, currency,
+               greatest(received.amount - coalesce(invoiced.amount, 0), 0) AS amount, undisclosed
+        FROM received JOIN purchase USING (purchase_order) LEFT JOIN invoiced USING (purchase_order)
+        UNION ALL
+        SELECT CASE WHEN amount > 0 THEN 'OPEN_PAYABLE' ELSE 'REFUND_DUE' END, supplier, customer,
+               currency, abs(amount), 0
+        FROM (
+            SELECT supplier, buyer AS customer, currency,
+                   coalesce(claimed.amount, 0) - coalesce(paid.amount, 0) AS amount
+            FROM bill LEFT JOIN claimed USING (account, invoice)
+                LEFT JOIN paid USING (account, invoice)
+        ) AS open WHERE amount <> 0
     )
-    SELECT CASE WHEN amount > 0 THEN 'OPEN_PAYABLE' ELSE 'REFUND_DUE' END AS measure,
-           supplier, customer, currency, sum(abs(amount)) AS amount, 0 AS undisclosed
-    FROM open WHERE amount <> 0 GROUP BY 1, 2, 3, 4
+"""
+
+# One statement: what several measures rest on is resolved once for all of them.
+_BY_DAY = statement(
+    """
+    WITH {order}, {goods}, {invoice}, {payment}, {standing}
+    {delivered} UNION ALL {invoiced} UNION ALL {paid} UNION ALL
+    SELECT measure, supplier, customer, currency, NULL, NULL, {place}, {time}, '',
+           sum(amount), sum(undisclosed)
+    FROM standing GROUP BY 1, 2, 3, 4
 """,
     order=_ORDER,
+    goods=_GOODS,
     invoice=_INVOICE,
     payment=_PAYMENT,
+    standing=_STANDING,
+    delivered=_DELIVERED,
+    invoiced=_INVOICED,
+    paid=_PAID,
+    order_document="''",
+    invoice_document="''",
+    payment_document="''",
+    **_NOWHERE,
 )
 
-_CAPITAL = _Movements.of(
+_BY_EVENT = statement(
     """
+    WITH {order}, {goods}, {invoice}, {payment}
+    {delivered} UNION ALL {invoiced} UNION ALL {paid}
+""",
+    order=_ORDER,
+    goods=_GOODS,
+    invoice=_INVOICE,
+    payment=_PAYMENT,
+    delivered=_DELIVERED,
+    invoiced=_INVOICED,
+    paid=_PAID,
+    order_document="purchase_order",
+    invoice_document="invoice",
+    payment_document="payment",
+    **_THERE,
+)
+
+_CAPITAL = """
     WITH source AS (
         SELECT DISTINCT ON (agreement, contribution) agreement, contribution, measure AS form
         FROM round_trip_capital WHERE measure LIKE 'FUNDED%%' AND {recorded}
@@ -252,9 +240,10 @@ _CAPITAL = _Movements.of(
            count(*) FILTER (WHERE amount_minor IS NULL) AS undisclosed
     FROM round_trip_capital LEFT JOIN source USING (agreement, contribution)
     WHERE {counted} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
-""",
-    document="contribution",
-)
+"""
+
+_CAPITAL_BY_DAY = statement(_CAPITAL, document="''", **_NOWHERE)
+_CAPITAL_BY_EVENT = statement(_CAPITAL, document="contribution", **_THERE)
 
 
 async def query_round_trip(
@@ -333,15 +322,8 @@ async def read_groups(reader: Reader, level: PartyLevel.ValueType) -> dict[str, 
 async def _movements(reader: Reader) -> list[Movement]:
     agreements = await read_agreements(reader, "round_trip_terms")
     found = _commitments(reader.scope, agreements)
-    for query in (
-        _DELIVERIES.by_day,
-        _INVOICED.by_day,
-        _RECEIVED_NOT_INVOICED,
-        _PAID.by_day,
-        _OPEN,
-    ):
-        found += [_movement(row, reader.scope) for row in await reader.rows(query)]
-    for row in await reader.rows(_CAPITAL.by_day):
+    found += [_movement(row, reader.scope) for row in await reader.rows(_BY_DAY)]
+    for row in await reader.rows(_CAPITAL_BY_DAY):
         found += _capital(row, agreements)
     return found
 
@@ -349,9 +331,8 @@ async def _movements(reader: Reader) -> list[Movement]:
 async def _movements_by_event(reader: Reader) -> list[Movement]:
     agreements = await read_agreements(reader, "round_trip_terms")
     found = _commitments(reader.scope, agreements)
-    for query in (_DELIVERIES, _INVOICED, _PAID):
-        found += [_movement(row, reader.scope) for row in await reader.rows(query.by_event)]
-    for row in await reader.rows(_CAPITAL.by_event):
+    found += [_movement(row, reader.scope) for row in await reader.rows(_BY_EVENT)]
+    for row in await reader.rows(_CAPITAL_BY_EVENT):
         found += _capital(row, agreements)
     return found
 
@@ -366,13 +347,13 @@ def _commitments(scope: Scope, agreements: Agreements) -> list[Movement]:
 
 def _movement(row: dict[str, Any], scope: Scope) -> Movement:
     # What stands open rests on the same facts as what was invoiced and paid.
-    statuses = frozenset({row["assertion_status"]} if "assertion_status" in row else ())
+    statuses = frozenset({row["assertion_status"]} if row["assertion_status"] else ())
     return Movement(
         measure=Measure[row["measure"]],
         supplier=row["supplier"],
         customer=row["customer"],
         currency=row["currency"],
-        day=row.get("day", scope.until),
+        day=row["day"] or scope.until,
         amount=Amount(int(row["amount"]), int(row["undisclosed"])),
         statuses=statuses,
         source=_source(row),
@@ -387,7 +368,9 @@ def _source(row: dict[str, Any]) -> Source | None:
 
 def _capital(row: dict[str, Any], agreements: Agreements) -> Iterator[Movement]:
     """Yield what a change of capital means for a pair: whoever the agreement names, for a call."""
-    terms = agreements.known[row["agreement"]].terms_on(row["day"])
+    # An agreement that was recorded in error names nobody, and capital is recorded all the same.
+    history = agreements.known.get(row["agreement"])
+    terms = history.terms_on(row["day"]) if history else Terms()
     movement = Movement(
         measure=Measure.CALLED,
         supplier=row["investor"] or terms.investor,
