@@ -149,16 +149,10 @@ def _places(view: View) -> dict[tuple[str, str], _Place]:
 
 def _certificates(view: View) -> dict[tuple[str, str, str], str]:
     """Return the milestone that each certificate is for."""
-    best: dict[tuple[str, str, str], tuple[bool, int]] = {}
-    found: dict[tuple[str, str, str], str] = {}
-    for entry in view.recorded("capacity_milestone_certified"):
-        fact = entry.fact
-        key = (fact.agreement, fact.certifier, fact.certificate)
-        rank = (view.knows(entry), entry.position)
-        if key not in best or rank > best[key]:
-            best[key] = rank
-            found[key] = fact.milestone
-    return found
+    return view.latest(
+        lambda fact: ((fact.agreement, fact.certifier, fact.certificate), fact.milestone),
+        "capacity_milestone_certified",
+    )
 
 
 def _add_facts(view: View, cells: dict[tuple[str, str], _Cell], sheet: Sheet) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from google.type.money_pb2 import Money
 
@@ -70,27 +70,16 @@ def _paid(entry: Entry, payer: str, payee: str, kind: str, amount: Money) -> Fin
     return Financed(payer, payee, kind, money.currency, entry.day, money.amount_minor)
 
 
-def _latest(view: View, kind: str, key: str) -> dict[str, Entry]:
-    """Return by its id the latest fact that opens an instrument; a reversed one where no other."""
-    latest: dict[str, Entry] = {}
-    for entry in view.recorded(kind):
-        found = latest.get(getattr(entry.fact, key))
-        rank = (view.knows(entry), entry.position)
-        if found is None or rank > (view.knows(found), found.position):
-            latest[getattr(entry.fact, key)] = entry
-    return latest
-
-
 def _parties(view: View, kind: str, key: str, names: tuple[str, str]) -> dict[str, tuple[str, str]]:
     first, second = names
-    return {
-        key: (getattr(entry.fact, first), getattr(entry.fact, second))
-        for key, entry in _latest(view, kind, key).items()
-    }
+    return view.latest(
+        lambda fact: (getattr(fact, key), (getattr(fact, first), getattr(fact, second))), kind
+    )
 
 
 def _currencies_of_vehicles(view: View) -> dict[str, str]:
-    return {
-        vehicle: entry.fact.planned_equity.currency_code or entry.fact.planned_debt.currency_code
-        for vehicle, entry in _latest(view, "spv_formed", "vehicle").items()
-    }
+    def read(formed: Any) -> tuple[str, str]:
+        planned = formed.planned_equity.currency_code or formed.planned_debt.currency_code
+        return formed.vehicle, planned
+
+    return view.latest(read, "spv_formed")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import attrgetter
@@ -221,6 +221,22 @@ class View:
         """Tell whether a recorded entry is not reversed."""
         reversed_at = self.history.reversed_at(entry.position)
         return not self.reversals or reversed_at is None or reversed_at > self.position
+
+    def latest(self, read: Callable[[Any], tuple[Any, Any]], *kinds: str) -> dict[Any, Any]:
+        """Return what each name stands for: told by the latest known fact, or else the latest.
+
+        Args:
+            read: returns the name and what it stands for, of a fact.
+            kinds: the facts that tell it.
+        """
+        ranks: dict[Any, tuple[bool, int]] = {}
+        found: dict[Any, Any] = {}
+        for entry in self.recorded(*kinds):
+            key, value = read(entry.fact)
+            rank = (self.knows(entry), entry.position)
+            if key not in ranks or rank > ranks[key]:
+                ranks[key], found[key] = rank, value
+        return found
 
     def counts(self, entry: Entry) -> bool:
         """Tell whether a known entry counts."""

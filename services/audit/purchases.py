@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from services.audit.history import Entry, View, by_time
@@ -150,33 +150,13 @@ def _minor(message: Any) -> int:
     return money_from_message(message).amount_minor
 
 
-def _latest(
-    view: View, kinds: tuple[str, ...], read: Callable[[Any], tuple[Any, Any]]
-) -> dict[Any, Any]:
-    """Return what each number stands for: told by the latest known document, or else the latest.
-
-    Args:
-        view: the view.
-        kinds: the facts that tell it.
-        read: returns the number and what it stands for.
-    """
-    ranks: dict[Any, tuple[bool, int]] = {}
-    found: dict[Any, Any] = {}
-    for entry in view.recorded(*kinds):
-        key, value = read(entry.fact)
-        rank = (view.knows(entry), entry.position)
-        if key not in ranks or rank > ranks[key]:
-            ranks[key], found[key] = rank, value
-    return found
-
-
 def _orders(view: View) -> dict[str, _Order]:
     def read(order: Any) -> tuple[str, _Order]:
         told = (line.amount.currency_code or line.unit_price.currency_code for line in order.lines)
         currency = next(filter(None, told), "")
         return order.purchase_order, _Order(order.supplier, order.buyer, currency)
 
-    return _latest(view, _ORDERED[:1], read)
+    return view.latest(read, *_ORDERED[:1])
 
 
 def _ordered(entry: Entry) -> Iterator[tuple[Line, _Units]]:
@@ -278,7 +258,7 @@ def _bills(view: View, orders: dict[str, _Order]) -> dict[Document, _Bill]:
         )
         return (account, invoice.invoice), bill
 
-    return _latest(view, ("invoice_issued",), read)
+    return view.latest(read, "invoice_issued")
 
 
 def _claims(view: View, bills: dict[Document, _Bill]) -> Iterator[_Claim]:
@@ -308,7 +288,7 @@ def _cash(view: View) -> Iterator[tuple[Entry, Purchase, Document, int]]:
         settled = _Settled(invoice, _minor(payment.amount), _in_document(payment))
         return (account, payment.payment), settled
 
-    settled = _latest(view, _PAYMENTS, read)
+    settled = view.latest(read, *_PAYMENTS)
     for entry in view.counted(*_PAYMENTS, "supplier_refund_settled"):
         fact = entry.fact
         customer, supplier, sign = fact.payer, fact.payee, 1

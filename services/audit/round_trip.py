@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 from gigaledger.v1.equity_facts_pb2 import ContributionForm
 
@@ -197,17 +198,16 @@ def _committed(standing: Standing) -> tuple[tuple[int, int], Pair]:
     return (amount if standing.binds else (0, 0)), whose
 
 
+def _form(funded: Any) -> tuple[tuple[str, str], str]:
+    in_kind = funded.form == ContributionForm.CONTRIBUTION_FORM_NON_CASH
+    name = (funded.agreement, funded.contribution)
+    return name, "funded_non_cash" if in_kind else "funded_cash"
+
+
 def capital_movements(view: View) -> Iterator[Purchase]:
     """Yield calls, contributions and returns: between whom the fact says, or else the agreement."""
     agreements = Agreements(view, counted=False).by_name
-    forms: dict[tuple[str, str], tuple[tuple[bool, int], str]] = {}
-    for entry in view.recorded("capital_contribution_funded"):
-        fact = entry.fact
-        in_kind = fact.form == ContributionForm.CONTRIBUTION_FORM_NON_CASH
-        rank = (view.knows(entry), entry.position)
-        key = (fact.agreement, fact.contribution)
-        if key not in forms or rank > forms[key][0]:
-            forms[key] = (rank, "funded_non_cash" if in_kind else "funded_cash")
+    forms = view.latest(_form, "capital_contribution_funded")
     kinds = ("capital_call_issued", "capital_contribution_funded", "capital_returned")
     for entry in view.counted(*kinds):
         fact = entry.fact
@@ -227,5 +227,5 @@ def capital_movements(view: View) -> Iterator[Purchase]:
         if entry.kind != "capital_contribution_funded":
             yield _moved(view, "called", whose, entry.day, entry.position, minor)
         if entry.kind != "capital_call_issued":
-            _, form = forms[fact.agreement, fact.contribution]
+            form = forms[fact.agreement, fact.contribution]
             yield _moved(view, form, whose, entry.day, entry.position, minor)

@@ -96,6 +96,15 @@ def money_columns(message: MoneyMessage, prefix: str = "") -> dict[str, object]:
     return {f"{prefix}amount_minor": money.amount_minor, f"{prefix}currency": money.currency}
 
 
+def disclosed_money_columns(fact: Any) -> dict[str, object]:
+    """Return the columns of a fact's `amount`: unknown where it is not disclosed.
+
+    Raises:
+        QuantityError: the amount is not exact.
+    """
+    return money_columns(fact.amount) if fact.HasField("amount") else unknown_money_columns()
+
+
 def unknown_money_columns(prefix: str = "") -> dict[str, object]:
     """Return the columns of an amount that is not disclosed: unknown, which is not zero."""
     return {f"{prefix}amount_minor": None, f"{prefix}currency": ""}

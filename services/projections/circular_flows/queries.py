@@ -60,14 +60,14 @@ async def query_circular_flows(
         from_day: the first day that counts.
     """
     counted = {measure for measures in BASES.values() for measure in measures}
+    groups = await read_groups(reader, request.level)
     movements = [
         movement
-        for movement in await read_movements(reader, request.level)
+        for movement in await read_movements(reader, groups)
         if movement.measure in counted and movement.day >= from_day
     ]
     for movement in movements:
         reader.rests_on(movement.statuses)
-    groups = await read_groups(reader, request.level)
     financing = [paid for paid in await read_financing(reader, groups) if paid.flow.day >= from_day]
     reader.rests_on(paid.assertion_status for paid in financing)
     vehicles = await read_vehicles(reader, groups, from_day)

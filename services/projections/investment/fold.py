@@ -23,7 +23,7 @@ from gigaledger.v1.equity_facts_pb2 import (
 )
 
 from services.projections.agreement_terms import terms_folds
-from services.projections.facts import Row, enum_text, money_columns, unknown_money_columns
+from services.projections.facts import Row, disclosed_money_columns, enum_text, money_columns
 from services.projections.projection import Projection
 from services.quantities import decimal_from_message
 
@@ -85,7 +85,7 @@ def _funded(fact: CapitalContributionFunded) -> Iterator[Row]:
         contribution=fact.contribution,
         call_notice=fact.call,
         tranches=list(fact.tranches),
-        **(money_columns(fact.amount) if fact.HasField("amount") else unknown_money_columns()),
+        **disclosed_money_columns(fact),
     )
 
 
@@ -107,7 +107,7 @@ def _shares(
             "agreement": fact.agreement,
             "security": fact.security,
             "shares": decimal_from_message(fact.shares),
-            **(money_columns(fact.amount) if fact.HasField("amount") else unknown_money_columns()),
+            **disclosed_money_columns(fact),
             **columns,
         },
     )

@@ -11,7 +11,7 @@ from services.projections.contributions import Contribution
 from services.projections.measures import FigureKey
 from services.projections.reading import Reader
 from services.projections.round_trip.figures import Measure, Movement
-from services.projections.round_trip.queries import read_dated_movements
+from services.projections.round_trip.queries import read_dated_movements, read_groups
 
 _NAMES = {
     Measure.ORDERED: ("ordered", "commitment.purchases", "ordered_against_funded.purchases"),
@@ -53,9 +53,10 @@ INPUTS = {
 
 async def contributions(reader: Reader, level: PartyLevel.ValueType) -> list[Contribution]:
     """Return what each event adds to each sum."""
+    groups = await read_groups(reader, level)
     return [
         contribution
-        for movement in await read_dated_movements(reader, level)
+        for movement in await read_dated_movements(reader, groups)
         for contribution in _of(movement)
     ]
 

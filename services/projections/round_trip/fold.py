@@ -38,7 +38,7 @@ from google.type.money_pb2 import Money
 
 from services.projections.agreement_terms import terms_folds
 from services.projections.circular_flows.figures import FlowKind
-from services.projections.facts import Row, money_columns, unknown_money_columns
+from services.projections.facts import Row, disclosed_money_columns, money_columns
 from services.projections.projection import Projection
 from services.quantities import money_from_message
 
@@ -222,7 +222,7 @@ def _funded(fact: CapitalContributionFunded) -> Iterator[Row]:
         contribution=fact.contribution,
         investor=fact.payer,
         issuer=fact.payee,
-        **(money_columns(fact.amount) if fact.HasField("amount") else unknown_money_columns()),
+        **disclosed_money_columns(fact),
     )
 
 
@@ -271,13 +271,12 @@ def _vehicle_formed(fact: SpvFormed) -> Iterator[Row]:
 
 
 def _vehicle_funded(fact: SpvEquityContributed) -> Iterator[Row]:
-    amount = money_columns(fact.amount) if fact.HasField("amount") else unknown_money_columns()
     yield _financing(
         FlowKind.INVESTMENT,
         f"vehicles/{fact.vehicle}",
         payer=fact.payer,
         payee=fact.vehicle,
-        **amount,
+        **disclosed_money_columns(fact),
         **_spent(fact.use_of_proceeds),
     )
 

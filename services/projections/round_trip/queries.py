@@ -6,7 +6,7 @@ party stands for is looked up here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -187,6 +187,17 @@ _STANDING = """
     )
 """
 
+_PARTS = {
+    "order": _ORDER,
+    "goods": _GOODS,
+    "invoice": _INVOICE,
+    "payment": _PAYMENT,
+    "standing": _STANDING,
+    "delivered": _DELIVERED,
+    "invoiced": _INVOICED,
+    "paid": _PAID,
+}
+
 # One statement: what several measures rest on is resolved once for all of them.
 _BY_DAY = statement(
     """
@@ -196,18 +207,11 @@ _BY_DAY = statement(
            sum(amount), sum(undisclosed)
     FROM standing GROUP BY 1, 2, 3, 4
 """,
-    order=_ORDER,
-    goods=_GOODS,
-    invoice=_INVOICE,
-    payment=_PAYMENT,
-    standing=_STANDING,
-    delivered=_DELIVERED,
-    invoiced=_INVOICED,
-    paid=_PAID,
+    **_PARTS,
+    **_NOWHERE,
     order_document="''",
     invoice_document="''",
     payment_document="''",
-    **_NOWHERE,
 )
 
 _BY_EVENT = statement(
@@ -215,17 +219,11 @@ _BY_EVENT = statement(
     WITH {order}, {goods}, {invoice}, {payment}
     {delivered} UNION ALL {invoiced} UNION ALL {paid}
 """,
-    order=_ORDER,
-    goods=_GOODS,
-    invoice=_INVOICE,
-    payment=_PAYMENT,
-    delivered=_DELIVERED,
-    invoiced=_INVOICED,
-    paid=_PAID,
+    **_PARTS,
+    **_THERE,
     order_document="purchase_order",
     invoice_document="invoice",
     payment_document="payment",
-    **_THERE,
 )
 
 _CAPITAL = """
@@ -255,9 +253,10 @@ async def query_round_trip(
         reader: a snapshot of the projection.
         request: the level at which pairs are looked at, and which pairs.
     """
+    groups = await read_groups(reader, request.level)
     movements = [
         movement
-        for movement in await read_movements(reader, request.level)
+        for movement in await read_movements(reader, groups)
         if _is_asked_for(movement, request)
     ]
     for movement in movements:
@@ -269,23 +268,20 @@ async def query_round_trip(
     )
 
 
-async def read_movements(reader: Reader, level: PartyLevel.ValueType) -> list[Movement]:
+async def read_movements(reader: Reader, groups: Mapping[str, str]) -> list[Movement]:
     """Return what moved between parties, or the groups that they stand for.
 
     What moves within a group is neither bought nor invested.
     """
-    return await _between(reader, level, await _movements(reader))
+    return _between(groups, await _movements(reader))
 
 
-async def read_dated_movements(reader: Reader, level: PartyLevel.ValueType) -> list[Movement]:
+async def read_dated_movements(reader: Reader, groups: Mapping[str, str]) -> list[Movement]:
     """Return the same event by event, but for what stands open, which is no sum of events."""
-    return await _between(reader, level, await _movements_by_event(reader))
+    return _between(groups, await _movements_by_event(reader))
 
 
-async def _between(
-    reader: Reader, level: PartyLevel.ValueType, movements: Iterable[Movement]
-) -> list[Movement]:
-    groups = await read_groups(reader, level)
+def _between(groups: Mapping[str, str], movements: Iterable[Movement]) -> list[Movement]:
     moved = [
         replace(
             movement,
