@@ -100,10 +100,11 @@ def rebuild(stage: Stage, book: str, seconds: float) -> Figures:
         assert row is not None
         head = row[0]
         for projection in PROJECTIONS:
-            for table in projection.tables:
+            for table in projection.all_tables:
                 connection.execute(f"TRUNCATE {schema}.{table}_1")
         connection.execute(
-            f"UPDATE {schema}.projection_progress SET position = 0, resume_token = ''"  # noqa: S608
+            f"UPDATE {schema}.projection_progress"  # noqa: S608
+            " SET position = 0, subtotal_position = 0, resume_token = ''"
         )
     stage.projections.restart()
     with stage.projections.channel() as channel:

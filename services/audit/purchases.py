@@ -118,10 +118,10 @@ def purchases(view: View) -> Iterator[Purchase]:
 
 def _goods(view: View, orders: dict[str, _Order]) -> Iterator[tuple[Purchase, str]]:
     """Yield what was ordered and received, each with the number of its order."""
-    for (number, _), measure, units, amount in _valued(view):
+    for (number, _), measure, entry, value in _valued(view):
         if number in orders:
-            one = _single(view, units.entry, amount)
-            yield Purchase(measure, *orders[number], units.entry.day, one), number
+            one = _single(view, entry, value.minor, value.undisclosed)
+            yield Purchase(measure, *orders[number], entry.day, one), number
 
 
 def _not_invoiced(
@@ -140,9 +140,10 @@ def _zero(view: View) -> Sum:
     return Sum(traced=view.traced)
 
 
-def _single(view: View, entry: Entry, amount: int | None) -> Sum:
+def _single(view: View, entry: Entry, amount: int, undisclosed: int = 0) -> Sum:
     one = _zero(view)
-    one.add(entry.position, entry.day, amount)
+    one.add(entry.position, entry.day, None if undisclosed and not amount else amount)
+    one.undisclosed = undisclosed
     return one
 
 
@@ -180,60 +181,118 @@ def _ordered(entry: Entry) -> Iterator[tuple[Line, _Units]]:
         yield (fact.purchase_order, line.line), units
 
 
-def _prices(view: View) -> dict[Line, tuple[int, int]]:
-    """Return the average price of each line: an amount in minor units, for so many units.
+class _Price(NamedTuple):
+    """The average price of a line: an amount in minor units, for so many units."""
 
-    By what counts, or else by all that was ever recorded. A line of which anything is not disclosed
-    has no price.
+    amount_minor: int = 0
+    quantity: int = 0
+
+    def plus(self, units: _Units) -> _Price:
+        """Return the price where more was ordered at a price of its own."""
+        return _Price(self.amount_minor + (units.amount_minor or 0), self.quantity + units.quantity)
+
+
+class _Value(NamedTuple):
+    """What units are worth to date, in minor units, and of how many facts nothing tells it."""
+
+    minor: int = 0
+    undisclosed: int = 0
+
+
+class _Movement(NamedTuple):
+    """A change of a line. What has a price tells what all units of the line are worth."""
+
+    measure: str
+    units: _Units
+    priced: bool
+
+
+def _ever_priced(view: View) -> dict[Line, _Price | None]:
+    """Return the average price of each line by all that was ever recorded, counted or not.
+
+    It is None for a line of which anything is not disclosed.
     """
-    told: dict[Line, list[_Units]] = defaultdict(list)
+    found: dict[Line, _Price | None] = {}
     for entry in view.recorded(*_ORDERED):
         for line, units in _ordered(entry):
-            if units.amount_minor is not None or units.undisclosed:
-                told[line].append(units)
-    prices = {}
-    for line, all_units in told.items():
-        if any(units.undisclosed for units in all_units):
-            continue
-        counted = [u for u in all_units if view.knows(u.entry) and view.counts(u.entry)]
-        chosen = counted or all_units
-        quantity = sum(units.quantity for units in chosen)
-        if quantity > 0:
-            prices[line] = (sum(u.amount_minor or 0 for u in chosen), quantity)
-    return prices
+            price = found.setdefault(line, _Price())
+            if units.undisclosed or price is None:
+                found[line] = None
+            elif units.amount_minor is not None:
+                found[line] = price.plus(units)
+    return found
 
 
-def _valued(view: View) -> Iterator[tuple[Line, str, _Units, int | None]]:
-    """Yield what was ordered and received, valued in minor units; None where nothing tells.
-
-    Units without an amount of their own have the average price of their line. The value to date is
-    rounded, and each fact has the difference that it makes to it.
-    """
-    lines: dict[tuple[Line, str], list[_Units]] = defaultdict(list)
+def _movements(view: View) -> dict[Line, list[_Movement]]:
+    """Return what was ordered, cancelled, received and returned of each line, by time."""
+    lines: dict[Line, list[_Movement]] = defaultdict(list)
     for entry in view.counted(*_ORDERED):
         for line, units in _ordered(entry):
-            lines[line, "ordered"].append(units)
+            lines[line].append(_Movement("ordered", units, units.amount_minor is not None))
     for entry in view.counted("purchase_order_cancelled"):
         fact = entry.fact
         amount = -_minor(fact.amount) if fact.HasField("amount") else None
-        line = (fact.purchase_order, fact.line)
-        lines[line, "ordered"].append(_Units(entry, -fact.quantity, amount))
+        units = _Units(entry, -fact.quantity, amount)
+        lines[fact.purchase_order, fact.line].append(_Movement("ordered", units, priced=False))
     for entry in view.counted("goods_received", "goods_returned"):
         fact = entry.fact
         sign = 1 if entry.kind == "goods_received" else -1
-        line = (fact.purchase_order, fact.line)
-        lines[line, "received"].append(_Units(entry, sign * fact.quantity, None))
-    prices = _prices(view)
-    for (line, measure), found in lines.items():
-        to_date = 0
-        for units in sorted(found, key=lambda units: by_time(units.entry)):
-            amount = units.amount_minor
-            if amount is None and line in prices:
-                price, quantity = prices[line]
-                before = in_proportion(to_date, quantity, price)
-                to_date += units.quantity
-                amount = in_proportion(to_date, quantity, price) - before
-            yield line, measure, units, amount
+        units = _Units(entry, sign * fact.quantity, None)
+        lines[fact.purchase_order, fact.line].append(_Movement("received", units, priced=False))
+    for found in lines.values():
+        found.sort(key=lambda movement: by_time(movement.units.entry))
+    return lines
+
+
+def _valued(view: View) -> Iterator[tuple[Line, str, Entry, _Value]]:
+    """Yield by how much each fact changes what was ordered and received is worth.
+
+    Units without an amount of their own have the average price of their line: of what was ordered
+    to date, or before that of all that ever was. What is rounded is the value to date.
+    """
+    ever_priced = _ever_priced(view)
+    for line, movements in _movements(view).items():
+        ever = ever_priced.get(line)
+        price: _Price | None = None
+        to_date = {"ordered": _ToDate(), "received": _ToDate()}
+        for movement in movements:
+            if movement.priced:
+                price = (price or _Price()).plus(movement.units)
+            to_date[movement.measure].add(movement.units)
+            for measure, units in to_date.items():
+                change = units.revalued(None if ever is None else price or ever)
+                if measure == movement.measure or change != _Value():
+                    yield line, measure, movement.units.entry, change
+
+
+class _ToDate:
+    """What was ordered, or received, of a line to date."""
+
+    def __init__(self) -> None:
+        self._stated_minor = 0
+        self._quantity = 0
+        self._unpriced = 0
+        self._value = _Value()
+
+    def add(self, units: _Units) -> None:
+        """Add units, or an amount of their own."""
+        if units.amount_minor is not None:
+            self._stated_minor += units.amount_minor
+            return
+        self._quantity += units.quantity
+        self._unpriced += 1
+
+    def revalued(self, price: _Price | None) -> _Value:
+        """Value all of it, and return by how much it is worth more than before."""
+        before = self._value
+        if price is not None and price.quantity > 0:
+            worth = in_proportion(self._quantity, price.quantity, price.amount_minor)
+            self._value = _Value(self._stated_minor + worth)
+        else:
+            self._value = _Value(self._stated_minor, self._unpriced)
+        return _Value(
+            self._value.minor - before.minor, self._value.undisclosed - before.undisclosed
+        )
 
 
 def _account(order: str, buyer: str, supplier: str) -> str:

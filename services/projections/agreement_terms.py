@@ -36,7 +36,8 @@ from services.projections.agreements import (
     histories,
 )
 from services.projections.facts import Fold, Row, enum_text
-from services.projections.reading import Reader, statement
+from services.projections.reading import Reader
+from services.projections.statements import statement
 from services.quantities import date_from_message, money_from_message
 
 _PARTS = {

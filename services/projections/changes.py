@@ -13,7 +13,8 @@ from gigaledger.v1.projections_pb2 import EventChanges, FigureChange, TotalChang
 
 from services.projections.measures import changes_between, figures_of
 from services.projections.questions import Answer, Question, answer
-from services.projections.reading import Known, Reader, statement
+from services.projections.reading import Known, Reader
+from services.projections.statements import statement
 from services.quantities import date_to_message, instant_from_message
 
 _TOUCHED = """
@@ -32,7 +33,7 @@ async def positions_touched(reader: Reader, since: int) -> frozenset[int]:
         since: the position of the earlier state.
     """
     found: set[int] = set()
-    for table in reader.tables:
+    for table in reader.projection.tables:
         rows = await reader.rows(statement(_TOUCHED, table=table), since=since)
         found.update(row["position"] for row in rows)
     return frozenset(found)

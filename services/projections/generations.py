@@ -57,7 +57,7 @@ class Generation:
 
     def named(self, query: bytes) -> bytes:
         """Return a statement with the plain names of tables replaced by those of it."""
-        return named(query, self.projection.tables, self.number)
+        return named(query, self.projection.all_tables, self.number)
 
 
 async def enter(connection: Connection, schema: str) -> None:

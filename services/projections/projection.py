@@ -9,6 +9,7 @@ from functools import lru_cache
 from importlib import resources
 
 from services.projections.facts import Fold
+from services.projections.subtotals import Subtotals
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class Projection:
         tables: its tables of entries: those with the header of `template_entry`.
         version: counted up with every change of its folds or tables. Where a book has an older one,
             this one is built beside it and then takes its place.
+        subtotals: what is made of its entries, so that questions needn't sum them up; None where
+            they are few.
     """
 
     name: str
@@ -29,6 +32,12 @@ class Projection:
     folds: Mapping[str, Fold]
     tables: tuple[str, ...]
     version: int = 1
+    subtotals: Subtotals | None = None
+
+    @property
+    def all_tables(self) -> tuple[str, ...]:
+        """Its tables of entries, and that of subtotals."""
+        return (*self.tables, self.subtotals.table) if self.subtotals else self.tables
 
     @property
     def definition(self) -> str:

@@ -23,34 +23,14 @@ from psycopg_pool import AsyncConnectionPool
 from services.projections.facts import enum_number, enum_text
 from services.projections.projection import Projection, named
 from services.projections.sessions import SESSION_OPTIONS
+from services.projections.subtotals import Subtotals, blocks_before
 from services.quantities import date_to_message, instant_to_message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-_RECORDED = "position <= %(position)s"
-_KNOWN = f"({_RECORDED} AND (reversed_position IS NULL OR reversed_position > %(position)s))"
-_COUNTED = f"({_KNOWN} AND effective_date <= %(until)s AND assertion_status = ANY(%(statuses)s))"
-
 ALL_STATUSES = frozenset(enum_text(AssertionStatus, value) for value in AssertionStatus.values())
 _HYPOTHETICAL = frozenset({"PLAN", "ASSUMPTION"})
-
-
-def statement(text: str, **parts: str) -> bytes:
-    """Return a query in which names in braces stand for parts of it.
-
-    These stand for conditions on the header of a row. `{recorded}`: recorded by the position that
-    is read. `{known}`: and not reversed by then. `{counted}`: and effective by the day, and of a
-    status, that is asked for.
-
-    Args:
-        text: the query.
-        parts: what else names stand for; may contain those conditions.
-    """
-    conditions = {"recorded": _RECORDED, "known": _KNOWN, "counted": _COUNTED}
-    for name, part in (parts | conditions).items():
-        text = text.replace(f"{{{name}}}", part)
-    return text.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +89,18 @@ class Reader:
     Attributes:
         connection: in a transaction that sees the projection at `scope.position`.
         scope: which facts count.
-        tables: plain names of the projection's tables.
+        projection: the projection.
         generation: number of the one that answers.
+        subtotal_position: subtotals are made of what was recorded by then.
+        block_events: how many events the shortest blocks of them span.
     """
 
     connection: AsyncConnection[DictRow]
     scope: Scope
-    tables: tuple[str, ...]
+    projection: Projection
     generation: int
+    subtotal_position: int
+    block_events: int
     _statuses: set[str] = field(default_factory=set)
 
     async def rows(self, query: bytes, **parameters: object) -> list[dict[str, Any]]:
@@ -128,8 +112,24 @@ class Reader:
             "statuses": sorted(scope.statuses),
             **parameters,
         }
-        query = named(query, self.tables, self.generation)
+        query = named(query, self.projection.all_tables, self.generation)
         return await (await self.connection.execute(query, given)).fetchall()
+
+    async def sums(self, subtotals: Subtotals) -> list[dict[str, Any]]:
+        """Return sums by day: of all rows that count, or of subtotals where these give the same."""
+        summed = min(self.subtotal_position, self.scope.position) // self.block_events
+        if not summed or self.scope.statuses != ALL_STATUSES:
+            return await self.rows(subtotals.of_rows)
+        before = summed * self.block_events
+        (touched,) = await self.rows(subtotals.touched, before=before)
+        blocks = list(blocks_before(summed))
+        return await self.rows(
+            subtotals.of_blocks,
+            before=before,
+            levels=[block.level for block in blocks],
+            blocks=[block.number for block in blocks],
+            **touched,
+        )
 
     def rests_on(self, statuses: Iterable[str]) -> None:
         """Note statuses of facts that the answer rests on."""
@@ -290,7 +290,14 @@ async def open_reader(
             as_of=as_of,
             statuses=frozenset(statuses) or ALL_STATUSES,
         )
-        reader = Reader(connection, scope, projection.tables, progress["generation"])
+        reader = Reader(
+            connection,
+            scope,
+            projection,
+            progress["generation"],
+            progress["subtotal_position"],
+            progress["block_events"],
+        )
         yield reader.at(known) if known else reader
 
 
@@ -302,7 +309,8 @@ async def _progress(
         return None
     return await (
         await connection.execute(
-            "SELECT generation, position, recorded_time FROM projection_progress"
+            "SELECT generation, position, recorded_time, subtotal_position, block_events"
+            " FROM projection_progress"
             " WHERE projection = %s AND version = %s AND state = 'LIVE'",
             (projection.name, projection.version),
         )

@@ -274,6 +274,8 @@ class Workers:
                         _observe(metrics.PROJECTION_POSITION, book, generation, position)
                 building = building and not await self._switch_over(schema, followed)
                 self._on_written(schema)
+                async with self._pool.connection() as connection:
+                    await store.sum_up(connection, schema, followed, self._name)
                 for (name, _), error in stopped.items():
                     _log.error(
                         "stopped",

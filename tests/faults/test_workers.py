@@ -101,13 +101,15 @@ def forget(url: str) -> None:
     """Empty all projections."""
     with psycopg.connect(url, options=SESSION_OPTIONS) as connection:
         for projection in PROJECTIONS:
-            for table in projection.tables:
+            for table in projection.all_tables:
                 connection.execute(
                     sql.SQL("TRUNCATE {}").format(sql.Identifier(SCHEMA, f"{table}_1"))
                 )
         progress = sql.Identifier(SCHEMA, "projection_progress")
         connection.execute(
-            sql.SQL("UPDATE {} SET position = 0, resume_token = ''").format(progress)
+            sql.SQL("UPDATE {} SET position = 0, subtotal_position = 0, resume_token = ''").format(
+                progress
+            )
         )
 
 

@@ -19,7 +19,7 @@ from services.projections import generations, leases, store
 from services.projections.catalogue import PROJECTIONS
 from services.projections.generations import Generation
 from services.projections.projection import Projection
-from services.projections.reading import Reader, open_reader, reading_pool
+from services.projections.reading import Known, Reader, open_reader, reading_pool
 from services.projections.sessions import SESSION_OPTIONS
 
 SCHEMA = "book_main"
@@ -36,14 +36,9 @@ class ReadModels:
 
     async def apply(self, events: Sequence[RecordedEvent], *projections: Projection) -> None:
         """Fold events, into all projections unless some are named."""
-        stopped = await store.apply(
-            self.connection,
-            SCHEMA,
-            [Generation(projection, 1) for projection in projections or PROJECTIONS],
-            events,
-            "resume",
-            WORKER,
-        )
+        led = [Generation(projection, 1) for projection in projections or PROJECTIONS]
+        stopped = await store.apply(self.connection, SCHEMA, led, events, "resume", WORKER)
+        await store.sum_up(self.connection, SCHEMA, led, WORKER)
         for error in stopped.values():
             raise error
 
@@ -54,6 +49,7 @@ class ReadModels:
         as_of: dt.date | None = None,
         statuses: Collection[str] = (),
         min_position: int = 1,
+        known: Known | None = None,
     ) -> AsyncIterator[Reader]:
         """Open a snapshot."""
         async with open_reader(
@@ -63,18 +59,19 @@ class ReadModels:
             as_of=as_of,
             statuses=statuses,
             min_position=min_position,
+            known=known,
         ) as reader:
             yield reader
 
     async def forget(self) -> None:
         """Empty all tables, so that everything can be folded again."""
         for projection in PROJECTIONS:
-            for table in projection.tables:
+            for table in projection.all_tables:
                 await self.connection.execute(
                     sql.SQL("TRUNCATE {}").format(sql.Identifier(SCHEMA, f"{table}_1"))
                 )
         await self.connection.execute(
-            sql.SQL("UPDATE {} SET position = 0, resume_token = ''").format(
+            sql.SQL("UPDATE {} SET position = 0, subtotal_position = 0, resume_token = ''").format(
                 sql.Identifier(SCHEMA, "projection_progress")
             )
         )
@@ -105,5 +102,7 @@ async def read_models(database_url: str) -> AsyncIterator[ReadModels]:
         reading_pool(database_url, 2) as pool,
     ):
         await generations.prepare(writing, SCHEMA)
+        # Books are short here: so are the blocks, that there are subtotals of several levels.
+        await writing.execute("UPDATE book_main.projection_progress SET block_events = 2")
         await leases.claim(writing, SCHEMA, WORKER)
         yield ReadModels(writing, pool)

@@ -9,7 +9,8 @@ from typing import Any
 from services.projections.capacity.queries import PLACED
 from services.projections.contributions import Contribution
 from services.projections.measures import FigureKey
-from services.projections.reading import Reader, statement
+from services.projections.reading import Reader
+from services.projections.statements import statement
 
 _ENTRIES = statement(
     """

@@ -12,7 +12,8 @@ from gigaledger.v1.common_pb2 import CapacityLayer, GpuBasis, PowerBasis
 from gigaledger.v1.projections_pb2 import CapacityBreakdown, GpuQuantity, HardwarePlace
 
 from services.projections.facts import enum_number
-from services.projections.reading import Reader, statement
+from services.projections.reading import Reader
+from services.projections.statements import statement
 
 # What a line of an order stands for is told by the order. One that was recorded in error still
 # tells, where no other does, so that nothing received on it drops out. Receipts are many and lines

@@ -36,7 +36,8 @@ from services.projections.capacity.progress_queries import (
     schedule_points,
 )
 from services.projections.facts import enum_number
-from services.projections.reading import Reader, Scope, statement
+from services.projections.reading import Reader, Scope
+from services.projections.statements import statement
 from services.quantities import date_to_message, ratio_ppm
 
 _SCHEDULES = statement("""

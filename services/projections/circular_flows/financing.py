@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from services.projections.circular_flows.figures import FlowKind
 from services.projections.circular_flows.timed import DatedFlow
-from services.projections.reading import Reader, statement
+from services.projections.reading import Reader
+from services.projections.statements import statement
 
 # An instrument that was recorded in error still tells whose it was, where no other does.
 _FINANCING = statement("""

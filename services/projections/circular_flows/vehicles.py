@@ -15,7 +15,8 @@ from fractions import Fraction
 from gigaledger.v1.projections_pb2 import VehicleCapital
 
 from services.projections.amounts import Amount, ratio
-from services.projections.reading import Reader, statement
+from services.projections.reading import Reader
+from services.projections.statements import statement
 
 WHOLE_PPM = 1_000_000
 

@@ -18,7 +18,8 @@ from services.projections.exceptions.catalogue import RULES
 from services.projections.exceptions.policy import Policy
 from services.projections.exceptions.posting import Posting
 from services.projections.exceptions.register import Raised, register_of
-from services.projections.reading import Reader, statement
+from services.projections.reading import Reader
+from services.projections.statements import statement
 from services.quantities import date_to_message, instant_to_message
 
 DEFAULT_PAGE_SIZE = 100

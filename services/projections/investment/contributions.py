@@ -10,7 +10,8 @@ from services.projections.agreement_terms import Agreements, read_agreements
 from services.projections.amounts import units
 from services.projections.contributions import Contribution
 from services.projections.measures import FigureKey
-from services.projections.reading import Reader, statement
+from services.projections.reading import Reader
+from services.projections.statements import statement
 
 _CERTIFIED = statement("""
     SELECT position, recorded_time, effective_date, assertion_status, agreement, power_basis,

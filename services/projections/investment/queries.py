@@ -29,7 +29,8 @@ from services.projections.investment.figures import (
     split_shares,
 )
 from services.projections.investment.timelines import timelines
-from services.projections.reading import Reader, Scope, statement
+from services.projections.reading import Reader, Scope
+from services.projections.statements import statement
 
 _CERTIFIED = statement("""
     SELECT agreement, power_basis, effective_date, sum(power_kw)::bigint AS power_kw,

@@ -13,7 +13,8 @@ from gigaledger.v1.projections_pb2 import EntitlementCause, TrancheTimeline
 from services.projections.agreement_terms import Agreements
 from services.projections.agreements import History, Terms, Tranche
 from services.projections.investment.figures import Evidence, reached
-from services.projections.reading import Reader, Scope, statement
+from services.projections.reading import Reader, Scope
+from services.projections.statements import statement
 from services.quantities import date_to_message
 
 _CERTIFIED = statement("""

@@ -40,6 +40,7 @@ from services.projections.agreement_terms import terms_folds
 from services.projections.circular_flows.figures import FlowKind
 from services.projections.facts import Row, disclosed_money_columns, money_columns
 from services.projections.projection import Projection
+from services.projections.round_trip.sums import SUBTOTALS
 from services.quantities import money_from_message
 
 
@@ -350,7 +351,7 @@ def _warrant_exercised(fact: WarrantExercised) -> Iterator[Row]:
 
 ROUND_TRIP = Projection(
     name="round-trip",
-    version=2,
+    version=3,
     package="services.projections.round_trip",
     folds=terms_folds("round_trip_terms")
     | {
@@ -390,4 +391,5 @@ ROUND_TRIP = Projection(
         "round_trip_instrument",
         "round_trip_financing",
     ),
+    subtotals=SUBTOTALS,
 )

@@ -15,6 +15,7 @@ CREATE TABLE round_trip_order (
     supplier text NOT NULL,
     currency text NOT NULL
 );
+CREATE INDEX ON round_trip_order (purchase_order);
 COMMENT ON TABLE round_trip_order IS 'Parties and currency of orders';
 
 CREATE TABLE round_trip_goods (
@@ -26,6 +27,7 @@ CREATE TABLE round_trip_goods (
     amount_minor numeric,
     undisclosed boolean NOT NULL DEFAULT false
 );
+CREATE INDEX ON round_trip_goods (purchase_order);
 COMMENT ON TABLE round_trip_goods IS 'Goods ordered and received';
 COMMENT ON COLUMN round_trip_goods.measure IS 'ORDERED (placed and amended), CANCELLED (negative) or RECEIVED (negative where returned)';
 COMMENT ON COLUMN round_trip_goods.amount_minor IS 'In minor units of the currency of the order; null where the price of the line tells, or where undisclosed';
@@ -42,6 +44,8 @@ CREATE TABLE round_trip_invoice (
     currency text NOT NULL,
     order_amount_minor bigint
 );
+CREATE INDEX ON round_trip_invoice (account, invoice);
+CREATE INDEX ON round_trip_invoice (purchase_order);
 COMMENT ON TABLE round_trip_invoice IS 'Invoices, and credit notes (negative)';
 COMMENT ON COLUMN round_trip_invoice.account IS 'Where the number of the invoice stands for it: the order, or buyer:supplier where there is none';
 COMMENT ON COLUMN round_trip_invoice.order_amount_minor IS 'The amount in the currency of the order; null for a credit note, whose invoice tells the rate';
@@ -58,6 +62,8 @@ CREATE TABLE round_trip_payment (
     currency text NOT NULL,
     document_amount_minor bigint
 );
+CREATE INDEX ON round_trip_payment (account, payment);
+CREATE INDEX ON round_trip_payment (account, invoice);
 COMMENT ON TABLE round_trip_payment IS 'Payments and prepayments, and refunds (negative)';
 COMMENT ON COLUMN round_trip_payment.account IS 'Where the number of the payment stands for it: the order, or customer:supplier where there is none';
 COMMENT ON COLUMN round_trip_payment.customer IS 'Who paid, and is paid back';
@@ -113,3 +119,21 @@ COMMENT ON COLUMN round_trip_financing.payee IS 'Empty where the instrument tell
 COMMENT ON COLUMN round_trip_financing.amount_minor IS 'In minor units of the currency, negative where principal is repaid; null where not disclosed';
 COMMENT ON COLUMN round_trip_financing.spent_on IS 'Whom this money is said to be paid to; empty where the vehicle tells';
 COMMENT ON COLUMN round_trip_financing.share_ppm IS 'The part of it for each of them, in parts per million';
+
+CREATE TABLE round_trip_subtotal (
+    LIKE template_subtotal INCLUDING ALL,
+    measure text NOT NULL,
+    supplier text NOT NULL,
+    customer text NOT NULL,
+    currency text NOT NULL,
+    assertion_status text NOT NULL,
+    amount numeric NOT NULL,
+    undisclosed bigint NOT NULL,
+    entries bigint NOT NULL
+);
+COMMENT ON TABLE round_trip_subtotal IS 'By how much a block of the log changed what purchases add to a pair on a day';
+COMMENT ON COLUMN round_trip_subtotal.measure IS 'ORDERED, RECEIVED, INVOICED, PAID, UNAPPLIED, RECEIVED_NOT_INVOICED, OPEN_PAYABLE or REFUND_DUE';
+COMMENT ON COLUMN round_trip_subtotal.assertion_status IS 'Empty for what stands open, which may rest on facts of several';
+COMMENT ON COLUMN round_trip_subtotal.amount IS 'In minor units of the currency';
+COMMENT ON COLUMN round_trip_subtotal.undisclosed IS 'Number of amounts that are missing from it';
+COMMENT ON COLUMN round_trip_subtotal.entries IS 'Number of entries that count';

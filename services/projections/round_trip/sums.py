@@ -1,0 +1,335 @@
+"""What purchases add to which pair on which day: the statements. Pure.
+
+Each gives rows of a measure, supplier, customer, currency, day and status with what they add, so
+that what stood at any day is the sum of the days until then. Where a rule makes an amount out of a
+sum (a price on average, a rounding, what is more than nothing), the sum to date is what the rule is
+applied to, and each day has the difference: so the rows of a day do not depend on the days after.
+"""
+
+from __future__ import annotations
+
+from services.projections.statements import statement
+from services.projections.subtotals import subtotals
+
+# A document that was recorded in error still tells what its number stands for, where no other does,
+# so that nothing recorded under it drops out.
+_ORDER = """
+    purchase AS (
+        SELECT DISTINCT ON (purchase_order) purchase_order, supplier, buyer, currency
+        FROM {orders} AS purchase WHERE {recorded}
+        ORDER BY purchase_order, {known} DESC, position DESC
+    )
+"""
+
+# Units without an amount of their own are valued at the average price of their line: of what was
+# ordered to date, or else of all that ever was. A line of which anything is not disclosed has none.
+_GOODS = """
+    told AS (
+        SELECT purchase_order, line, sum(quantity) AS units, sum(amount_minor) AS amount,
+               bool_or(undisclosed) AS undisclosed
+        FROM {goods} AS told
+        WHERE measure = 'ORDERED' AND (amount_minor IS NOT NULL OR undisclosed) AND {recorded}
+        GROUP BY 1, 2
+    ), moved AS (
+        SELECT purchase_order, line, effective_date AS day, assertion_status,
+               {place} AS position, {time} AS recorded_time,
+               count(*) FILTER (WHERE measure <> 'RECEIVED') AS ordered,
+               count(*) FILTER (WHERE measure = 'RECEIVED') AS received,
+               coalesce(sum(amount_minor), 0) AS amount,
+               count(*) FILTER (WHERE measure <> 'RECEIVED' AND amount_minor IS NULL)
+                   AS ordered_unpriced,
+               coalesce(sum(quantity) FILTER (
+                   WHERE measure <> 'RECEIVED' AND amount_minor IS NULL
+               ), 0) AS ordered_units,
+               coalesce(sum(quantity) FILTER (WHERE measure = 'RECEIVED'), 0) AS received_units,
+               count(amount_minor) FILTER (WHERE measure = 'ORDERED') AS prices,
+               coalesce(sum(quantity) FILTER (
+                   WHERE measure = 'ORDERED' AND amount_minor IS NOT NULL
+               ), 0) AS priced_units,
+               coalesce(sum(amount_minor) FILTER (WHERE measure = 'ORDERED'), 0) AS priced_amount
+        FROM {goods} AS goods WHERE {counts} GROUP BY 1, 2, 3, 4, 5, 6
+    ), to_date AS (
+        SELECT moved.purchase_order, moved.line, day, assertion_status, position, recorded_time,
+               ordered, received,
+               sum(moved.amount) OVER so_far AS amount,
+               sum(ordered_unpriced) OVER so_far AS ordered_unpriced,
+               sum(ordered_units) OVER so_far AS ordered_units,
+               sum(received) OVER so_far AS received_unpriced,
+               sum(received_units) OVER so_far AS received_units,
+               CASE
+                   WHEN told.undisclosed THEN 0
+                   WHEN sum(prices) OVER so_far > 0 THEN sum(priced_units) OVER so_far
+                   ELSE coalesce(told.units, 0)
+               END AS priced_units,
+               CASE
+                   WHEN sum(prices) OVER so_far > 0 THEN sum(priced_amount) OVER so_far
+                   ELSE told.amount
+               END AS priced_amount
+        FROM moved LEFT JOIN told USING (purchase_order, line)
+        WINDOW so_far AS (
+            PARTITION BY purchase_order, line ORDER BY day, assertion_status, position
+            ROWS UNBOUNDED PRECEDING
+        )
+    ), value AS (
+        SELECT *,
+               amount + CASE WHEN priced_units > 0 THEN
+                   in_proportion(ordered_units, priced_units, priced_amount)
+               ELSE 0 END AS ordered_value,
+               CASE WHEN priced_units > 0 THEN 0 ELSE ordered_unpriced END AS ordered_undisclosed,
+               CASE WHEN priced_units > 0 THEN
+                   in_proportion(received_units, priced_units, priced_amount)
+               ELSE 0 END AS received_value,
+               CASE WHEN priced_units > 0 THEN 0 ELSE received_unpriced END AS received_undisclosed
+        FROM to_date
+    ), step AS (
+        SELECT purchase_order, day, assertion_status, position, recorded_time, ordered, received,
+               ordered_value - lag(ordered_value, 1, 0) OVER line_before AS ordered_value,
+               ordered_undisclosed - lag(ordered_undisclosed, 1, 0) OVER line_before
+                   AS ordered_undisclosed,
+               received_value - lag(received_value, 1, 0) OVER line_before AS received_value,
+               received_undisclosed - lag(received_undisclosed, 1, 0) OVER line_before
+                   AS received_undisclosed
+        FROM value
+        WINDOW line_before AS (
+            PARTITION BY purchase_order, line ORDER BY day, assertion_status, position
+        )
+    ), delivered AS (
+        SELECT purchase_order, measure, day, assertion_status, position, recorded_time,
+               sum(delivered.amount) AS amount, sum(undisclosed) AS undisclosed,
+               sum(entries) AS entries
+        FROM step CROSS JOIN LATERAL (
+            VALUES ('ORDERED', ordered_value, ordered_undisclosed, ordered),
+                ('RECEIVED', received_value, received_undisclosed, received)
+        ) AS delivered (measure, amount, undisclosed, entries)
+        WHERE (delivered.amount, undisclosed, entries) <> (0, 0, 0)
+        GROUP BY 1, 2, 3, 4, 5, 6
+    )
+"""
+
+_DELIVERED = """
+    SELECT measure, supplier, buyer AS customer, currency, day, assertion_status,
+           position, recorded_time, {order_document} AS document, amount, undisclosed, entries
+    FROM delivered JOIN purchase USING (purchase_order)
+"""
+
+_INVOICE = """
+    bill AS (
+        SELECT DISTINCT ON (account, invoice) account, invoice, bill.currency,
+               coalesce(nullif(bill.supplier, ''), purchase.supplier) AS supplier,
+               coalesce(nullif(bill.buyer, ''), purchase.buyer) AS buyer,
+               amount_minor, order_amount_minor
+        FROM {invoices} AS bill LEFT JOIN purchase USING (purchase_order)
+        WHERE NOT credit AND {recorded}
+        ORDER BY account, invoice, {known} DESC, position DESC
+    ), claim AS (
+        SELECT account, invoice, purchase_order, effective_date, assertion_status, position,
+               recorded_time, amount_minor,
+               coalesce(order_amount_minor, 0) AS order_amount_minor
+        FROM {invoices} AS invoice WHERE NOT credit AND {counts}
+        UNION ALL
+        SELECT account, invoice, purchase_order, effective_date, assertion_status, position,
+               recorded_time, credit.amount_minor,
+               in_proportion(credit.amount_minor, bill.amount_minor, bill.order_amount_minor)
+        FROM {invoices} AS credit JOIN bill USING (account, invoice)
+        WHERE credit AND {counts}
+    )
+"""
+
+_INVOICED = """
+    SELECT 'INVOICED', supplier, buyer, bill.currency, effective_date, assertion_status,
+           {place}, {time}, {invoice_document}, claim.amount_minor, 0, 1
+    FROM claim JOIN bill USING (account, invoice)
+"""
+
+# A refund names the payment that goes back, and the payment what it was applied to.
+_PAYMENT = """
+    settled AS (
+        SELECT DISTINCT ON (account, payment) account, payment, invoice, amount_minor,
+               document_amount_minor
+        FROM {payments} AS settled WHERE NOT refund AND {recorded}
+        ORDER BY account, payment, {known} DESC, position DESC
+    ), cash AS (
+        SELECT account, settled.invoice, cash.supplier, cash.customer, cash.currency,
+               effective_date, assertion_status, position, recorded_time, payment,
+               cash.amount_minor, coalesce(cash.document_amount_minor, in_proportion(
+                   cash.amount_minor, settled.amount_minor, settled.document_amount_minor
+               )) AS document_amount_minor
+        FROM {payments} AS cash JOIN settled USING (account, payment) WHERE {counts}
+    )
+"""
+
+_PAID = """
+    SELECT measure, supplier, customer, currency, effective_date, assertion_status,
+           {place}, {time}, {payment_document}, amount_minor, 0, 1
+    FROM cash JOIN (VALUES ('PAID', false), ('UNAPPLIED', true)) AS kind (measure, unapplied)
+        ON NOT unapplied OR invoice = ''
+"""
+
+# What stands open rests on the same facts as what was received, invoiced and paid, of any status.
+_STANDING = """
+    WITH supplied AS (
+        SELECT purchase_order, day, sum(amount) AS amount, sum(undisclosed) AS undisclosed
+        FROM (
+            SELECT purchase_order, day, amount, undisclosed
+            FROM delivered WHERE measure = 'RECEIVED'
+            UNION ALL
+            SELECT purchase_order, effective_date, -order_amount_minor, 0
+            FROM claim WHERE purchase_order <> ''
+        ) AS supplied GROUP BY 1, 2
+    ), not_invoiced AS (
+        SELECT purchase_order, day, undisclosed,
+               greatest(sum(amount) OVER so_far, 0) AS amount
+        FROM supplied
+        WINDOW so_far AS (PARTITION BY purchase_order ORDER BY day)
+    ), owed AS (
+        SELECT account, invoice, day, sum(amount) AS amount
+        FROM (
+            SELECT account, invoice, effective_date AS day, amount_minor AS amount FROM claim
+            UNION ALL
+            SELECT account, invoice, effective_date, -document_amount_minor
+            FROM cash WHERE invoice <> ''
+        ) AS owed GROUP BY 1, 2, 3
+    ), open AS (
+        SELECT account, invoice, day, sum(amount) OVER so_far AS amount
+        FROM owed
+        WINDOW so_far AS (PARTITION BY account, invoice ORDER BY day)
+    ), change AS (
+        SELECT account, invoice, day, amount,
+               lag(amount, 1, 0) OVER (PARTITION BY account, invoice ORDER BY day) AS before
+        FROM open
+    )
+    SELECT 'RECEIVED_NOT_INVOICED' AS measure, supplier, buyer AS customer, currency, day,
+           amount - lag(amount, 1, 0) OVER (PARTITION BY purchase_order ORDER BY day) AS amount,
+           undisclosed
+    FROM not_invoiced JOIN purchase USING (purchase_order)
+    UNION ALL
+    SELECT 'OPEN_PAYABLE', supplier, buyer, currency, day,
+           greatest(amount, 0) - greatest(before, 0), 0
+    FROM change JOIN bill USING (account, invoice)
+    UNION ALL
+    SELECT 'REFUND_DUE', supplier, buyer, currency, day,
+           greatest(-amount, 0) - greatest(-before, 0), 0
+    FROM change JOIN bill USING (account, invoice)
+"""
+
+_ALL_ROWS = {
+    "orders": "round_trip_order",
+    "goods": "round_trip_goods",
+    "invoices": "round_trip_invoice",
+    "payments": "round_trip_payment",
+    "counts": "{counted}",
+}
+
+# Documents that anything was recorded or reversed of, and those whose sums depend on them: what
+# stands open of an order takes its invoices, and of an invoice its payments.
+_TOUCHED = statement("""
+    WITH moved_order AS (
+        SELECT purchase_order FROM round_trip_order WHERE {touched}
+        UNION
+        SELECT purchase_order FROM round_trip_goods WHERE {touched}
+        UNION
+        SELECT purchase_order FROM round_trip_invoice WHERE {touched} AND purchase_order <> ''
+    ), moved_payment AS (
+        SELECT DISTINCT account, payment FROM round_trip_payment WHERE {touched}
+    ), moved_invoice AS (
+        SELECT account, invoice FROM round_trip_invoice WHERE {touched}
+        UNION
+        SELECT account, invoice FROM round_trip_invoice
+        WHERE purchase_order = ANY(ARRAY(SELECT purchase_order FROM moved_order))
+        UNION
+        SELECT account, invoice FROM round_trip_payment JOIN moved_payment USING (account, payment)
+        WHERE invoice <> ''
+    ), payment AS (
+        SELECT account, payment FROM moved_payment
+        UNION
+        SELECT account, payment FROM round_trip_payment JOIN moved_invoice USING (account, invoice)
+    ), party AS (
+        SELECT purchase_order FROM moved_order
+        UNION
+        SELECT purchase_order FROM round_trip_invoice JOIN moved_invoice USING (account, invoice)
+    )
+    SELECT ARRAY(SELECT purchase_order FROM party) AS parties,
+           ARRAY(SELECT purchase_order FROM moved_order) AS orders,
+           ARRAY(SELECT account FROM moved_invoice ORDER BY account, invoice) AS invoice_accounts,
+           ARRAY(SELECT invoice FROM moved_invoice ORDER BY account, invoice) AS invoices,
+           ARRAY(SELECT account FROM payment ORDER BY account, payment) AS payment_accounts,
+           ARRAY(SELECT payment FROM payment ORDER BY account, payment) AS payments
+""")
+
+_TOUCHED_ROWS = {
+    "orders": "(SELECT * FROM round_trip_order WHERE purchase_order = ANY(%(parties)s::text[]))",
+    "goods": "(SELECT * FROM round_trip_goods WHERE purchase_order = ANY(%(orders)s::text[]))",
+    "invoices": """(
+        SELECT * FROM round_trip_invoice JOIN unnest(
+            %(invoice_accounts)s::text[], %(invoices)s::text[]
+        ) AS touched (account, invoice) USING (account, invoice)
+    )""",
+    "payments": """(
+        SELECT * FROM round_trip_payment JOIN unnest(
+            %(payment_accounts)s::text[], %(payments)s::text[]
+        ) AS touched (account, payment) USING (account, payment)
+    )""",
+    "counts": "{known}",
+}
+
+_PARTS = {
+    "order": _ORDER,
+    "goods_moved": _GOODS,
+    "invoice": _INVOICE,
+    "payment": _PAYMENT,
+    "delivered": _DELIVERED,
+    "invoiced": _INVOICED,
+    "paid": _PAID,
+    "standing": _STANDING,
+}
+
+_KEYS = ("measure", "supplier", "customer", "currency", "day", "assertion_status")
+_AMOUNTS = ("amount", "undisclosed", "entries")
+
+# One statement: what several measures rest on is resolved once for all of them.
+_BY_DAY = """
+    WITH {order}, {goods_moved}, {invoice}, {payment}
+    SELECT measure, supplier, customer, currency, day, assertion_status,
+           sum(amount) AS amount, sum(undisclosed) AS undisclosed, sum(entries) AS entries
+    FROM (
+        {delivered} UNION ALL {invoiced} UNION ALL {paid} UNION ALL
+        SELECT measure, supplier, customer, currency, day, '', NULL, NULL, '',
+               amount, undisclosed, 0
+        FROM ({standing}) AS standing
+    ) AS added
+    GROUP BY 1, 2, 3, 4, 5, 6
+    HAVING (sum(amount), sum(undisclosed), sum(entries)) <> (0, 0, 0)
+"""
+_OF_NO_EVENT = {
+    "place": "0::bigint",
+    "time": "NULL::timestamptz",
+    "order_document": "''",
+    "invoice_document": "''",
+    "payment_document": "''",
+}
+
+SUBTOTALS = subtotals(
+    "round_trip_subtotal",
+    _KEYS,
+    _AMOUNTS,
+    touched=_TOUCHED,
+    of_rows=statement(_BY_DAY, **_PARTS, **_OF_NO_EVENT, **_ALL_ROWS),
+    of_touched=statement(_BY_DAY, **_PARTS, **_OF_NO_EVENT, **_TOUCHED_ROWS),
+)
+"""What was added on each day."""
+
+BY_EVENT = statement(
+    """
+    WITH {order}, {goods_moved}, {invoice}, {payment}
+    {delivered} UNION ALL {invoiced} UNION ALL {paid}
+""",
+    **_PARTS,
+    **_ALL_ROWS,
+    place="position",
+    time="recorded_time",
+    order_document="purchase_order",
+    invoice_document="invoice",
+    payment_document="payment",
+)
+"""What each event added, which comes to the same over a day; without what stands open, which no
+event adds to alone."""

@@ -1,0 +1,34 @@
+"""SQL over read models, in which names in braces stand for conditions on the header of a row."""
+
+from __future__ import annotations
+
+_RECORDED = "position <= %(position)s"
+_KNOWN = f"({_RECORDED} AND (reversed_position IS NULL OR reversed_position > %(position)s))"
+_COUNTED = f"({_KNOWN} AND effective_date <= %(until)s AND assertion_status = ANY(%(statuses)s))"
+_TOUCHED = (
+    f"(position > %(before)s AND {_RECORDED}"
+    " OR reversed_position > %(before)s AND reversed_position <= %(position)s)"
+)
+
+
+def statement(text: str, **parts: str) -> bytes:
+    """Return a query in which names in braces stand for parts of it.
+
+    These stand for conditions on the header of a row. `{recorded}`: recorded by the position that
+    is read. `{known}`: and not reversed by then. `{counted}`: and effective by the day, and of a
+    status, that is asked for. `{touched}`: recorded or reversed after the position `before`, up to
+    the one that is read.
+
+    Args:
+        text: the query.
+        parts: what else names stand for; may contain those conditions.
+    """
+    conditions = {
+        "recorded": _RECORDED,
+        "known": _KNOWN,
+        "counted": _COUNTED,
+        "touched": _TOUCHED,
+    }
+    for name, part in (parts | conditions).items():
+        text = text.replace(f"{{{name}}}", part)
+    return text.encode()

@@ -1,0 +1,148 @@
+"""Subtotals: what blocks of the log changed, so that a question adds up a few of them. Pure.
+
+A sum over rows takes the longer, the more rows there are. A block is a number of positions, and its
+subtotals say by how much each sum of a day is more after its last position than before its first.
+Blocks of level 0 span so many events each; FAN_OUT blocks of a level make one of the next. So the
+sums at any position are those of some blocks, less than FAN_OUT of each level, and of what changed
+since the last of them.
+
+What changed is made from rows: those of the documents that were touched, looked at before and
+after. Rows stay for ever and tell from when to when they are known, so that the subtotals of a
+block are the same whenever they are made. No reader depends on their being there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from services.projections.statements import statement
+
+FAN_OUT_BITS = 3
+FAN_OUT = 1 << FAN_OUT_BITS
+"""Blocks of a level that make one of the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A block of positions.
+
+    Attributes:
+        level: 0 for the shortest.
+        number: among those of its level, from 0.
+    """
+
+    level: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Subtotals:
+    """The subtotals of a projection.
+
+    Attributes:
+        table: where they are kept.
+        touched: finds the documents that were touched after the position `before`, as one row of
+            arrays, which the other statements take as parameters.
+        of_rows: gives the sums that are asked for from all rows that count.
+        of_blocks: gives the same, whatever the status, from blocks and what changed since.
+        of_block: puts a block of level 0 in the table.
+        of_part_blocks: puts a block of a higher level in the table.
+    """
+
+    table: str
+    touched: bytes
+    of_rows: bytes
+    of_blocks: bytes
+    of_block: bytes
+    of_part_blocks: bytes
+
+
+_CHANGED = """
+    SELECT {keys}, {amounts} FROM ({after}) AS after
+    UNION ALL
+    SELECT {keys}, {negated} FROM ({before}) AS before
+"""
+_OF_BLOCKS = """
+    SELECT {keys}, {sums} FROM (
+        SELECT {keys}, {amounts} FROM {table}
+        JOIN unnest(%(levels)s::integer[], %(blocks)s::bigint[]) AS asked (level, block)
+            USING (level, block)
+        UNION ALL
+        {changed}
+    ) AS moved
+    WHERE day <= %(until)s GROUP BY {keys} HAVING {not_nothing}
+"""
+_OF_BLOCK = """
+    INSERT INTO {table} (level, block, {keys}, {amounts})
+    SELECT 0, %(block)s::bigint, {keys}, {sums} FROM ({changed}) AS moved
+    GROUP BY {keys} HAVING {not_nothing}
+"""
+_OF_PART_BLOCKS = """
+    INSERT INTO {table} (level, block, {keys}, {amounts})
+    SELECT %(level)s::integer, %(block)s::bigint, {keys}, {sums} FROM {table}
+    WHERE level = %(level)s::integer - 1 AND block >= %(block)s::bigint * {fan_out}
+        AND block < (%(block)s::bigint + 1) * {fan_out}
+    GROUP BY {keys} HAVING {not_nothing}
+"""
+
+
+def subtotals(
+    table: str,
+    keys: Sequence[str],
+    amounts: Sequence[str],
+    *,
+    touched: bytes,
+    of_rows: bytes,
+    of_touched: bytes,
+) -> Subtotals:
+    """Return how subtotals are made and added up.
+
+    Args:
+        table: where they are kept: `level`, `block`, then keys and amounts.
+        keys: columns that tell what is summed, among them `day`.
+        amounts: columns that are summed. A sum is there where any of them is not 0.
+        touched: as in `Subtotals`.
+        of_rows: gives keys and amounts of all rows that are counted.
+        of_touched: gives keys and amounts of all rows of touched documents that are known.
+    """
+    parts = {
+        "changed": _CHANGED,
+        "after": of_touched.decode(),
+        "before": of_touched.decode().replace("%(position)s", "%(before)s"),
+        "table": table,
+        "keys": ", ".join(keys),
+        "amounts": ", ".join(amounts),
+        "negated": ", ".join(f"-{amount}" for amount in amounts),
+        "sums": ", ".join(f"sum({amount}) AS {amount}" for amount in amounts),
+        "not_nothing": " OR ".join(f"sum({amount}) <> 0" for amount in amounts),
+        "fan_out": str(FAN_OUT),
+    }
+    return Subtotals(
+        table=table,
+        touched=touched,
+        of_rows=of_rows,
+        of_blocks=statement(_OF_BLOCKS, **parts),
+        of_block=statement(_OF_BLOCK, **parts),
+        of_part_blocks=statement(_OF_PART_BLOCKS, **parts),
+    )
+
+
+def blocks_before(count: int) -> Iterator[Block]:
+    """Yield the blocks that make the first so many of level 0 together."""
+    level = 0
+    while count:
+        end = count
+        count >>= FAN_OUT_BITS
+        for number in range(count << FAN_OUT_BITS, end):
+            yield Block(level, number)
+        level += 1
+
+
+def blocks_ending_with(number: int) -> Iterator[Block]:
+    """Yield the block of level 0 of that number, and those that are complete with it."""
+    level = 0
+    yield Block(level, number)
+    while number % FAN_OUT == FAN_OUT - 1:
+        level, number = level + 1, number >> FAN_OUT_BITS
+        yield Block(level, number)
