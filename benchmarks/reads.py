@@ -104,8 +104,9 @@ def rebuild(stage: Stage, book: str, seconds: float) -> Figures:
                 connection.execute(f"TRUNCATE {schema}.{table}_1")
         connection.execute(
             f"UPDATE {schema}.projection_progress"  # noqa: S608
-            " SET position = 0, subtotal_position = 0, resume_token = ''"
+            " SET position = 0, resume_token = ''"
         )
+        connection.execute(f"UPDATE {schema}.projection_subtotal SET position = 0")  # noqa: S608
     stage.projections.restart()
     with stage.projections.channel() as channel:
         stub = ProjectionServiceStub(channel)

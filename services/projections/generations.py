@@ -177,6 +177,11 @@ async def _create(connection: Connection, generation: Generation, state: State) 
         " VALUES (%s, %s, %s, %s)",
         (projection.name, generation.number, projection.version, state),
     )
+    if projection.subtotals is not None:
+        await connection.execute(
+            "INSERT INTO projection_subtotal (projection, generation) VALUES (%s, %s)",
+            generation.key,
+        )
 
 
 async def _drop(connection: Connection, generation: Generation) -> None:
@@ -187,10 +192,13 @@ async def _drop(connection: Connection, generation: Generation) -> None:
     )
     for (table,) in await cursor.fetchall():
         await connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(table)))
-    await connection.execute(
-        "DELETE FROM projection_progress WHERE projection = %s AND generation = %s",
-        (generation.projection.name, generation.number),
-    )
+    for table in ("projection_progress", "projection_subtotal"):
+        await connection.execute(
+            sql.SQL("DELETE FROM {} WHERE projection = %s AND generation = %s").format(
+                sql.Identifier(table)
+            ),
+            generation.key,
+        )
 
 
 async def _publish(connection: Connection, generation: Generation) -> None:

@@ -116,11 +116,15 @@ class Reader:
         return await (await self.connection.execute(query, given)).fetchall()
 
     async def sums(self, subtotals: Subtotals) -> list[dict[str, Any]]:
-        """Return sums by day: of all rows that count, or of subtotals where these give the same."""
-        summed = min(self.subtotal_position, self.scope.position) // self.block_events
-        if not summed or self.scope.statuses != ALL_STATUSES:
-            return await self.rows(subtotals.of_rows)
+        """Return sums by day: of all rows that count, or of subtotals where these give the same.
+
+        These are no help where more has happened since they were made than before.
+        """
+        position = self.scope.position
+        summed = min(self.subtotal_position, position) // self.block_events
         before = summed * self.block_events
+        if self.scope.statuses != ALL_STATUSES or before < position - before:
+            return await self.rows(subtotals.of_rows)
         (touched,) = await self.rows(subtotals.touched, before=before)
         blocks = list(blocks_before(summed))
         return await self.rows(
@@ -309,8 +313,11 @@ async def _progress(
         return None
     return await (
         await connection.execute(
-            "SELECT generation, position, recorded_time, subtotal_position, block_events"
-            " FROM projection_progress"
+            "SELECT generation, progress.position, recorded_time,"
+            " coalesce(subtotal.position, 0) AS subtotal_position,"
+            " coalesce(block_events, 1) AS block_events"
+            " FROM projection_progress AS progress"
+            " LEFT JOIN projection_subtotal AS subtotal USING (projection, generation)"
             " WHERE projection = %s AND version = %s AND state = 'LIVE'",
             (projection.name, projection.version),
         )

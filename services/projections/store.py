@@ -32,8 +32,7 @@ server's own analysis comes a minute late, in which a book that is filled fast i
 for empty tables: up to twenty times as slow, as measured."""
 
 SUMMED_BLOCKS = 16
-"""Of how many blocks subtotals are made in one transaction. The lead is kept up meanwhile by others
-than the one who works, who waits for its end."""
+"""Of how many blocks subtotals are made in one transaction, at the most."""
 
 Key = tuple[str, int]
 """Name of a projection and number of a generation."""
@@ -135,7 +134,8 @@ async def sum_up(
 ) -> None:
     """Make the subtotals of generations that are missing, some blocks in each transaction.
 
-    Where another worker leads, they are left to it.
+    They are left to another worker where that leads. Should it take the lead meanwhile, one waits
+    for the other, and nothing is made twice.
 
     Args:
         connection: of the projections' role.
@@ -161,9 +161,11 @@ async def _sum_up_some(
     async with connection.transaction():
         await enter(connection, schema)
         cursor = await connection.execute(
-            "SELECT subtotal_position / block_events, position / block_events, block_events"
-            " FROM projection_progress WHERE projection = %s AND generation = %s AND leader = %s"
-            " AND state <> 'RETIRED' FOR UPDATE",
+            "SELECT subtotal.position / block_events, progress.position / block_events,"
+            " block_events FROM projection_progress AS progress"
+            " JOIN projection_subtotal AS subtotal USING (projection, generation)"
+            " WHERE projection = %s AND generation = %s AND leader = %s AND state <> 'RETIRED'"
+            " FOR UPDATE OF subtotal",
             (*generation.key, worker),
         )
         row = await cursor.fetchone()
@@ -174,7 +176,7 @@ async def _sum_up_some(
         for number in range(first, end):
             await _sum_up_block(connection, generation, subtotals, number, events)
         await connection.execute(
-            "UPDATE projection_progress SET subtotal_position = %s"
+            "UPDATE projection_subtotal SET position = %s"
             " WHERE projection = %s AND generation = %s",
             (end * events, *generation.key),
         )

@@ -255,7 +255,15 @@ class Workers:
         if progress.resume_token:
             request = SubscribeEventsRequest(book=book, resume_token=progress.resume_token)
         building = progress.building
-        async with _gathered(self._ledger.SubscribeEvents(request)) as batches:
+
+        async def make_subtotals() -> None:
+            async with self._pool.connection() as connection:
+                await store.sum_up(connection, schema, followed, self._name)
+
+        async with (
+            _in_background(make_subtotals) as sum_up,
+            _gathered(self._ledger.SubscribeEvents(request)) as batches,
+        ):
             async for events, resume_token in batches:
                 if not events:
                     patience.renew()
@@ -274,8 +282,7 @@ class Workers:
                         _observe(metrics.PROJECTION_POSITION, book, generation, position)
                 building = building and not await self._switch_over(schema, followed)
                 self._on_written(schema)
-                async with self._pool.connection() as connection:
-                    await store.sum_up(connection, schema, followed, self._name)
+                sum_up()
                 for (name, _), error in stopped.items():
                     _log.error(
                         "stopped",
@@ -327,6 +334,36 @@ def _equally_far(
         place = (reached.position, reached.resume_token, reached.building)
         groups.setdefault(place, []).append(generation)
     return list(groups.values())
+
+
+@asynccontextmanager
+async def _in_background(
+    work: Callable[[], Coroutine[Any, Any, None]],
+) -> AsyncIterator[Callable[[], None]]:
+    """Give a function that asks for work to be done, once more where it is being done.
+
+    It raises what the work raised before.
+    """
+    asked = asyncio.Event()
+
+    async def work_when_asked() -> None:
+        while True:
+            await asked.wait()
+            asked.clear()
+            await work()
+
+    working = asyncio.create_task(work_when_asked())
+
+    def ask() -> None:
+        if working.done():
+            working.result()
+        asked.set()
+
+    try:
+        yield ask
+    finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
 
 
 class _EndOfStreamError(Exception):

@@ -107,10 +107,9 @@ def forget(url: str) -> None:
                 )
         progress = sql.Identifier(SCHEMA, "projection_progress")
         connection.execute(
-            sql.SQL("UPDATE {} SET position = 0, subtotal_position = 0, resume_token = ''").format(
-                progress
-            )
+            sql.SQL("UPDATE {} SET position = 0, resume_token = ''").format(progress)
         )
+        connection.execute("UPDATE book_main.projection_subtotal SET position = 0")
 
 
 def statuses(service: ServiceProcess) -> dict[str, Projection]:
@@ -428,6 +427,7 @@ def content_of_a_rebuild(
         for (table,) in tables:
             connection.execute(f"DROP TABLE {SCHEMA}.{table}")
         connection.execute("DELETE FROM book_main.projection_progress")
+        connection.execute("DELETE FROM book_main.projection_subtotal")
     projections.restart()
     wait_until_at(projections, head)
     return content(url)

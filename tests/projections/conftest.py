@@ -71,10 +71,11 @@ class ReadModels:
                     sql.SQL("TRUNCATE {}").format(sql.Identifier(SCHEMA, f"{table}_1"))
                 )
         await self.connection.execute(
-            sql.SQL("UPDATE {} SET position = 0, subtotal_position = 0, resume_token = ''").format(
+            sql.SQL("UPDATE {} SET position = 0, resume_token = ''").format(
                 sql.Identifier(SCHEMA, "projection_progress")
             )
         )
+        await self.connection.execute("UPDATE book_main.projection_subtotal SET position = 0")
 
     async def content(self) -> dict[str, list[tuple[object, ...]]]:
         """Everything in the tables of entries, in order."""
@@ -103,6 +104,6 @@ async def read_models(database_url: str) -> AsyncIterator[ReadModels]:
     ):
         await generations.prepare(writing, SCHEMA)
         # Books are short here: so are the blocks, that there are subtotals of several levels.
-        await writing.execute("UPDATE book_main.projection_progress SET block_events = 2")
+        await writing.execute("UPDATE book_main.projection_subtotal SET block_events = 2")
         await leases.claim(writing, SCHEMA, WORKER)
         yield ReadModels(writing, pool)

@@ -1,9 +1,16 @@
--- Subtotals are made behind the rows, block by block, in transactions of their own.
-ALTER TABLE projection_progress
-    ADD COLUMN subtotal_position bigint NOT NULL DEFAULT 0,
-    ADD COLUMN block_events integer NOT NULL DEFAULT 128 CHECK (block_events > 0);
-COMMENT ON COLUMN projection_progress.subtotal_position IS 'The log up to this position is in subtotals, where the projection has any';
-COMMENT ON COLUMN projection_progress.block_events IS 'How many events the shortest blocks of subtotals span';
+-- How far the subtotals of each generation are made. They are made behind its rows, block by block, in
+-- transactions that lock a row here and not the one of its progress: so folding does not wait for them.
+CREATE TABLE projection_subtotal (
+    projection text NOT NULL,
+    generation integer NOT NULL,
+    position bigint NOT NULL DEFAULT 0,
+    block_events integer NOT NULL DEFAULT 128 CHECK (block_events > 0),
+    PRIMARY KEY (projection, generation)
+);
+COMMENT ON TABLE projection_subtotal IS 'How far the subtotals of each generation of a projection are made';
+COMMENT ON COLUMN projection_subtotal.position IS 'The log up to this position is in subtotals';
+COMMENT ON COLUMN projection_subtotal.block_events IS 'How many events the shortest blocks span';
+GRANT SELECT ON projection_subtotal TO gigaledger_reader;
 
 -- What every table of subtotals starts with. It holds no rows itself.
 CREATE TABLE template_subtotal (
