@@ -23,7 +23,7 @@ from psycopg_pool import AsyncConnectionPool
 from services.projections.facts import enum_number, enum_text
 from services.projections.projection import Projection, named
 from services.projections.sessions import SESSION_OPTIONS
-from services.projections.subtotals import Subtotals, blocks_before
+from services.projections.subtotals import Question, blocks_before
 from services.quantities import date_to_message, instant_to_message
 
 if TYPE_CHECKING:
@@ -115,24 +115,25 @@ class Reader:
         query = named(query, self.projection.all_tables, self.generation)
         return await (await self.connection.execute(query, given)).fetchall()
 
-    async def sums(self, subtotals: Subtotals) -> list[dict[str, Any]]:
-        """Return sums by day: of all rows that count, or of subtotals where these give the same.
+    async def sums(self, question: Question, **parameters: object) -> list[dict[str, Any]]:
+        """Return the rows of a query of sums, of subtotals where these give the same.
 
-        These are no help where more has happened since they were made than before.
+        They are no help where more has happened since they were made than before.
         """
         position = self.scope.position
         summed = min(self.subtotal_position, position) // self.block_events
         before = summed * self.block_events
         if self.scope.statuses != ALL_STATUSES or before < position - before:
-            return await self.rows(subtotals.of_rows)
-        (touched,) = await self.rows(subtotals.touched, before=before)
+            return await self.rows(question.of_rows, **parameters)
+        (touched,) = await self.rows(question.touched, before=before)
         blocks = list(blocks_before(summed))
         return await self.rows(
-            subtotals.of_blocks,
+            question.of_blocks,
             before=before,
             levels=[block.level for block in blocks],
             blocks=[block.number for block in blocks],
             **touched,
+            **parameters,
         )
 
     def rests_on(self, statuses: Iterable[str]) -> None:

@@ -143,21 +143,25 @@ async def sum_up(
         generations: those that a worker leads.
         worker: who leads them.
     """
-    for generation in generations:
-        subtotals = generation.projection.subtotals
-        if subtotals is not None:
-            while await _sum_up_some(connection, schema, generation, subtotals, worker):
-                pass
+    missing = list(generations)
+    while missing:
+        missing = [
+            generation
+            for generation in missing
+            if await _sum_up_some(connection, schema, generation, worker)
+        ]
 
 
 async def _sum_up_some(
     connection: Connection,
     schema: str,
     generation: Generation,
-    subtotals: Subtotals,
     worker: str,
 ) -> bool:
     """Make the subtotals of some blocks that are missing; tell whether there were any."""
+    subtotals = generation.projection.subtotals
+    if subtotals is None:
+        return False
     async with connection.transaction():
         await enter(connection, schema)
         cursor = await connection.execute(
@@ -193,7 +197,7 @@ async def _sum_up_block(
     """Make the subtotals of a block of level 0, and of the blocks that it completes."""
     given = {"before": number * events, "position": (number + 1) * events}
     async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(generation.named(subtotals.touched), given)
+        await cursor.execute(generation.named(subtotals.sums.touched), given)
         touched = await cursor.fetchone()
         if touched is not None and any(touched.values()):
             await cursor.execute(

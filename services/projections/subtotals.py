@@ -37,25 +37,44 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """A query of sums, which can be made in two ways.
+
+    Attributes:
+        touched: finds what was touched after the position `before`, as one row of arrays.
+        of_rows: makes the sums of all rows that count.
+        of_blocks: makes the same, of whatever status, of blocks and what changed since. Takes these
+            arrays as parameters.
+    """
+
+    touched: bytes
+    of_rows: bytes
+    of_blocks: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Subtotals:
     """The subtotals of a projection.
 
     Attributes:
         table: where they are kept.
-        touched: finds the documents that were touched after the position `before`, as one row of
-            arrays, which the other statements take as parameters.
-        of_rows: gives the sums that are asked for from all rows that count.
-        of_blocks: gives the same, whatever the status, from blocks and what changed since.
-        of_block: puts a block of level 0 in the table.
+        sums: asks for the sums of each day.
+        of_block: puts a block of level 0 in the table. Takes the arrays that `sums.touched` finds.
         of_part_blocks: puts a block of a higher level in the table.
     """
 
     table: str
-    touched: bytes
-    of_rows: bytes
-    of_blocks: bytes
+    sums: Question
     of_block: bytes
     of_part_blocks: bytes
+
+    def question(self, text: str) -> Question:
+        """Return a query in which `{sums}` stands for the sums of each day."""
+        return Question(
+            self.sums.touched,
+            statement(text, sums=f"({self.sums.of_rows.decode()})"),
+            statement(text, sums=f"({self.sums.of_blocks.decode()})"),
+        )
 
 
 _CHANGED = """
@@ -102,9 +121,10 @@ def subtotals(
         table: where they are kept: `level`, `block`, then keys and amounts.
         keys: columns that tell what is summed, among them `day`.
         amounts: columns that are summed. A sum is there where any of them is not 0.
-        touched: as in `Subtotals`.
+        touched: finds what was touched after the position `before`, as one row of arrays.
         of_rows: gives keys and amounts of all rows that are counted.
-        of_touched: gives keys and amounts of all rows of touched documents that are known.
+        of_touched: gives those of rows that are known, at least of all whose share in a sum may
+            have changed. Takes the arrays as parameters.
     """
     parts = {
         "changed": _CHANGED,
@@ -120,9 +140,7 @@ def subtotals(
     }
     return Subtotals(
         table=table,
-        touched=touched,
-        of_rows=of_rows,
-        of_blocks=statement(_OF_BLOCKS, **parts),
+        sums=Question(touched, of_rows, statement(_OF_BLOCKS, **parts)),
         of_block=statement(_OF_BLOCK, **parts),
         of_part_blocks=statement(_OF_PART_BLOCKS, **parts),
     )

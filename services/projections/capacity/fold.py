@@ -25,6 +25,7 @@ from gigaledger.v1.procurement_facts_pb2 import (
 )
 
 from services.projections.agreement_terms import layer_text, terms_folds
+from services.projections.capacity.hardware import SUBTOTALS
 from services.projections.facts import Row, enum_text
 from services.projections.projection import Projection
 from services.quantities import date_from_message
@@ -217,6 +218,7 @@ def _returned(fact: GoodsReturned) -> Iterator[Row]:
 
 CAPACITY = Projection(
     name="capacity",
+    version=2,
     package="services.projections.capacity",
     folds=terms_folds("capacity_terms")
     | {
@@ -245,4 +247,5 @@ CAPACITY = Projection(
         "capacity_hardware",
         "capacity_rating",
     ),
+    subtotals=SUBTOTALS,
 )

@@ -14,44 +14,96 @@ from gigaledger.v1.projections_pb2 import CapacityBreakdown, GpuQuantity, Hardwa
 from services.projections.facts import enum_number
 from services.projections.reading import Reader
 from services.projections.statements import statement
+from services.projections.subtotals import subtotals
 
 # What a line of an order stands for is told by the order. One that was recorded in error still
 # tells, where no other does, so that nothing received on it drops out. Receipts are many and lines
 # are few: they are summed up before anything is looked up for them.
-_MOVEMENTS = statement("""
+_BY_DAY = """
     WITH order_line AS (
         SELECT DISTINCT ON (purchase_order, line)
                purchase_order, line, sku, agreement, contract_kind
-        FROM capacity_order_line WHERE {recorded}
+        FROM {lines} AS order_line WHERE {recorded}
         ORDER BY purchase_order, line, {known} DESC, position DESC
-    ), rating AS (
+    ), movement AS (
+        SELECT purchase_order, line, '' AS site, effective_date AS day, assertion_status,
+               sum(quantity) AS ordered, 0 AS received, 0 AS movements, count(*) AS entries
+        FROM (
+            SELECT purchase_order, line, effective_date, assertion_status, quantity
+            FROM {lines} AS placed WHERE {counts}
+            UNION ALL
+            SELECT purchase_order, line, effective_date, assertion_status, quantity
+            FROM {changes} AS changed WHERE {counts}
+        ) AS ordered GROUP BY 1, 2, 4, 5
+        UNION ALL
+        SELECT purchase_order, line, site, effective_date, assertion_status,
+               0, sum(quantity), count(*), count(*)
+        FROM {hardware} AS hardware WHERE {counts} GROUP BY 1, 2, 3, 4, 5
+    )
+    SELECT coalesce(sku, '') AS sku, coalesce(agreement, '') AS agreement,
+           coalesce(contract_kind, '') AS contract_kind, site, day, assertion_status,
+           sum(ordered) AS ordered, sum(received) AS received, sum(movements) AS movements,
+           sum(entries) AS entries
+    FROM movement LEFT JOIN order_line USING (purchase_order, line)
+    GROUP BY 1, 2, 3, 4, 5, 6
+"""
+
+# All rows of an order share in other sums where what its lines stand for has changed.
+_TOUCHED = statement("""
+    WITH placed AS (
+        SELECT DISTINCT purchase_order FROM capacity_order_line WHERE {touched}
+    ), moved AS (
+        SELECT position, purchase_order FROM capacity_order_change WHERE {touched}
+        UNION
+        SELECT position, purchase_order FROM capacity_hardware WHERE {touched}
+    )
+    SELECT ARRAY(SELECT purchase_order FROM placed) AS orders,
+           ARRAY(
+               SELECT purchase_order FROM placed UNION SELECT purchase_order FROM moved
+           ) AS lines_of,
+           ARRAY(SELECT position FROM moved) AS positions
+""")
+
+_OF_TOUCHED = "position = ANY(%(positions)s::bigint[]) OR purchase_order = ANY(%(orders)s::text[])"
+
+SUBTOTALS = subtotals(
+    "capacity_subtotal",
+    ("sku", "agreement", "contract_kind", "site", "day", "assertion_status"),
+    ("ordered", "received", "movements", "entries"),
+    touched=_TOUCHED,
+    of_rows=statement(
+        _BY_DAY,
+        lines="capacity_order_line",
+        changes="capacity_order_change",
+        hardware="capacity_hardware",
+        counts="{counted}",
+    ),
+    of_touched=statement(
+        _BY_DAY,
+        lines=(
+            "(SELECT * FROM capacity_order_line WHERE purchase_order = ANY(%(lines_of)s::text[]))"
+        ),
+        changes="(SELECT * FROM capacity_order_change WHERE {of_touched})",
+        hardware="(SELECT * FROM capacity_hardware WHERE {of_touched})",
+        counts="{known}",
+        of_touched=_OF_TOUCHED,
+    ),
+)
+"""Racks ordered and received on each day."""
+
+_MOVED = SUBTOTALS.question("""
+    WITH rating AS (
         SELECT DISTINCT ON (sku) sku, platform, rated_power_kw_numerator,
                rated_power_kw_denominator, power_basis, gpu_count, gpu_basis,
                assertion_status AS rating_status
         FROM capacity_rating WHERE {counted}
         ORDER BY sku, effective_date DESC, position DESC
-    ), movement AS (
-        SELECT purchase_order, line, '' AS site, assertion_status, sum(quantity) AS ordered,
-               0 AS received, 0 AS movements
-        FROM (
-            SELECT purchase_order, line, assertion_status, quantity
-            FROM capacity_order_line WHERE {counted}
-            UNION ALL
-            SELECT purchase_order, line, assertion_status, quantity
-            FROM capacity_order_change WHERE {counted}
-        ) AS ordered GROUP BY 1, 2, 3, 4
-        UNION ALL
-        SELECT purchase_order, line, site, assertion_status, 0, sum(quantity), count(*)
-        FROM capacity_hardware WHERE {counted} GROUP BY 1, 2, 3, 4
     ), moved AS (
-        SELECT coalesce(order_line.sku, '') AS sku, movement.site,
-               sum(movement.ordered)::bigint AS ordered,
-               sum(movement.received)::bigint AS received,
-               sum(movement.movements) > 0 AS delivered,
-               array_agg(DISTINCT movement.assertion_status) AS statuses
-        FROM movement LEFT JOIN order_line USING (purchase_order, line)
-        WHERE (%(agreements)s::text[] IS NULL OR order_line.agreement = ANY(%(agreements)s))
-            AND order_line.contract_kind IS DISTINCT FROM 'CLOUD_CAPACITY'
+        SELECT sku, site, sum(ordered)::bigint AS ordered, sum(received)::bigint AS received,
+               sum(movements) > 0 AS delivered, array_agg(DISTINCT assertion_status) AS statuses
+        FROM {sums} AS moved
+        WHERE (%(agreements)s::text[] IS NULL OR agreement = ANY(%(agreements)s))
+            AND contract_kind <> 'CLOUD_CAPACITY'
         GROUP BY 1, 2
     )
     SELECT * FROM moved LEFT JOIN rating USING (sku) ORDER BY sku, site
@@ -82,7 +134,7 @@ async def read_hardware(reader: Reader, agreements: list[str] | None) -> Rows:
         reader: a snapshot of the projection.
         agreements: only orders under these; all where None.
     """
-    rows = await reader.rows(_MOVEMENTS, agreements=agreements)
+    rows = await reader.sums(_MOVED, agreements=agreements)
     for row in rows:
         reader.rests_on(row["statuses"])
         if row["power_basis"] is not None:

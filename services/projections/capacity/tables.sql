@@ -40,6 +40,7 @@ CREATE TABLE capacity_order_line (
     contract_kind text NOT NULL,
     quantity bigint NOT NULL
 );
+CREATE INDEX ON capacity_order_line (purchase_order);
 COMMENT ON TABLE capacity_order_line IS 'What the lines of orders stand for';
 COMMENT ON COLUMN capacity_order_line.quantity IS 'Units ordered, before changes';
 
@@ -49,6 +50,7 @@ CREATE TABLE capacity_order_change (
     line integer NOT NULL,
     quantity bigint NOT NULL
 );
+CREATE INDEX ON capacity_order_change (purchase_order);
 COMMENT ON TABLE capacity_order_change IS 'Units added to orders (positive), taken off and cancelled (negative)';
 
 CREATE TABLE capacity_hardware (
@@ -58,6 +60,7 @@ CREATE TABLE capacity_hardware (
     site text NOT NULL,
     quantity bigint NOT NULL
 );
+CREATE INDEX ON capacity_hardware (purchase_order);
 COMMENT ON TABLE capacity_hardware IS 'Units received (positive) and returned (negative)';
 
 CREATE TABLE capacity_rating (
@@ -71,3 +74,23 @@ CREATE TABLE capacity_rating (
     gpu_basis text NOT NULL
 );
 COMMENT ON TABLE capacity_rating IS 'Ratings of racks: kilowatts of one rack as an exact fraction, and the GPUs in it';
+
+CREATE TABLE capacity_subtotal (
+    LIKE template_subtotal INCLUDING ALL,
+    sku text NOT NULL,
+    agreement text NOT NULL,
+    contract_kind text NOT NULL,
+    site text NOT NULL,
+    assertion_status text NOT NULL,
+    ordered bigint NOT NULL,
+    received bigint NOT NULL,
+    movements bigint NOT NULL,
+    entries bigint NOT NULL
+);
+COMMENT ON TABLE capacity_subtotal IS 'By how much a block of the log changed what was ordered and received on a day';
+COMMENT ON COLUMN capacity_subtotal.sku IS 'Empty where no order tells';
+COMMENT ON COLUMN capacity_subtotal.site IS 'Empty for what was ordered';
+COMMENT ON COLUMN capacity_subtotal.ordered IS 'Racks ordered, less what was taken off and cancelled';
+COMMENT ON COLUMN capacity_subtotal.received IS 'Racks received, less what was returned';
+COMMENT ON COLUMN capacity_subtotal.movements IS 'Number of receipts and returns that count';
+COMMENT ON COLUMN capacity_subtotal.entries IS 'Number of entries that count';

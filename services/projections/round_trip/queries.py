@@ -136,7 +136,7 @@ async def read_groups(reader: Reader, level: PartyLevel.ValueType) -> dict[str, 
 async def _movements(reader: Reader) -> list[Movement]:
     agreements = await read_agreements(reader, "round_trip_terms")
     found = _commitments(reader.scope, agreements)
-    found += [_movement(row) for row in await reader.sums(SUBTOTALS)]
+    found += [_movement(row) for row in await reader.sums(SUBTOTALS.sums)]
     for row in await reader.rows(_CAPITAL_BY_DAY):
         found += _capital(row, agreements)
     return found
