@@ -1,0 +1,267 @@
+"""`python -m benchmarks.questions`: any day and any knowledge, asked of a book that grows.
+
+The book is of trade: orders that are received, invoiced, paid and now and then corrected, many of
+them open at a time, between four pairs of parties. So many facts are of each day, for years.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count, islice
+from uuid import uuid4
+
+import grpc
+import psycopg
+from gigaledger.v1.events_pb2 import Event
+from gigaledger.v1.ledger_pb2 import AppendEventsRequest, AppendEventStreamRequest, GetBookRequest
+from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
+from gigaledger.v1.projections_pb2 import (
+    QueryCapacityRequest,
+    QueryCircularFlowsRequest,
+    QueryInvestmentRequest,
+    QueryRoundTripRequest,
+    ReadSpec,
+)
+from gigaledger.v1.projections_pb2_grpc import ProjectionServiceStub
+
+from benchmarks.report import Growth
+from benchmarks.stage import CHANNEL_OPTIONS, Stage, schema_of, stage
+from services.quantities import date_to_message
+from tests.facts import (
+    called,
+    certified,
+    claimed,
+    definitive,
+    fact,
+    funded,
+    invoiced,
+    money,
+    paid,
+    parties,
+    placed,
+    received,
+    reversed_entry,
+)
+
+FIRST_DAY = dt.date(2017, 1, 2)
+OPEN_ORDERS = 300
+PAIRS = [("SUP", "CUS"), ("SUP", "CUS-2"), ("SUP-2", "CUS"), ("SUP-2", "CUS-2")]
+RACKS = 8
+CORRECTED = 16
+"""Of how many orders one has a receipt that is recorded in error."""
+REQUEST_FACTS = 1000
+SEED = 20250922
+"""So that the days and positions that are asked for are the same in each run."""
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description="Ask a growing book for any day and knowledge.")
+    parser.add_argument("--sizes", default="10000,100000,1000000")
+    parser.add_argument("--facts-a-day", type=int, default=3000)
+    parser.add_argument("--pairs", type=int, default=4, choices=range(1, 5), help="of parties")
+    parser.add_argument("--calls", type=int, default=200, help="of each query, at each size")
+    options = parser.parse_args()
+    grown = Growth()
+    with stage() as running:
+        book = running.new_book()
+        trade = Trade(_append(running, book, _opening()), options.facts_a_day, options.pairs)
+        for size in map(int, options.sizes.split(",")):
+            started = time.perf_counter()
+            _append(running, book, trade.facts(size - trade.position))
+            appended = time.perf_counter() - started
+            _wait(running, book)
+            caught_up = time.perf_counter() - started
+            filled = {"seconds to append": appended, "seconds until at rest": caught_up}
+            grown.add(size, filled | _asked(running, book, trade, options.calls))
+            print(grown.table(), flush=True)
+
+
+@dataclass
+class Trade:
+    """Facts of trade, one after the other, without end."""
+
+    position: int
+    facts_a_day: int
+    pairs: int
+    _facts: Iterator[Event] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin after a position."""
+        self._facts = self._all()
+
+    @property
+    def day(self) -> dt.date:
+        """The day of the next fact."""
+        return FIRST_DAY + dt.timedelta(days=self.position // self.facts_a_day)
+
+    def facts(self, number: int) -> Iterator[Event]:
+        """Yield so many facts."""
+        return islice(self._facts, number)
+
+    def _all(self) -> Iterator[Event]:
+        """Take turns with open orders, each of which goes on by one fact."""
+        numbers = count(1)
+        orders = [self._order(next(numbers)) for _ in range(OPEN_ORDERS)]
+        # They are not all as far.
+        for at, order in enumerate(orders):
+            for event in islice(order, at % 17):
+                yield self._dated(event)
+        while True:
+            for at, order in enumerate(orders):
+                for event in islice(order, 1):
+                    yield self._dated(event)
+                    break
+                else:
+                    orders[at] = self._order(next(numbers))
+
+    def _dated(self, event: Event) -> Event:
+        # A reversal has the day of what it reverses.
+        if event.WhichOneof("fact") != "entry_reversed":
+            event.effective_date.CopyFrom(date_to_message(self.day))
+        self.position += 1
+        return event
+
+    def _order(self, number: int) -> Iterator[Event]:
+        """Yield an order of some racks, two of which come with each invoice."""
+        supplier, customer = PAIRS[number % self.pairs]
+        order = f"PO-T{number}"
+        yield _like(_PLACED, purchase_order=order, supplier=supplier, buyer=customer)
+        for invoice in range(RACKS // 2):
+            for rack in range(2):
+                position, day = self.position + 1, self.day
+                yield _like(_RECEIVED, purchase_order=order, site=f"S{number % 5}")
+                if not invoice and not rack and number % CORRECTED == 0:
+                    yield reversed_entry(position, on=day)
+                    yield _like(_RECEIVED, purchase_order=order, site=f"S{number % 5}")
+            yield _like(_INVOICED, purchase_order=order, invoice=f"I-{number}-{invoice}")
+            yield _like(
+                _PAID,
+                purchase_order=order,
+                payment=f"P-{number}-{invoice}",
+                invoice=f"I-{number}-{invoice}",
+                payer=customer,
+                payee=supplier,
+            )
+
+
+_PLACED = placed(
+    RACKS, lines=[{"line": 1, "sku": "R", "quantity": RACKS, "unit_price": money(300_000_000)}]
+)
+_RECEIVED = received(1)
+_INVOICED = invoiced(600_000_000)
+_PAID = paid(600_000_000)
+
+
+def _like(template: Event, **texts: str) -> Event:
+    """Return a fact like another, but for some fields."""
+    event = Event()
+    event.CopyFrom(template)
+    message = getattr(event, event.WhichOneof("fact") or "")
+    for name, text in texts.items():
+        setattr(message, name, text)
+    return event
+
+
+def _opening() -> Iterator[Event]:
+    """Yield the parties, what a rack is rated at, and an agreement with some capital."""
+    yield from parties("SUP-2", "CUS-2")
+    yield fact(
+        "rack_sku_rated",
+        on=FIRST_DAY,
+        sku="R",
+        platform="P",
+        rated_power_kw_numerator=142,
+        rated_power_kw_denominator=1,
+        power_basis="POWER_BASIS_IT_CRITICAL_LOAD",
+    )
+    for event in (definitive(), claimed(), certified(), called(), funded()):
+        event.effective_date.CopyFrom(date_to_message(FIRST_DAY))
+        yield event
+
+
+def _append(running: Stage, book: str, events: Iterator[Event]) -> int:
+    """Append facts, and return the last position."""
+
+    def requests() -> Iterator[AppendEventStreamRequest]:
+        while batch := list(islice(events, REQUEST_FACTS)):
+            append = AppendEventsRequest(book=book, request_id=uuid4().hex)
+            for event in batch:
+                append.events.add().event.CopyFrom(event)
+            yield AppendEventStreamRequest(append=append, in_sequence=True)
+
+    last = 0
+    with grpc.insecure_channel(running.ledger.address, options=CHANNEL_OPTIONS) as channel:
+        for answer in LedgerServiceStub(channel).AppendEventStream(requests()):
+            assert answer.WhichOneof("outcome") == "appended", answer
+            last = answer.appended.receipts[-1].position
+    return last
+
+
+def _wait(running: Stage, book: str) -> None:
+    """Wait until rows and subtotals of all projections are made."""
+    with running.ledger.channel() as channel:
+        head = LedgerServiceStub(channel).GetBook(GetBookRequest(name=book)).book.head_position
+    schema = schema_of(book)
+    behind = f"""
+        SELECT (SELECT count(*) FROM {schema}.projection_progress WHERE position < %(head)s)
+            + (SELECT count(*) FROM {schema}.projection_subtotal
+               WHERE position <= %(head)s - block_events)
+    """  # noqa: S608
+    with psycopg.connect(running.url, autocommit=True) as connection:
+        while connection.execute(behind, {"head": head}).fetchone() != (0,):
+            time.sleep(0.1)
+
+
+def _asked(running: Stage, book: str, trade: Trade, calls: int) -> dict[str, float]:
+    """Return milliseconds of each query, at the median and the 99th percentile."""
+    chosen = random.Random(SEED)  # noqa: S311 - no secret
+    days = (trade.day - FIRST_DAY).days + 1
+
+    def read() -> ReadSpec:
+        as_of = FIRST_DAY + dt.timedelta(days=chosen.randrange(days))
+        return ReadSpec(
+            as_of=date_to_message(as_of), as_known_position=chosen.randint(1000, trade.position)
+        )
+
+    figures: dict[str, float] = {}
+    with running.projections.channel() as channel:
+        stub = ProjectionServiceStub(channel)
+        queries: dict[str, Callable[[ReadSpec], object]] = {
+            "capacity": lambda spec: stub.QueryCapacity(QueryCapacityRequest(book=book, read=spec)),
+            "investment": lambda spec: stub.QueryInvestment(
+                QueryInvestmentRequest(book=book, read=spec)
+            ),
+            "the round trip": lambda spec: stub.QueryRoundTrip(
+                QueryRoundTripRequest(book=book, read=spec)
+            ),
+            "circular flows": lambda spec: stub.QueryCircularFlows(
+                QueryCircularFlowsRequest(book=book, read=spec)
+            ),
+        }
+        for name, query in queries.items():
+            kinds: dict[str, Callable[[], ReadSpec]] = {
+                "now": ReadSpec,
+                "any day and position": read,
+            }
+            for kind, spec in kinds.items():
+                took = []
+                for _ in range(calls):
+                    asked = spec()
+                    started = time.perf_counter()
+                    query(asked)
+                    took.append(1000 * (time.perf_counter() - started))
+                percentiles = statistics.quantiles(took, n=100)
+                figures[f"{name}, {kind}: median ms"] = percentiles[49]
+                figures[f"{name}, {kind}: 99th percentile ms"] = percentiles[98]
+    return figures
+
+
+if __name__ == "__main__":
+    main()
