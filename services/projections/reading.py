@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -105,6 +105,11 @@ class Reader:
 
     async def rows(self, query: bytes, **parameters: object) -> list[dict[str, Any]]:
         """Return the rows of a query made by `statement`."""
+        return await self._rows(query, parameters)
+
+    async def _rows(
+        self, query: bytes, parameters: Mapping[str, object], *, prepare: bool | None = None
+    ) -> list[dict[str, Any]]:
         scope = self.scope
         given = {
             "position": scope.position,
@@ -113,7 +118,8 @@ class Reader:
             **parameters,
         }
         query = named(query, self.projection.all_tables, self.generation)
-        return await (await self.connection.execute(query, given)).fetchall()
+        cursor = await self.connection.execute(query, given, prepare=prepare)
+        return await cursor.fetchall()
 
     async def sums(self, question: Question, **parameters: object) -> list[dict[str, Any]]:
         """Return the rows of a query of sums, of subtotals where these give the same.
@@ -127,14 +133,15 @@ class Reader:
             return await self.rows(question.of_rows, **parameters)
         (touched,) = await self.rows(question.touched, before=before)
         blocks = list(blocks_before(summed))
-        return await self.rows(
-            question.of_blocks,
-            before=before,
-            levels=[block.level for block in blocks],
-            blocks=[block.number for block in blocks],
+        given = {
+            "before": before,
+            "levels": [block.level for block in blocks],
+            "blocks": [block.number for block in blocks],
             **touched,
             **parameters,
-        )
+        }
+        # The best plan depends on how much was touched.
+        return await self._rows(question.of_blocks, given, prepare=False)
 
     def rests_on(self, statuses: Iterable[str]) -> None:
         """Note statuses of facts that the answer rests on."""

@@ -201,7 +201,10 @@ async def _sum_up_block(
         touched = await cursor.fetchone()
         if touched is not None and any(touched.values()):
             await cursor.execute(
-                generation.named(subtotals.of_block), {**given, **touched, "block": number}
+                generation.named(subtotals.of_block),
+                {**given, **touched, "block": number},
+                # The best plan depends on how much was touched.
+                prepare=False,
             )
         for block in islice(blocks_ending_with(number), 1, None):
             await cursor.execute(

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.projections.amounts import Amount
-from services.projections.round_trip.figures import Measure, Movement, pairs_of
+from services.projections.round_trip.figures import Measure, Movement, pairs_of, series_of
 from services.projections.round_trip.fold import ROUND_TRIP
 from services.projections.round_trip.queries import query_round_trip
 from services.quantities import money_from_message
@@ -458,7 +458,7 @@ def test_balances_hold_together_whatever_moved(movements: list[Movement]) -> Non
             if movement.measure is measure and movement.day <= day
         )
 
-    [pair] = pairs_of(movements)
+    [pair] = pairs_of(series_of(movements))
     cash = balance(pair.message(), "CASH")
 
     bought = until(Measure.PAID, days(20))

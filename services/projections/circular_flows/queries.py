@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import starmap
 
 from gigaledger.v1.projections_pb2 import (
     CircularFlows,
@@ -24,7 +26,7 @@ from gigaledger.v1.projections_pb2 import (
 )
 from gigaledger.v1.projections_pb2 import FlowKind as KindMessage
 
-from services.projections.amounts import money, ratio
+from services.projections.amounts import Amount, money, ratio
 from services.projections.circular_flows.figures import (
     Decomposition,
     Flow,
@@ -35,12 +37,13 @@ from services.projections.circular_flows.figures import (
     shares_of,
 )
 from services.projections.circular_flows.financing import Financing, read_financing
-from services.projections.circular_flows.timed import DatedFlow, returned_in_time
+from services.projections.circular_flows.timed import Stream, left_of, returned_of_left
 from services.projections.circular_flows.vehicles import read_vehicles
 from services.projections.facts import enum_number
 from services.projections.reading import Reader
-from services.projections.round_trip.figures import BASES, Movement
-from services.projections.round_trip.queries import read_groups, read_movements
+from services.projections.round_trip.figures import BASES, Series
+from services.projections.round_trip.matching import Dated
+from services.projections.round_trip.queries import read_groups, read_series
 
 CAVEAT = (
     "Upper bound, not causation: money is fungible. The volume is unique; which cycles carry it is"
@@ -61,71 +64,77 @@ async def query_circular_flows(
     """
     counted = {measure for measures in BASES.values() for measure in measures}
     groups = await read_groups(reader, request.level)
-    movements = [
-        movement
-        for movement in await read_movements(reader, groups)
-        if movement.measure in counted and movement.day >= from_day
-    ]
-    for movement in movements:
-        reader.rests_on(movement.statuses)
+    series = [one for one in await read_series(reader, groups, from_day) if one.measure in counted]
+    for one in series:
+        reader.rests_on(one.statuses)
     financing = [paid for paid in await read_financing(reader, groups) if paid.flow.day >= from_day]
     reader.rests_on(paid.assertion_status for paid in financing)
     vehicles = await read_vehicles(reader, groups, from_day)
     return QueryCircularFlowsResponse(
         context=reader.context(),
         # A large graph takes a while, in which others are answered.
-        flows=await asyncio.to_thread(_all_flows, movements, financing),
+        flows=await asyncio.to_thread(_all_flows, series, financing),
         caveat=CAVEAT,
         vehicles=vehicles,
     )
 
 
-def _all_flows(
-    movements: Sequence[Movement], financing: Sequence[Financing]
-) -> list[CircularFlows]:
+@dataclass(slots=True)
+class _Graph:
+    """All payments in one currency, by payer, payee and kind."""
+
+    streams: dict[Stream, list[Dated]] = field(default_factory=lambda: defaultdict(list))
+    undisclosed: int = 0
+
+    def add(self, stream: Stream, dated: Iterable[Dated], undisclosed: int) -> None:
+        """Add payments."""
+        self.streams[stream] += dated
+        self.undisclosed += undisclosed
+
+    def flows(self) -> list[Flow]:
+        """Return what was paid in all."""
+        return [
+            Flow(*stream, sum(item.amount_minor for item in dated))
+            for stream, dated in self.streams.items()
+        ]
+
+
+def _all_flows(series: Sequence[Series], financing: Sequence[Financing]) -> list[CircularFlows]:
     found: list[CircularFlows] = []
     for basis, (purchases, investment) in BASES.items():
-        kinds = {purchases: FlowKind.PURCHASE, investment: FlowKind.INVESTMENT}
-        flows: dict[str, list[DatedFlow]] = defaultdict(list)
-        undisclosed: dict[str, int] = defaultdict(int)
-        for movement in movements:
-            if movement.measure in kinds and movement.currency:
-                flows[movement.currency].append(_flow(movement, kinds[movement.measure]))
-                undisclosed[movement.currency] += movement.amount.undisclosed
+        graphs: dict[str, _Graph] = defaultdict(_Graph)
+        for one in series:
+            if one.measure in (purchases, investment) and one.currency:
+                stream: Stream = (one.customer, one.supplier, FlowKind.PURCHASE)
+                if one.measure is investment:
+                    stream = (one.supplier, one.customer, FlowKind.INVESTMENT)
+                dated = starmap(Dated, one.days.items())
+                graphs[one.currency].add(stream, dated, one.undisclosed)
         if basis == RoundTripBasis.ROUND_TRIP_BASIS_CASH:
             for paid in financing:
-                flows[paid.currency].append(paid.flow)
-                undisclosed[paid.currency] += paid.undisclosed
-        for currency in sorted(flows):
-            answer = _flows(flows[currency], basis, currency)
-            answer.gross.undisclosed_count = undisclosed[currency]
-            found.append(answer)
+                payer, payee, kind, day, amount_minor = paid.flow
+                dated_payment = [Dated(day, amount_minor)]
+                graphs[paid.currency].add((payer, payee, kind), dated_payment, paid.undisclosed)
+        found += [_flows(graphs[currency], basis, currency) for currency in sorted(graphs)]
     return found
 
 
-def _flow(movement: Movement, kind: FlowKind) -> DatedFlow:
-    ends = (movement.customer, movement.supplier)
-    payer, payee = ends if kind == FlowKind.PURCHASE else reversed(ends)
-    return DatedFlow(payer, payee, kind, movement.day, movement.amount.minor)
-
-
-def _flows(
-    dated: Sequence[DatedFlow], basis: RoundTripBasis.ValueType, currency: str
-) -> CircularFlows:
-    flows = [Flow(item.payer, item.payee, item.kind, item.amount_minor) for item in dated]
+def _flows(graph: _Graph, basis: RoundTripBasis.ValueType, currency: str) -> CircularFlows:
+    flows = graph.flows()
     edges = edges_of(flows)
     first, maximum = bilateral_first(edges), pure_maximum(edges)
+    left = left_of(graph.streams)
     answer = CircularFlows(
         basis=basis,
         currency_code=currency,
         bilateral_first=_decomposition(first, flows, currency),
         pure_maximum=_decomposition(maximum, flows, currency),
         positions=[
-            _position(party, edges, dated, currency)
+            _position(party, edges, left, currency)
             for party in sorted({party for edge in edges for party in edge})
         ],
     )
-    answer.gross.amount.CopyFrom(money(maximum.gross_minor, currency))
+    answer.gross.CopyFrom(Amount(maximum.gross_minor, graph.undisclosed).figure(currency))
     return answer
 
 
@@ -156,11 +165,14 @@ def _decomposition(found: Decomposition, flows: Iterable[Flow], currency: str) -
 
 
 def _position(
-    party: str, edges: dict[tuple[str, str], int], dated: Sequence[DatedFlow], currency: str
+    party: str,
+    edges: dict[tuple[str, str], int],
+    left: Mapping[Stream, Sequence[Dated]],
+    currency: str,
 ) -> FlowPosition:
     inflow = sum(amount for (_, payee), amount in edges.items() if payee == party)
     outflow = sum(amount for (payer, _), amount in edges.items() if payer == party)
-    in_time = returned_in_time(dated, party, FlowKind.INVESTMENT)
+    in_time = returned_of_left(left, party, FlowKind.INVESTMENT)
     return FlowPosition(
         party=party,
         inflow=money(inflow, currency),

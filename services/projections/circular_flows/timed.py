@@ -6,22 +6,28 @@ much of what a party paid out came back to it is the maximum flow through it (Fo
 Flows in Networks, 1962, chapter III). Within a day payments may follow each other in any order,
 which makes it an upper bound. What came back to one party and to another may be the same dollars,
 so the figures of several parties are never added up.
+
+Days of a party are one node as long as nothing comes in after something went out: whatever came in
+by then could go out on each of them. So years of payments make few nodes where most parties are
+paid on some days and pay on others.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 from services.projections.circular_flows.figures import FlowKind
 from services.projections.round_trip.matching import Dated, after_taking_back
 
+Stream = tuple[str, str, FlowKind]
+"""Payer, payee, and what for."""
 
-@dataclass(frozen=True, slots=True)
-class DatedFlow:
+
+class DatedFlow(NamedTuple):
     """A payment in minor units of one currency; negative where it was refunded or returned."""
 
     payer: str
@@ -41,39 +47,77 @@ def returned_in_time(flows: Iterable[DatedFlow], origin: str, kind: FlowKind | N
         origin: the party that paid first and is paid last.
         kind: count only what it paid out for this; None for anything.
     """
+    streams: dict[Stream, list[Dated]] = defaultdict(list)
+    for payer, payee, of_kind, day, amount_minor in flows:
+        streams[payer, payee, of_kind].append(Dated(day, amount_minor))
+    return returned_of_left(left_of(streams), origin, kind)
+
+
+def left_of(streams: Mapping[Stream, Iterable[Dated]]) -> dict[Stream, list[Dated]]:
+    """Return what is left of payments after what was taken back: positive, oldest first."""
+    return {
+        stream: after_taking_back(dated)
+        for stream, dated in streams.items()
+        if stream[0] != stream[1]
+    }
+
+
+def returned_of_left(
+    streams: Mapping[Stream, Sequence[Dated]], origin: str, kind: FlowKind | None = None
+) -> int:
+    """Return the same as `returned_in_time`, of what is left after what was taken back."""
+    # What the origin pays for something else starts no round trip, and passes nothing on.
+    moving = {
+        stream: dated
+        for stream, dated in streams.items()
+        if dated and (stream[0] != origin or kind in (None, stream[2]))
+    }
+    started = [dated[0].day for (payer, _, _), dated in moving.items() if payer == origin]
+    if not started or not any(payee == origin for _, payee, _ in moving):
+        return 0
     # Only here: the import takes longer than starting to serve, and most processes never ask.
     import networkx as nx  # noqa: PLC0415
 
     graph: nx.DiGraph[object] = nx.DiGraph()
     source, sink = object(), object()
     graph.add_nodes_from((source, sink))
+    first_day = min(started)
+    nodes = _nodes(moving, origin, first_day)
     capacity: dict[tuple[object, object], int] = defaultdict(int)
-    days: dict[str, set[dt.date]] = defaultdict(set)
-    for flow in _kept(flows):
-        # What the origin pays for something else starts no round trip, and passes nothing on.
-        if flow.payer == flow.payee or (flow.payer == origin and kind not in (None, flow.kind)):
-            continue
-        start = source if flow.payer == origin else (flow.payer, flow.day)
-        end = sink if flow.payee == origin else (flow.payee, flow.day)
-        capacity[start, end] += flow.amount_minor
-        for party in {flow.payer, flow.payee} - {origin}:
-            days[party].add(flow.day)
+    for (payer, payee, _), dated in moving.items():
+        for day, amount_minor in dated:
+            if day >= first_day:
+                start = source if payer == origin else (payer, nodes[payer][day])
+                end = sink if payee == origin else (payee, nodes[payee][day])
+                capacity[start, end] += amount_minor
     graph.add_edges_from(
         (start, end, {"capacity": most}) for (start, end), most in capacity.items()
     )
-    for party, when in days.items():
-        ordered = sorted(when)
+    for party, of_days in nodes.items():
         # An edge without a capacity takes anything: money may wait.
-        graph.add_edges_from(((party, day), (party, later)) for day, later in pairwise(ordered))
+        ordered = sorted(set(of_days.values()))
+        graph.add_edges_from(((party, node), (party, later)) for node, later in pairwise(ordered))
     value, _ = nx.maximum_flow(graph, source, sink)
     return int(value)
 
 
-def _kept(flows: Iterable[DatedFlow]) -> Iterator[DatedFlow]:
-    """Yield what is left of payments after what was taken back: positive amounts."""
-    series: dict[tuple[str, str, FlowKind], list[Dated]] = defaultdict(list)
-    for flow in flows:
-        series[flow.payer, flow.payee, flow.kind].append(Dated(flow.day, flow.amount_minor))
-    for (payer, payee, kind), dated in series.items():
-        for item in after_taking_back(dated):
-            yield DatedFlow(payer, payee, kind, item.day, item.amount_minor)
+def _nodes(
+    streams: Mapping[Stream, Sequence[Dated]], origin: str, first_day: dt.date
+) -> dict[str, dict[dt.date, int]]:
+    """Return the number of the node that each day of a party belongs to, for all but the origin."""
+    paid: dict[str, set[dt.date]] = defaultdict(set)
+    received: dict[str, set[dt.date]] = defaultdict(set)
+    for (payer, payee, _), dated in streams.items():
+        days = {item.day for item in dated if item.day >= first_day}
+        paid[payer] |= days
+        received[payee] |= days
+    found: dict[str, dict[dt.date, int]] = {}
+    for party in (paid.keys() | received.keys()) - {origin}:
+        node, has_paid = 0, False
+        of_days = found.setdefault(party, {})
+        for day in sorted(paid[party] | received[party]):
+            if has_paid and day in received[party]:
+                node, has_paid = node + 1, False
+            of_days[day] = node
+            has_paid = has_paid or day in paid[party]
+    return found

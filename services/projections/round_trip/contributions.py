@@ -11,7 +11,7 @@ from services.projections.contributions import Contribution
 from services.projections.measures import FigureKey
 from services.projections.reading import Reader
 from services.projections.round_trip.figures import Measure, Movement
-from services.projections.round_trip.queries import read_dated_movements, read_groups
+from services.projections.round_trip.queries import read_groups, read_movements
 
 _NAMES = {
     Measure.ORDERED: ("ordered", "commitment.purchases", "ordered_against_funded.purchases"),
@@ -56,7 +56,7 @@ async def contributions(reader: Reader, level: PartyLevel.ValueType) -> list[Con
     groups = await read_groups(reader, level)
     return [
         contribution
-        for movement in await read_dated_movements(reader, groups)
+        for movement in await read_movements(reader, groups)
         for contribution in _of(movement)
     ]
 

@@ -7,10 +7,11 @@ against another.
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from itertools import starmap
 
 from gigaledger.v1.projections_pb2 import (
     RoundTripBalance,
@@ -21,8 +22,8 @@ from gigaledger.v1.projections_pb2 import (
 )
 
 from services.projections.agreements import History
-from services.projections.amounts import Amount, money, ratio, ten_places, total
-from services.projections.round_trip.matching import Dated, Matching, match
+from services.projections.amounts import Amount, money, ratio, ten_places
+from services.projections.round_trip.matching import Dated, Matching, after_taking_back, match_left
 from services.quantities import date_to_message
 
 
@@ -76,7 +77,7 @@ class Movement:
     """An amount between a customer who is invested in and a supplier who invests.
 
     Attributes:
-        day: when it was added; for what stands open, any day.
+        day: when it was added.
         statuses: statuses of the facts that it rests on.
         source: the event that it comes from; None where it is of several.
     """
@@ -91,31 +92,56 @@ class Movement:
     source: Source | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What was added of a measure between a customer and a supplier.
+
+    Attributes:
+        days: minor units of the currency by day; negative where more was taken back.
+        undisclosed: number of amounts that are missing from it.
+        statuses: statuses of the facts that it rests on.
+    """
+
+    measure: Measure
+    supplier: str
+    customer: str
+    currency: str
+    days: Mapping[dt.date, int]
+    undisclosed: int
+    statuses: frozenset[str]
+
+    @property
+    def minor(self) -> int:
+        """The sum of the known amounts."""
+        return sum(self.days.values())
+
+
 @dataclass(slots=True)
 class Pair:
-    """All movements between two parties or groups in one currency, by measure and day."""
+    """All series between two parties or groups in one currency, summed up by measure."""
 
     supplier: str
     customer: str
     currency: str
-    _series: dict[Measure, dict[dt.date, Amount]] = field(
-        default_factory=lambda: defaultdict(lambda: defaultdict(Amount))
-    )
+    _days: dict[Measure, Counter[dt.date]] = field(default_factory=lambda: defaultdict(Counter))
+    _undisclosed: Counter[Measure] = field(default_factory=Counter)
+    _kept: dict[Measure, list[Dated]] = field(default_factory=dict)
 
-    def add(self, movement: Movement) -> None:
-        """Add a movement between the two."""
-        self._series[movement.measure][movement.day] += movement.amount
+    def add(self, series: Series) -> None:
+        """Add a series between the two."""
+        self._days[series.measure].update(series.days)
+        self._undisclosed[series.measure] += series.undisclosed
 
     def total(self, measure: Measure) -> Amount:
         """Return the sum of a measure."""
-        return total(self._series[measure].values())
+        return Amount(sum(self._days[measure].values()), self._undisclosed[measure])
 
     def peak_exposure_minor(self, purchases: Measure, investment: Measure) -> int:
         """Return the highest excess of investment over purchases at the end of any day."""
-        bought, invested = self._series[purchases], self._series[investment]
+        bought, invested = self._days[purchases], self._days[investment]
         peak = exposure = 0
         for day in sorted(bought.keys() | invested.keys()):
-            exposure += invested[day].minor - bought[day].minor
+            exposure += invested[day] - bought[day]
             peak = max(peak, exposure)
         return peak
 
@@ -145,8 +171,8 @@ class Pair:
     def _balance(self, basis: RoundTripBasis.ValueType, *, include_lots: bool) -> RoundTripBalance:
         bought, invested = BASES[basis]
         purchases, investment = self.total(bought), self.total(invested)
-        ins, outs = self._dated(invested), self._dated(bought)
-        then_bought, then_invested = match(ins, outs), match(outs, ins)
+        ins, outs = self._left(invested), self._left(bought)
+        then_bought, then_invested = match_left(ins, outs), match_left(outs, ins)
         recycled_minor = max(0, min(purchases.minor, investment.minor))
         return RoundTripBalance(
             basis=basis,
@@ -171,8 +197,10 @@ class Pair:
             ),
         )
 
-    def _dated(self, measure: Measure) -> list[Dated]:
-        return [Dated(day, amount.minor) for day, amount in self._series[measure].items()]
+    def _left(self, measure: Measure) -> list[Dated]:
+        if measure not in self._kept:
+            self._kept[measure] = after_taking_back(starmap(Dated, self._days[measure].items()))
+        return self._kept[measure]
 
     def _matching(
         self, found: Matching, investment_minor: int, purchases_minor: int, *, include_lots: bool
@@ -198,13 +226,34 @@ class Pair:
         )
 
 
-def pairs_of(movements: Iterable[Movement]) -> list[Pair]:
+def pairs_of(series: Iterable[Series]) -> list[Pair]:
     """Return the pairs between which something moved, in order of supplier, customer, currency."""
     pairs: dict[tuple[str, str, str], Pair] = {}
-    for movement in movements:
-        key = (movement.supplier, movement.customer, movement.currency)
-        pairs.setdefault(key, Pair(*key)).add(movement)
+    for one in series:
+        key = (one.supplier, one.customer, one.currency)
+        pairs.setdefault(key, Pair(*key)).add(one)
     return [pairs[key] for key in sorted(pairs)]
+
+
+def series_of(movements: Iterable[Movement]) -> list[Series]:
+    """Return movements as series."""
+    found: dict[tuple[Measure, str, str, str], list[Movement]] = defaultdict(list)
+    for movement in movements:
+        key = (movement.measure, movement.supplier, movement.customer, movement.currency)
+        found[key].append(movement)
+    return [_one_series(key, of_key) for key, of_key in found.items()]
+
+
+def _one_series(key: tuple[Measure, str, str, str], movements: Sequence[Movement]) -> Series:
+    days: Counter[dt.date] = Counter()
+    for movement in movements:
+        days[movement.day] += movement.amount.minor
+    return Series(
+        *key,
+        days=days,
+        undisclosed=sum(movement.amount.undisclosed for movement in movements),
+        statuses=frozenset().union(*(movement.statuses for movement in movements)),
+    )
 
 
 def commitments(

@@ -123,11 +123,12 @@ def _account(purchase_order: str, buyer: str, supplier: str) -> str:
 
 
 def _invoice(fact: InvoiceIssued | CreditNoteIssued, sign: int) -> Row:
+    account = _account(fact.purchase_order, fact.buyer, fact.supplier)
     return Row(
         "round_trip_invoice",
         {
             "credit": sign < 0,
-            "account": _account(fact.purchase_order, fact.buyer, fact.supplier),
+            "document": f"{account}/{fact.invoice}",
             "purchase_order": fact.purchase_order,
             "invoice": fact.invoice,
             "supplier": fact.supplier,
@@ -156,12 +157,16 @@ def _payment(
     fact: SupplierPaymentSettled | PrepaymentMade | SupplierRefundSettled,
     customer: str,
     supplier: str,
+    invoice: str = "",
     **columns: object,
 ) -> Row:
+    account = _account(fact.purchase_order, customer, supplier)
     return Row(
         "round_trip_payment",
         {
-            "account": _account(fact.purchase_order, customer, supplier),
+            "document": f"{account}/{invoice}" if invoice else "",
+            "settlement": f"{account}/{fact.payment}",
+            "invoice": invoice,
             "payment": fact.payment,
             "customer": customer,
             "supplier": supplier,
@@ -189,7 +194,6 @@ def _prepaid(fact: PrepaymentMade) -> Iterator[Row]:
         fact.payer,
         fact.payee,
         refund=False,
-        invoice="",
         amount_minor=_minor(fact.amount),
         document_amount_minor=_document_minor(fact),
     )
@@ -201,7 +205,6 @@ def _refunded(fact: SupplierRefundSettled) -> Iterator[Row]:
         fact.payee,
         fact.payer,
         refund=True,
-        invoice="",
         amount_minor=-_minor(fact.amount),
         document_amount_minor=None,
     )

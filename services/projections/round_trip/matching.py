@@ -7,22 +7,20 @@ matches investments with later purchases, *buy-then-invest* purchases with later
 from __future__ import annotations
 
 import datetime as dt
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Dated:
+class Dated(NamedTuple):
     """What was added on a day; negative where it was refunded or returned."""
 
     day: dt.date
     amount_minor: int
 
 
-@dataclass(frozen=True, slots=True)
-class Lot:
+class Lot(NamedTuple):
     """Dollars of one day that are matched with dollars of the same day or a later one."""
 
     first_day: dt.date
@@ -82,23 +80,35 @@ def match(
     """
     if window_days is not None and window_days < 0:
         raise ValueError(f"window_days: {window_days} is negative")
-    waiting = deque(after_taking_back(first))
-    taking = after_taking_back(second)
+    return match_left(after_taking_back(first), after_taking_back(second), window_days)
+
+
+def match_left(
+    first: Sequence[Dated], second: Sequence[Dated], window_days: int | None = None
+) -> Matching:
+    """Match, like `match`, what is left after what was taken back: positive, oldest first."""
+    if not first or not second:
+        unmatched = sum(item.amount_minor for item in first)
+        return Matching((), unmatched, sum(item.amount_minor for item in second))
     lots: list[Lot] = []
     unmatched_first = unmatched_second = 0
-    for item in taking:
-        left = item.amount_minor
-        while left and waiting and waiting[0].day <= item.day:
-            oldest = waiting.popleft()
-            if window_days is not None and (item.day - oldest.day).days > window_days:
+    waiting = iter(first)
+    oldest = next(waiting, None)
+    for day, amount_minor in second:
+        left = amount_minor
+        while left and oldest is not None and oldest.day <= day:
+            if window_days is not None and (day - oldest.day).days > window_days:
                 unmatched_first += oldest.amount_minor
+                oldest = next(waiting, None)
                 continue
             amount = min(left, oldest.amount_minor)
-            lots.append(Lot(oldest.day, item.day, amount))
+            lots.append(Lot(oldest.day, day, amount))
             left -= amount
-            if oldest.amount_minor > amount:
-                waiting.appendleft(Dated(oldest.day, oldest.amount_minor - amount))
+            rest = oldest.amount_minor - amount
+            oldest = Dated(oldest.day, rest) if rest else next(waiting, None)
         unmatched_second += left
+    if oldest is not None:
+        unmatched_first += oldest.amount_minor
     unmatched_first += sum(item.amount_minor for item in waiting)
     return Matching(tuple(lots), unmatched_first, unmatched_second)
 

@@ -6,9 +6,11 @@ party stands for is looked up here.
 
 from __future__ import annotations
 
+import datetime as dt
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from gigaledger.v1.projections_pb2 import (
     PartyLevel,
@@ -23,11 +25,13 @@ from services.projections.reading import Reader, Scope
 from services.projections.round_trip.figures import (
     Measure,
     Movement,
+    Series,
     Source,
     commitments,
     pairs_of,
+    series_of,
 )
-from services.projections.round_trip.sums import BY_EVENT, SUBTOTALS
+from services.projections.round_trip.sums import BY_EVENT, BY_SERIES
 from services.projections.statements import statement
 
 CAVEAT = (
@@ -72,49 +76,62 @@ async def query_round_trip(
         request: the level at which pairs are looked at, and which pairs.
     """
     groups = await read_groups(reader, request.level)
-    movements = [
-        movement
-        for movement in await read_movements(reader, groups)
-        if _is_asked_for(movement, request)
-    ]
-    for movement in movements:
-        reader.rests_on(movement.statuses)
+    series = [one for one in await read_series(reader, groups) if _is_asked_for(one, request)]
+    for one in series:
+        reader.rests_on(one.statuses)
     return QueryRoundTripResponse(
         context=reader.context(),
-        pairs=[pair.message(include_lots=request.include_lots) for pair in pairs_of(movements)],
+        pairs=[pair.message(include_lots=request.include_lots) for pair in pairs_of(series)],
         caveat=CAVEAT,
     )
 
 
-async def read_movements(reader: Reader, groups: Mapping[str, str]) -> list[Movement]:
-    """Return what moved between parties, or the groups that they stand for.
+async def read_series(
+    reader: Reader, groups: Mapping[str, str], from_day: dt.date = dt.date.min
+) -> list[Series]:
+    """Return what moved between parties, or the groups that they stand for, from a day on.
 
-    What moves within a group is neither bought nor invested.
+    What moves within a group is neither bought nor invested. There may be several series of a
+    measure between the same two.
     """
-    return _between(groups, await _movements(reader))
+    agreements = await read_agreements(reader, "round_trip_terms")
+    found = [_series(row) for row in await reader.sums(BY_SERIES, from_day=from_day)]
+    movements = _commitments(reader.scope, agreements)
+    for row in await reader.rows(_CAPITAL_BY_DAY):
+        movements += _capital(row, agreements)
+    found += series_of(movement for movement in movements if movement.day >= from_day)
+    return _between(groups, found)
 
 
-async def read_dated_movements(reader: Reader, groups: Mapping[str, str]) -> list[Movement]:
+async def read_movements(reader: Reader, groups: Mapping[str, str]) -> list[Movement]:
     """Return the same event by event, but for what stands open, which is no sum of events."""
-    return _between(groups, await _movements_by_event(reader))
+    agreements = await read_agreements(reader, "round_trip_terms")
+    found = _commitments(reader.scope, agreements)
+    found += [_movement(row) for row in await reader.rows(BY_EVENT)]
+    for row in await reader.rows(_CAPITAL_BY_EVENT):
+        found += _capital(row, agreements)
+    return _between(groups, found)
 
 
-def _between(groups: Mapping[str, str], movements: Iterable[Movement]) -> list[Movement]:
-    moved = [
+_Moved = TypeVar("_Moved", Movement, Series)
+
+
+def _between(groups: Mapping[str, str], moved: Iterable[_Moved]) -> list[_Moved]:
+    found = [
         replace(
-            movement,
-            supplier=groups.get(movement.supplier, movement.supplier),
-            customer=groups.get(movement.customer, movement.customer),
+            one,
+            supplier=groups.get(one.supplier, one.supplier),
+            customer=groups.get(one.customer, one.customer),
         )
-        for movement in movements
+        for one in moved
     ]
-    return [movement for movement in moved if movement.supplier != movement.customer]
+    return [one for one in found if one.supplier != one.customer]
 
 
-def _is_asked_for(movement: Movement, request: QueryRoundTripRequest) -> bool:
-    return request.supplier_investor in ("", movement.supplier) and request.customer_investee in (
+def _is_asked_for(series: Series, request: QueryRoundTripRequest) -> bool:
+    return request.supplier_investor in ("", series.supplier) and request.customer_investee in (
         "",
-        movement.customer,
+        series.customer,
     )
 
 
@@ -133,24 +150,6 @@ async def read_groups(reader: Reader, level: PartyLevel.ValueType) -> dict[str, 
     return groups
 
 
-async def _movements(reader: Reader) -> list[Movement]:
-    agreements = await read_agreements(reader, "round_trip_terms")
-    found = _commitments(reader.scope, agreements)
-    found += [_movement(row) for row in await reader.sums(SUBTOTALS.sums)]
-    for row in await reader.rows(_CAPITAL_BY_DAY):
-        found += _capital(row, agreements)
-    return found
-
-
-async def _movements_by_event(reader: Reader) -> list[Movement]:
-    agreements = await read_agreements(reader, "round_trip_terms")
-    found = _commitments(reader.scope, agreements)
-    found += [_movement(row) for row in await reader.rows(BY_EVENT)]
-    for row in await reader.rows(_CAPITAL_BY_EVENT):
-        found += _capital(row, agreements)
-    return found
-
-
 def _commitments(scope: Scope, agreements: Agreements) -> list[Movement]:
     found: list[Movement] = []
     for name, history in agreements.counted.items():
@@ -159,8 +158,22 @@ def _commitments(scope: Scope, agreements: Agreements) -> list[Movement]:
     return found
 
 
+def _series(row: dict[str, Any]) -> Series:
+    days: Counter[dt.date] = Counter()
+    for day, amount in zip(row["days"], row["amounts"], strict=True):
+        days[day] += int(amount)
+    return Series(
+        measure=Measure[row["measure"]],
+        supplier=row["supplier"],
+        customer=row["customer"],
+        currency=row["currency"],
+        days=days,
+        undisclosed=row["undisclosed"],
+        statuses=frozenset(row["statuses"]) - {""},
+    )
+
+
 def _movement(row: dict[str, Any]) -> Movement:
-    statuses = frozenset({row["assertion_status"]} if row["assertion_status"] else ())
     return Movement(
         measure=Measure[row["measure"]],
         supplier=row["supplier"],
@@ -168,7 +181,7 @@ def _movement(row: dict[str, Any]) -> Movement:
         currency=row["currency"],
         day=row["day"],
         amount=Amount(int(row["amount"]), int(row["undisclosed"])),
-        statuses=statuses,
+        statuses=frozenset({row["assertion_status"]}),
         source=_source(row),
     )
 

@@ -114,23 +114,23 @@ _DELIVERED = """
 
 _INVOICE = """
     bill AS (
-        SELECT DISTINCT ON (account, invoice) account, invoice, bill.currency,
+        SELECT DISTINCT ON (document) document, invoice, bill.currency,
                coalesce(nullif(bill.supplier, ''), purchase.supplier) AS supplier,
                coalesce(nullif(bill.buyer, ''), purchase.buyer) AS buyer,
                amount_minor, order_amount_minor
         FROM {invoices} AS bill LEFT JOIN purchase USING (purchase_order)
         WHERE NOT credit AND {recorded}
-        ORDER BY account, invoice, {known} DESC, position DESC
+        ORDER BY document, {known} DESC, position DESC
     ), claim AS (
-        SELECT account, invoice, purchase_order, effective_date, assertion_status, position,
+        SELECT document, purchase_order, effective_date, assertion_status, position,
                recorded_time, amount_minor,
                coalesce(order_amount_minor, 0) AS order_amount_minor
         FROM {invoices} AS invoice WHERE NOT credit AND {counts}
         UNION ALL
-        SELECT account, invoice, purchase_order, effective_date, assertion_status, position,
+        SELECT document, purchase_order, effective_date, assertion_status, position,
                recorded_time, credit.amount_minor,
                in_proportion(credit.amount_minor, bill.amount_minor, bill.order_amount_minor)
-        FROM {invoices} AS credit JOIN bill USING (account, invoice)
+        FROM {invoices} AS credit JOIN bill USING (document)
         WHERE credit AND {counts}
     )
 """
@@ -138,23 +138,23 @@ _INVOICE = """
 _INVOICED = """
     SELECT 'INVOICED', supplier, buyer, bill.currency, effective_date, assertion_status,
            {place}, {time}, {invoice_document}, claim.amount_minor, 0, 1
-    FROM claim JOIN bill USING (account, invoice)
+    FROM claim JOIN bill USING (document)
 """
 
 # A refund names the payment that goes back, and the payment what it was applied to.
 _PAYMENT = """
     settled AS (
-        SELECT DISTINCT ON (account, payment) account, payment, invoice, amount_minor,
+        SELECT DISTINCT ON (settlement) settlement, document, amount_minor,
                document_amount_minor
         FROM {payments} AS settled WHERE NOT refund AND {recorded}
-        ORDER BY account, payment, {known} DESC, position DESC
+        ORDER BY settlement, {known} DESC, position DESC
     ), cash AS (
-        SELECT account, settled.invoice, cash.supplier, cash.customer, cash.currency,
+        SELECT settled.document, cash.supplier, cash.customer, cash.currency,
                effective_date, assertion_status, position, recorded_time, payment,
                cash.amount_minor, coalesce(cash.document_amount_minor, in_proportion(
                    cash.amount_minor, settled.amount_minor, settled.document_amount_minor
                )) AS document_amount_minor
-        FROM {payments} AS cash JOIN settled USING (account, payment) WHERE {counts}
+        FROM {payments} AS cash JOIN settled USING (settlement) WHERE {counts}
     )
 """
 
@@ -162,7 +162,7 @@ _PAID = """
     SELECT measure, supplier, customer, currency, effective_date, assertion_status,
            {place}, {time}, {payment_document}, amount_minor, 0, 1
     FROM cash JOIN (VALUES ('PAID', false), ('UNAPPLIED', true)) AS kind (measure, unapplied)
-        ON NOT unapplied OR invoice = ''
+        ON NOT unapplied OR document = ''
 """
 
 # What stands open rests on the same facts as what was received, invoiced and paid, of any status.
@@ -182,20 +182,20 @@ _STANDING = """
         FROM supplied
         WINDOW so_far AS (PARTITION BY purchase_order ORDER BY day)
     ), owed AS (
-        SELECT account, invoice, day, sum(amount) AS amount
+        SELECT document, day, sum(amount) AS amount
         FROM (
-            SELECT account, invoice, effective_date AS day, amount_minor AS amount FROM claim
+            SELECT document, effective_date AS day, amount_minor AS amount FROM claim
             UNION ALL
-            SELECT account, invoice, effective_date, -document_amount_minor
-            FROM cash WHERE invoice <> ''
-        ) AS owed GROUP BY 1, 2, 3
+            SELECT document, effective_date, -document_amount_minor
+            FROM cash WHERE document <> ''
+        ) AS owed GROUP BY 1, 2
     ), open AS (
-        SELECT account, invoice, day, sum(amount) OVER so_far AS amount
+        SELECT document, day, sum(amount) OVER so_far AS amount
         FROM owed
-        WINDOW so_far AS (PARTITION BY account, invoice ORDER BY day)
+        WINDOW so_far AS (PARTITION BY document ORDER BY day)
     ), change AS (
-        SELECT account, invoice, day, amount,
-               lag(amount, 1, 0) OVER (PARTITION BY account, invoice ORDER BY day) AS before
+        SELECT document, day, amount,
+               lag(amount, 1, 0) OVER (PARTITION BY document ORDER BY day) AS before
         FROM open
     )
     SELECT 'RECEIVED_NOT_INVOICED' AS measure, supplier, buyer AS customer, currency, day,
@@ -205,11 +205,11 @@ _STANDING = """
     UNION ALL
     SELECT 'OPEN_PAYABLE', supplier, buyer, currency, day,
            greatest(amount, 0) - greatest(before, 0), 0
-    FROM change JOIN bill USING (account, invoice)
+    FROM change JOIN bill USING (document)
     UNION ALL
     SELECT 'REFUND_DUE', supplier, buyer, currency, day,
            greatest(-amount, 0) - greatest(-before, 0), 0
-    FROM change JOIN bill USING (account, invoice)
+    FROM change JOIN bill USING (document)
 """
 
 _ALL_ROWS = {
@@ -230,45 +230,39 @@ _TOUCHED = statement("""
         UNION
         SELECT purchase_order FROM round_trip_invoice WHERE {touched} AND purchase_order <> ''
     ), moved_payment AS (
-        SELECT DISTINCT account, payment FROM round_trip_payment WHERE {touched}
+        SELECT DISTINCT settlement FROM round_trip_payment WHERE {touched}
     ), moved_invoice AS (
-        SELECT account, invoice FROM round_trip_invoice WHERE {touched}
+        SELECT document FROM round_trip_invoice WHERE {touched}
         UNION
-        SELECT account, invoice FROM round_trip_invoice
+        SELECT document FROM round_trip_invoice
         WHERE purchase_order = ANY(ARRAY(SELECT purchase_order FROM moved_order))
         UNION
-        SELECT account, invoice FROM round_trip_payment JOIN moved_payment USING (account, payment)
-        WHERE invoice <> ''
+        SELECT document FROM round_trip_payment
+        WHERE settlement = ANY(ARRAY(SELECT settlement FROM moved_payment)) AND document <> ''
     ), payment AS (
-        SELECT account, payment FROM moved_payment
+        SELECT settlement FROM moved_payment
         UNION
-        SELECT account, payment FROM round_trip_payment JOIN moved_invoice USING (account, invoice)
+        SELECT settlement FROM round_trip_payment
+        WHERE document = ANY(ARRAY(SELECT document FROM moved_invoice))
     ), party AS (
         SELECT purchase_order FROM moved_order
         UNION
-        SELECT purchase_order FROM round_trip_invoice JOIN moved_invoice USING (account, invoice)
+        SELECT purchase_order FROM round_trip_invoice
+        WHERE document = ANY(ARRAY(SELECT document FROM moved_invoice))
     )
     SELECT ARRAY(SELECT purchase_order FROM party) AS parties,
            ARRAY(SELECT purchase_order FROM moved_order) AS orders,
-           ARRAY(SELECT account FROM moved_invoice ORDER BY account, invoice) AS invoice_accounts,
-           ARRAY(SELECT invoice FROM moved_invoice ORDER BY account, invoice) AS invoices,
-           ARRAY(SELECT account FROM payment ORDER BY account, payment) AS payment_accounts,
-           ARRAY(SELECT payment FROM payment ORDER BY account, payment) AS payments
+           ARRAY(SELECT document FROM moved_invoice) AS documents,
+           ARRAY(SELECT settlement FROM payment) AS settlements
 """)
 
 _TOUCHED_ROWS = {
     "orders": "(SELECT * FROM round_trip_order WHERE purchase_order = ANY(%(parties)s::text[]))",
     "goods": "(SELECT * FROM round_trip_goods WHERE purchase_order = ANY(%(orders)s::text[]))",
-    "invoices": """(
-        SELECT * FROM round_trip_invoice JOIN unnest(
-            %(invoice_accounts)s::text[], %(invoices)s::text[]
-        ) AS touched (account, invoice) USING (account, invoice)
-    )""",
-    "payments": """(
-        SELECT * FROM round_trip_payment JOIN unnest(
-            %(payment_accounts)s::text[], %(payments)s::text[]
-        ) AS touched (account, payment) USING (account, payment)
-    )""",
+    "invoices": "(SELECT * FROM round_trip_invoice WHERE document = ANY(%(documents)s::text[]))",
+    "payments": (
+        "(SELECT * FROM round_trip_payment WHERE settlement = ANY(%(settlements)s::text[]))"
+    ),
     "counts": "{known}",
 }
 
@@ -283,7 +277,8 @@ _PARTS = {
     "standing": _STANDING,
 }
 
-_KEYS = ("measure", "supplier", "customer", "currency", "day", "assertion_status")
+# The day comes first: it is what tells most rows apart, and what is soonest compared.
+_KEYS = ("day", "measure", "supplier", "customer", "currency", "assertion_status")
 _AMOUNTS = ("amount", "undisclosed", "entries")
 
 # One statement: what several measures rest on is resolved once for all of them.
@@ -317,6 +312,16 @@ SUBTOTALS = subtotals(
     of_touched=statement(_BY_DAY, **_PARTS, **_OF_NO_EVENT, **_TOUCHED_ROWS),
 )
 """What was added on each day."""
+
+BY_SERIES = SUBTOTALS.question("""
+    SELECT measure, supplier, customer, currency,
+           array_agg(DISTINCT assertion_status) AS statuses,
+           array_agg(day) AS days, array_agg(amount::text) AS amounts,
+           sum(undisclosed)::bigint AS undisclosed
+    FROM {sums} AS sums WHERE day >= %(from_day)s GROUP BY 1, 2, 3, 4
+""")
+"""What was added from a day on, one row for each series: in arrays, of which thousands of days are
+read sooner."""
 
 BY_EVENT = statement(
     """

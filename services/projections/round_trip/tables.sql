@@ -35,7 +35,7 @@ COMMENT ON COLUMN round_trip_goods.amount_minor IS 'In minor units of the curren
 CREATE TABLE round_trip_invoice (
     LIKE template_entry INCLUDING ALL,
     credit boolean NOT NULL,
-    account text NOT NULL,
+    document text NOT NULL,
     purchase_order text NOT NULL,
     invoice text NOT NULL,
     supplier text NOT NULL,
@@ -44,16 +44,17 @@ CREATE TABLE round_trip_invoice (
     currency text NOT NULL,
     order_amount_minor bigint
 );
-CREATE INDEX ON round_trip_invoice (account, invoice);
+CREATE INDEX ON round_trip_invoice (document);
 CREATE INDEX ON round_trip_invoice (purchase_order);
 COMMENT ON TABLE round_trip_invoice IS 'Invoices, and credit notes (negative)';
-COMMENT ON COLUMN round_trip_invoice.account IS 'Where the number of the invoice stands for it: the order, or buyer:supplier where there is none';
+COMMENT ON COLUMN round_trip_invoice.document IS 'What the number stands for: order/invoice, or buyer:supplier/invoice where there is no order';
 COMMENT ON COLUMN round_trip_invoice.order_amount_minor IS 'The amount in the currency of the order; null for a credit note, whose invoice tells the rate';
 
 CREATE TABLE round_trip_payment (
     LIKE template_entry INCLUDING ALL,
     refund boolean NOT NULL,
-    account text NOT NULL,
+    document text NOT NULL,
+    settlement text NOT NULL,
     payment text NOT NULL,
     invoice text NOT NULL,
     customer text NOT NULL,
@@ -62,10 +63,11 @@ CREATE TABLE round_trip_payment (
     currency text NOT NULL,
     document_amount_minor bigint
 );
-CREATE INDEX ON round_trip_payment (account, payment);
-CREATE INDEX ON round_trip_payment (account, invoice);
+CREATE INDEX ON round_trip_payment (settlement);
+CREATE INDEX ON round_trip_payment (document);
 COMMENT ON TABLE round_trip_payment IS 'Payments and prepayments, and refunds (negative)';
-COMMENT ON COLUMN round_trip_payment.account IS 'Where the number of the payment stands for it: the order, or customer:supplier where there is none';
+COMMENT ON COLUMN round_trip_payment.document IS 'The document of the invoice that is paid; empty where none is named';
+COMMENT ON COLUMN round_trip_payment.settlement IS 'What the number stands for: order/payment, or customer:supplier/payment where there is no order';
 COMMENT ON COLUMN round_trip_payment.customer IS 'Who paid, and is paid back';
 COMMENT ON COLUMN round_trip_payment.document_amount_minor IS 'The amount in the currency of what is paid; null for a refund, whose payment tells the rate';
 
