@@ -284,8 +284,9 @@ _AMOUNTS = ("amount", "undisclosed", "entries")
 # One statement: what several measures rest on is resolved once for all of them.
 _BY_DAY = """
     WITH {order}, {goods_moved}, {invoice}, {payment}
-    SELECT measure, supplier, customer, currency, day, assertion_status,
-           sum(amount) AS amount, sum(undisclosed) AS undisclosed, sum(entries) AS entries
+    SELECT day, measure, supplier, customer, currency, assertion_status,
+           sum(amount) AS amount, sum(undisclosed)::bigint AS undisclosed,
+           sum(entries)::bigint AS entries
     FROM (
         {delivered} UNION ALL {invoiced} UNION ALL {paid} UNION ALL
         SELECT measure, supplier, customer, currency, day, '', NULL, NULL, '',
