@@ -264,6 +264,8 @@ class Workers:
             _in_background(make_subtotals) as sum_up,
             _gathered(self._ledger.SubscribeEvents(request)) as batches,
         ):
+            # A worker that was here before may have left some to make.
+            sum_up()
             async for events, resume_token in batches:
                 if not events:
                     patience.renew()

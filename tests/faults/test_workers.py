@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from typing import LiteralString
 
 import grpc
 import psycopg
@@ -31,6 +32,7 @@ from services.projections import generations
 from services.projections.capacity.fold import CAPACITY
 from services.projections.catalogue import PROJECTIONS
 from services.projections.generations import BeingRebuiltError
+from services.projections.projection import Projection as Definition
 from services.projections.sessions import SESSION_OPTIONS
 from tests.api.calls import Caller
 from tests.facts import (
@@ -86,15 +88,54 @@ def fill(caller: Caller, count: int, enough: threading.Event | None = None) -> i
 
 
 def content(url: str) -> dict[str, list[tuple[object, ...]]]:
-    """All rows of all projections, in order."""
+    """All rows of all projections, in order, and the subtotals of them when they are made."""
     found = {}
-    with psycopg.connect(url, options=SESSION_OPTIONS) as connection:
+    with psycopg.connect(url, options=SESSION_OPTIONS, autocommit=True) as connection:
         for projection in PROJECTIONS:
             for table in projection.tables:
                 statement = sql.SQL("SELECT * FROM {} ORDER BY position, item")
                 rows = connection.execute(statement.format(sql.Identifier(SCHEMA, table)))
                 found[table] = rows.fetchall()
+            if projection.subtotals is not None:
+                until(partial(are_summed, connection, projection))
+                table = projection.subtotals.table
+                (generation,) = one(
+                    connection,
+                    "SELECT generation FROM book_main.projection_progress"
+                    " WHERE projection = %s AND state = 'LIVE'",
+                    (projection.name,),
+                )
+                rows = connection.execute(
+                    sql.SQL("SELECT * FROM {} AS subtotal ORDER BY subtotal").format(
+                        sql.Identifier(SCHEMA, f"{table}_{generation}")
+                    )
+                )
+                found[table] = rows.fetchall()
+                assert found[table]
     return found
+
+
+def one(
+    connection: psycopg.Connection[tuple[object, ...]], query: LiteralString, given: tuple[str, ...]
+) -> tuple[object, ...]:
+    """The row of a query that has one."""
+    (row,) = connection.execute(query, given).fetchall()
+    return row
+
+
+def are_summed(
+    connection: psycopg.Connection[tuple[object, ...]], projection: Definition
+) -> bool | None:
+    """Tell whether the subtotals of a projection are made of all whole blocks."""
+    (missing,) = one(
+        connection,
+        "SELECT count(*) FROM book_main.projection_progress AS progress"
+        " JOIN book_main.projection_subtotal AS subtotal USING (projection, generation)"
+        " WHERE projection = %s AND state = 'LIVE'"
+        " AND subtotal.position + block_events <= progress.position",
+        (projection.name,),
+    )
+    return missing == 0 or None
 
 
 def forget(url: str) -> None:
