@@ -131,8 +131,8 @@ async def apply(
 
 async def sum_up(
     connection: Connection, schema: str, generations: Iterable[Generation], worker: str
-) -> None:
-    """Make the subtotals of generations that are missing, some blocks in each transaction.
+) -> dict[Key, int]:
+    """Make subtotals that are missing, of some blocks of each generation.
 
     They are left to another worker where that leads. Should it take the lead meanwhile, one waits
     for the other, and nothing is made twice.
@@ -142,14 +142,17 @@ async def sum_up(
         schema: schema of the book.
         generations: those that a worker leads.
         worker: who leads them.
+
+    Returns:
+        By the key of a generation of which some were missing, the position that its subtotals
+        reach now.
     """
-    missing = list(generations)
-    while missing:
-        missing = [
-            generation
-            for generation in missing
-            if await _sum_up_some(connection, schema, generation, worker)
-        ]
+    found = {}
+    for generation in generations:
+        position = await _sum_up_some(connection, schema, generation, worker)
+        if position is not None:
+            found[generation.key] = position
+    return found
 
 
 async def _sum_up_some(
@@ -157,11 +160,11 @@ async def _sum_up_some(
     schema: str,
     generation: Generation,
     worker: str,
-) -> bool:
-    """Make the subtotals of some blocks that are missing; tell whether there were any."""
+) -> int | None:
+    """Make subtotals of some blocks; None where none are missing, or another worker leads."""
     subtotals = generation.projection.subtotals
     if subtotals is None:
-        return False
+        return None
     async with connection.transaction():
         await enter(connection, schema)
         cursor = await connection.execute(
@@ -173,8 +176,8 @@ async def _sum_up_some(
             (*generation.key, worker),
         )
         row = await cursor.fetchone()
-        if row is None:
-            return False
+        if row is None or row[0] >= row[1]:
+            return None
         first, end, events = row
         end = min(end, first + SUMMED_BLOCKS)
         for number in range(first, end):
@@ -184,7 +187,7 @@ async def _sum_up_some(
             " WHERE projection = %s AND generation = %s",
             (end * events, *generation.key),
         )
-    return bool(first < end)
+    return int(end * events)
 
 
 async def _sum_up_block(

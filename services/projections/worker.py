@@ -258,7 +258,11 @@ class Workers:
 
         async def make_subtotals() -> None:
             async with self._pool.connection() as connection:
-                await store.sum_up(connection, schema, followed, self._name)
+                while summed := await store.sum_up(connection, schema, followed, self._name):
+                    for generation in followed:
+                        if generation.key in summed:
+                            position = summed[generation.key]
+                            _observe(metrics.SUBTOTAL_POSITION, book, generation, position)
 
         async with (
             _in_background(make_subtotals) as sum_up,

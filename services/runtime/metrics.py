@@ -37,6 +37,11 @@ PROJECTION_POSITION = Gauge(
     "Position that a generation reflects, where this process leads it",
     ["book", "projection", "generation"],
 )
+SUBTOTAL_POSITION = Gauge(
+    "gigaledger_subtotal_position",
+    "Position up to which the subtotals of a generation are made, where this process leads it",
+    ["book", "projection", "generation"],
+)
 PROJECTION_LEADS = Gauge(
     "gigaledger_projection_leads",
     "1 where this process leads a generation, 0 where it no longer does",

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from services.command.errors import ExitCode
 from tests.api.calls import Caller
 from tests.command.conftest import Shell, clean_environment
-from tests.facts import paid, parties, placed
+from tests.facts import paid, parties, placed, received
 from tests.log.books import until
 from tests.processes import ServiceProcess
 
@@ -69,6 +69,7 @@ def test_what_was_recorded_refused_and_folded(
         stub = LedgerServiceStub(channel)
         caller = Caller(stub, stub.CreateBook(CreateBookRequest(book_id="main")).book.name)
         caller.append(*parties("SUP", "CUS"), placed())
+        caller.append(*(received(1) for _ in range(130)))
         refused = caller.refused(paid(1, "PAY-1", invoice="NONE"))
         head = caller.head()
 
@@ -82,10 +83,12 @@ def test_what_was_recorded_refused_and_folded(
         found = fetched(projections_metrics)
         key = ("gigaledger_projection_position", frozenset({"books/main", "capacity", "1"}))
         head_key = ("gigaledger_book_head_position", frozenset({"books/main"}))
-        return found if found.get(key) == found.get(head_key) == head else None
+        summed = found.get(("gigaledger_subtotal_position", round_trip))
+        return found if found.get(key) == found.get(head_key) == head and summed else None
 
-    found = until(caught_up)
     round_trip = frozenset({"books/main", "round-trip", "1"})
+    found = until(caught_up)
+    assert found["gigaledger_subtotal_position", round_trip] == 128
     assert found["gigaledger_projection_leads", round_trip] == 1
     assert found["gigaledger_projection_failed", round_trip] == 0
 

@@ -38,7 +38,8 @@ class ReadModels:
         """Fold events, into all projections unless some are named."""
         led = [Generation(projection, 1) for projection in projections or PROJECTIONS]
         stopped = await store.apply(self.connection, SCHEMA, led, events, "resume", WORKER)
-        await store.sum_up(self.connection, SCHEMA, led, WORKER)
+        while await store.sum_up(self.connection, SCHEMA, led, WORKER):
+            pass
         for error in stopped.values():
             raise error
 

@@ -119,9 +119,12 @@ def after_taking_back(series: Iterable[Dated]) -> list[Dated]:
     Of one day, what was added comes before what was taken back. More cannot be taken back than is
     there: the rest waits for what is added later.
     """
+    ordered = sorted(series, key=lambda item: (item.day, -item.amount_minor))
+    if all(item.amount_minor > 0 for item in ordered):
+        return ordered
     left: list[Dated] = []
     owed = 0
-    for item in sorted(series, key=lambda item: (item.day, -item.amount_minor)):
+    for item in ordered:
         if item.amount_minor >= 0:
             amount = item.amount_minor - min(owed, item.amount_minor)
             owed -= item.amount_minor - amount

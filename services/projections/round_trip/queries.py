@@ -159,9 +159,13 @@ def _commitments(scope: Scope, agreements: Agreements) -> list[Movement]:
 
 
 def _series(row: dict[str, Any]) -> Series:
-    days: Counter[dt.date] = Counter()
-    for day, amount in zip(row["days"], row["amounts"], strict=True):
-        days[day] += int(amount)
+    amounts = list(map(int, row["amounts"]))
+    days = dict(zip(row["days"], amounts, strict=True))
+    if len(days) < len(amounts):
+        # Facts of several statuses are of one day.
+        days = Counter()
+        for day, amount in zip(row["days"], amounts, strict=True):
+            days[day] += amount
     return Series(
         measure=Measure[row["measure"]],
         supplier=row["supplier"],
