@@ -13,6 +13,7 @@ import psutil
 
 from benchmarks.appends import Figures, several_processes, streamed, unary
 from benchmarks.growth import growth
+from benchmarks.questions import questions
 from benchmarks.reads import fill, lag, rebuild, replay
 from benchmarks.report import Growth, Series, write_plot
 from benchmarks.stage import Stage, stage
@@ -48,12 +49,16 @@ def main() -> None:
         sizes = [size for size in GROWTH if size <= options.grow_to]
         if options.grow_to >= GROWTH_OPT_IN:
             sizes.append(GROWTH_OPT_IN)
-        grown = Growth()
-        for size, figures in growth(running, sizes, seconds):
-            grown.add(size, figures)
-        if sizes:
-            parts.append(grown.table())
-            print(parts[-1], flush=True)
+        for title, measured_at in (
+            ("A book that grows", growth(running, sizes, seconds)),
+            ("Questions of a book of trade", questions(running, sizes)),
+        ):
+            grown = Growth(title)
+            for size, figures in measured_at:
+                grown.add(size, figures)
+            if sizes:
+                parts.append(grown.table())
+                print(parts[-1], flush=True)
         parts.append(_memory(running))
         print(parts[-1], flush=True)
     if options.output:

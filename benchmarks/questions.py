@@ -11,7 +11,7 @@ import datetime as dt
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count, islice
 from uuid import uuid4
@@ -30,6 +30,7 @@ from gigaledger.v1.projections_pb2 import (
 )
 from gigaledger.v1.projections_pb2_grpc import ProjectionServiceStub
 
+from benchmarks.appends import Figures
 from benchmarks.report import Growth
 from benchmarks.stage import CHANNEL_OPTIONS, Stage, schema_of, stage
 from services.quantities import date_to_message
@@ -50,6 +51,8 @@ from tests.facts import (
 )
 
 FIRST_DAY = dt.date(2017, 1, 2)
+FACTS_A_DAY = 3000
+CALLS = 200
 OPEN_ORDERS = 300
 PAIRS = [("SUP", "CUS"), ("SUP", "CUS-2"), ("SUP-2", "CUS"), ("SUP-2", "CUS-2")]
 RACKS = 8
@@ -64,23 +67,39 @@ def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description="Ask a growing book for any day and knowledge.")
     parser.add_argument("--sizes", default="10000,100000,1000000")
-    parser.add_argument("--facts-a-day", type=int, default=3000)
-    parser.add_argument("--pairs", type=int, default=4, choices=range(1, 5), help="of parties")
-    parser.add_argument("--calls", type=int, default=200, help="of each query, at each size")
+    parser.add_argument("--facts-a-day", type=int, default=FACTS_A_DAY)
+    parser.add_argument("--pairs", type=int, default=1, choices=range(1, 5), help="of parties")
+    parser.add_argument("--calls", type=int, default=CALLS, help="of each query, at each size")
     options = parser.parse_args()
-    grown = Growth()
+    sizes = list(map(int, options.sizes.split(",")))
+    grown = Growth("Questions of a book of trade")
     with stage() as running:
-        book = running.new_book()
-        trade = Trade(_append(running, book, _opening()), options.facts_a_day, options.pairs)
-        for size in map(int, options.sizes.split(",")):
-            started = time.perf_counter()
-            _append(running, book, trade.facts(size - trade.position))
-            appended = time.perf_counter() - started
-            _wait(running, book)
-            caught_up = time.perf_counter() - started
-            filled = {"seconds to append": appended, "seconds until at rest": caught_up}
-            grown.add(size, filled | _asked(running, book, trade, options.calls))
+        measured = questions(running, sizes, options.facts_a_day, options.pairs, options.calls)
+        for size, figures in measured:
+            grown.add(size, figures)
             print(grown.table(), flush=True)
+
+
+def questions(
+    running: Stage,
+    sizes: Sequence[int],
+    facts_a_day: int = FACTS_A_DAY,
+    pairs: int = 1,
+    calls: int = CALLS,
+) -> Iterator[tuple[int, Figures]]:
+    """Yield for each size how long questions of a book of so many events take, in milliseconds."""
+    book = running.new_book()
+    trade = Trade(_append(running, book, _opening()), facts_a_day, pairs)
+    for size in sizes:
+        started = time.perf_counter()
+        _append(running, book, trade.facts(size - trade.position))
+        appended = time.perf_counter() - started
+        _wait(running, book)
+        filled = {
+            "seconds until appended": appended,
+            "seconds until at rest": time.perf_counter() - started,
+        }
+        yield size, filled | _asked(running, book, trade, calls)
 
 
 @dataclass
@@ -219,7 +238,7 @@ def _wait(running: Stage, book: str) -> None:
             time.sleep(0.1)
 
 
-def _asked(running: Stage, book: str, trade: Trade, calls: int) -> dict[str, float]:
+def _asked(running: Stage, book: str, trade: Trade, calls: int) -> Figures:
     """Return milliseconds of each query, at the median and the 99th percentile."""
     chosen = random.Random(SEED)  # noqa: S311 - no secret
     days = (trade.day - FIRST_DAY).days + 1
@@ -230,7 +249,7 @@ def _asked(running: Stage, book: str, trade: Trade, calls: int) -> dict[str, flo
             as_of=date_to_message(as_of), as_known_position=chosen.randint(1000, trade.position)
         )
 
-    figures: dict[str, float] = {}
+    figures: Figures = {}
     with running.projections.channel() as channel:
         stub = ProjectionServiceStub(channel)
         queries: dict[str, Callable[[ReadSpec], object]] = {

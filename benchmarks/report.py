@@ -40,6 +40,7 @@ class Series:
 class Growth:
     """Figures of one book at several sizes."""
 
+    title: str
     sizes: list[int] = field(default_factory=list)
     figures: dict[str, list[float]] = field(default_factory=dict)
 
@@ -51,7 +52,7 @@ class Growth:
 
     def table(self) -> str:
         """Return a column for each size."""
-        lines = ["### A book that grows", ""]
+        lines = [f"### {self.title}", ""]
         lines += ["| | " + " | ".join(f"{size:,} events" for size in self.sizes) + " |"]
         lines += ["| --- |" + " ---: |" * len(self.sizes)]
         for name, values in self.figures.items():
