@@ -14,6 +14,7 @@ import structlog
 from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
 
+from services.projections.exceptions.queries import TooManyEventsError
 from services.projections.generations import BeingRebuiltError
 from services.projections.read_spec import InvalidArgumentError
 from services.projections.reading import BehindError, BookNotFoundError
@@ -87,6 +88,9 @@ def _status_of(error: Exception) -> Status:  # noqa: PLR0911 - one for each erro
         case BeingRebuiltError() | NotStoppedError():
             reason = "BEING_REBUILT" if isinstance(error, BeingRebuiltError) else "NOT_STOPPED"
             details = [error_info(f"PROJECTION_{reason}")]
+            return error_status(grpc.StatusCode.FAILED_PRECONDITION, str(error), details)
+        case TooManyEventsError():
+            details = [error_info("TOO_MANY_EVENTS")]
             return error_status(grpc.StatusCode.FAILED_PRECONDITION, str(error), details)
         case BehindError():
             position = {"position": str(error.position)}

@@ -16,6 +16,7 @@ from gigaledger.v1.projections_pb2 import (
 
 from services.projections.exceptions.queries import (
     PageTokenError,
+    TooManyEventsError,
     UnknownRuleError,
     query_exceptions,
 )
@@ -142,6 +143,9 @@ async def test_pages_add_up_and_open_ones_alone(read_models: ReadModels) -> None
 
     assert paged == whole
     assert {item.rule for item in standing.exceptions} == {"SX-CUT-01"}
+    async with read_models.reader("exceptions") as reader:
+        with pytest.raises(TooManyEventsError, match="more than 4 events"):
+            await query_exceptions(reader, QueryExceptionsRequest(), most_events=4)
     with pytest.raises(UnknownRuleError, match="SX-INV-01"):
         await ask(read_models, QueryExceptionsRequest(rules=["SX-NONE"]))
     with pytest.raises(PageTokenError):

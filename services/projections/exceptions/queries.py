@@ -24,6 +24,8 @@ from services.quantities import date_to_message, instant_to_message
 
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1000
+MOST_EVENTS = 1_000_000
+"""Events that are judged for one answer: so many take minutes and some gigabytes."""
 
 # Who closed a period, adopted a policy or reviewed an exception did so for the whole book, whatever
 # day and statuses a question is about. A reversed entry is read as well, for it was in the books,
@@ -37,6 +39,7 @@ _EVENTS = statement("""
         OR fact_type = ANY(%(control)s)
     )
     ORDER BY position
+    LIMIT %(most)s + 1
 """)
 _POLICIES = statement("""
     SELECT event FROM exceptions_event
@@ -55,12 +58,28 @@ class PageTokenError(ValueError):
     """Not a token of this service."""
 
 
+class TooManyEventsError(RuntimeError):
+    """More events count than are judged for one answer."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"more than {most:,} events count, which are too many to judge for one answer:"
+            " ask as of an earlier day, or as known at an earlier position"
+        )
+
+
 async def query_exceptions(
-    reader: Reader, request: QueryExceptionsRequest
+    reader: Reader, request: QueryExceptionsRequest, most_events: int = MOST_EVENTS
 ) -> QueryExceptionsResponse:
     """Answer which rules are broken, and which were.
 
+    Args:
+        reader: a snapshot of the projection.
+        request: rules and page.
+        most_events: how many events are judged, at the most.
+
     Raises:
+        TooManyEventsError: more events count.
         UnknownRuleError: a rule that is asked for does not exist.
         PageTokenError: the token is not one of this service.
     """
@@ -69,7 +88,9 @@ async def query_exceptions(
         if code not in RULES:
             raise UnknownRuleError(f"{code!r} is none of {', '.join(RULES)}")
     policy = await _policy(reader)
-    rows = await reader.rows(_EVENTS, control=_CONTROL)
+    rows = await reader.rows(_EVENTS, control=_CONTROL, most=most_events)
+    if len(rows) > most_events:
+        raise TooManyEventsError(most_events)
     # Beside the loop: a book of many events must not hold up other questions.
     found, reviews = await asyncio.to_thread(
         _judged, rows, policy, reader.scope.today, frozenset(request.rules)
