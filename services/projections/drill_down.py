@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from gigaledger.v1.projections_pb2 import (
     ListContributionsRequest,
     ListContributionsResponse,
-    PartyLevel,
     QueryRollForwardRequest,
     QueryRollForwardResponse,
 )
@@ -27,7 +27,7 @@ SUMS = capacity.SUMS | investment.SUMS | round_trip.SUMS
 INPUTS = capacity.INPUTS | investment.INPUTS | round_trip.INPUTS
 """Figures that a rule makes, and the sums that go into them."""
 
-_TOKEN = re.compile(r"([1-9][0-9]{0,17})-([1-9][0-9]{0,17})")
+_TOKEN = re.compile(r"([1-9][0-9]{0,17})-([1-9][0-9]{0,17})-([0-9a-f]{16})")
 
 
 class UnknownFigureError(ValueError):
@@ -68,18 +68,31 @@ def projection_behind(figure: str) -> str:
     return figure.split(".", 1)[0]
 
 
-def page_place(token: str) -> tuple[int, int]:
+def page_place(request: ListContributionsRequest) -> tuple[int, int]:
     """Return where a page starts, and the state of knowledge that it is of; 0 and 0 for the first.
 
     Raises:
-        PageTokenError: not a token of this service.
+        PageTokenError: not a token of this service, or one of another question.
     """
-    if not token:
+    if not request.page_token:
         return 0, 0
-    match = _TOKEN.fullmatch(token)
+    match = _TOKEN.fullmatch(request.page_token)
     if match is None:
         raise PageTokenError("is not a token of this service")
+    if match[3] != _question_of(request):
+        raise PageTokenError("belongs to another question: pages differ in page_size alone")
     return int(match[2]), int(match[1])
+
+
+def _question_of(request: ListContributionsRequest) -> str:
+    """Return a digest of what is asked, whichever page is."""
+    asked = ListContributionsRequest()
+    asked.CopyFrom(request)
+    asked.ClearField("page_size")
+    asked.ClearField("page_token")
+    asked.read.ClearField("min_position")
+    asked.read.ClearField("max_wait")
+    return hashlib.sha256(asked.SerializeToString(deterministic=True)).hexdigest()[:16]
 
 
 async def list_contributions(
@@ -99,12 +112,13 @@ async def list_contributions(
     found = await _read(reader, figures, request)
     found.sort(key=lambda item: (item.position, item.key, item.effective_date))
     end = start + (request.page_size or DEFAULT_PAGE_SIZE)
+    next_token = f"{reader.scope.position}-{end}-{_question_of(request)}"
     return ListContributionsResponse(
         context=reader.context(),
         contributions=[item.message() for item in found[start:end]],
         totals=totals(found),
         total_count=len(found),
-        next_page_token=f"{reader.scope.position}-{end}" if end < len(found) else "",
+        next_page_token=next_token if end < len(found) else "",
     )
 
 
@@ -133,7 +147,7 @@ async def _read(
     wanted = {(subject.field, subject.value) for subject in request.about}
     found = [
         item
-        for item in await _contributions(reader, request.figure, request.level)
+        for item in await _contributions(reader, figures, request)
         if item.key.figure in figures and wanted <= set(item.key.about)
         # What a rule of rounding or valuation leaves at nothing is no part of the figure.
         if item.amount or item.undisclosed
@@ -144,12 +158,14 @@ async def _read(
 
 
 async def _contributions(
-    reader: Reader, figure: str, level: PartyLevel.ValueType
+    reader: Reader,
+    figures: frozenset[str],
+    request: ListContributionsRequest | QueryRollForwardRequest,
 ) -> list[Contribution]:
-    match projection_behind(figure):
+    match projection_behind(request.figure):
         case "capacity":
             return await capacity.contributions(reader)
         case "investment":
             return await investment.contributions(reader)
         case _:
-            return await round_trip.contributions(reader, level)
+            return await round_trip.contributions(reader, request.level, figures)

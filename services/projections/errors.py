@@ -14,10 +14,9 @@ import structlog
 from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
 
-from services.projections.exceptions.queries import TooManyEventsError
 from services.projections.generations import BeingRebuiltError
 from services.projections.read_spec import InvalidArgumentError
-from services.projections.reading import BehindError, BookNotFoundError
+from services.projections.reading import BehindError, BookNotFoundError, TooManyEventsError
 from services.projections.store import NotStoppedError
 from services.runtime.status import (
     abort,

@@ -29,6 +29,9 @@ from services.quantities import date_to_message, instant_to_message
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+MOST_EVENTS = 1_000_000
+"""Events that are looked at one by one for an answer, at the most: so many take some gigabytes."""
+
 ALL_STATUSES = frozenset(enum_text(AssertionStatus, value) for value in AssertionStatus.values())
 _HYPOTHETICAL = frozenset({"PLAN", "ASSUMPTION"})
 
@@ -194,6 +197,16 @@ class BehindError(Exception):
     def __init__(self, position: int) -> None:
         super().__init__(f"the projection reflects position {position}")
         self.position = position
+
+
+class TooManyEventsError(Exception):
+    """More events count than are looked at one by one for an answer."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"more than {most:,} events count, which are too many to look at one by one for an"
+            " answer: ask for less, as of an earlier day, or as known at an earlier position"
+        )
 
 
 def reading_pool(database_url: str, size: int) -> AsyncConnectionPool[AsyncConnection[DictRow]]:

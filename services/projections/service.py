@@ -243,7 +243,7 @@ class ProjectionService(ProjectionServiceServicer):
             raise InvalidArgumentError("page_size", message)
         try:
             drill_down.sums_behind(request.figure)
-            start, position = drill_down.page_place(request.page_token)
+            start, position = drill_down.page_place(request)
         except drill_down.UnknownFigureError as error:
             raise InvalidArgumentError("figure", str(error)) from error
         except drill_down.PageTokenError as error:

@@ -16,10 +16,10 @@ from gigaledger.v1.projections_pb2 import (
 
 from services.projections.exceptions.queries import (
     PageTokenError,
-    TooManyEventsError,
     UnknownRuleError,
     query_exceptions,
 )
+from services.projections.reading import TooManyEventsError
 from services.quantities import date_from_message
 from tests.facts import fact, funded, paid, reversed_entry
 from tests.projections.conftest import ReadModels

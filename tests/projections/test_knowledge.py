@@ -30,7 +30,9 @@ from services.projections.changes import changes, positions_touched
 from services.projections.measures import FigureKey, FigureValue, changes_between, figures_of
 from services.projections.periods import Length, periods
 from services.projections.questions import Answer, Question, answer, answered_by
-from services.projections.reading import Known
+from services.projections.reading import Known, TooManyEventsError
+from services.projections.round_trip.figures import Measure
+from services.projections.round_trip.queries import read_movements
 from services.quantities import decimal_to_text, instant_from_message
 from tests.audit.histories import histories
 from tests.projections.conftest import ReadModels
@@ -280,7 +282,8 @@ async def test_pages_of_contributions_add_up_as_known_on_the_first(read_models: 
     await read_models.apply(events[60:])
     listed = list(page.contributions)
     while page.next_page_token:
-        start, position = drill_down.page_place(page.next_page_token)
+        request.page_token = page.next_page_token
+        start, position = drill_down.page_place(request)
         async with read_models.reader("round-trip") as reader:
             page = await drill_down.list_contributions(
                 reader.at(known_at(events, position)), request, start
@@ -289,6 +292,17 @@ async def test_pages_of_contributions_add_up_as_known_on_the_first(read_models: 
         listed += page.contributions
     assert listed == list(whole.contributions)
     assert len(listed) == whole.total_count > 2
+    other = ListContributionsRequest(figure="round-trip.paid", page_token=request.page_token)
+    with pytest.raises(drill_down.PageTokenError, match="another question"):
+        drill_down.page_place(other)
+
+
+async def test_a_figure_of_too_many_events_is_not_taken_apart(read_models: ReadModels) -> None:
+    await read_models.apply(example("nvidia-openai-plan"))
+    async with read_models.reader("round-trip") as reader:
+        assert await read_movements(reader, {}, {Measure.PAID}, most_events=100)
+        with pytest.raises(TooManyEventsError, match="more than 2 events"):
+            await read_movements(reader, {}, {Measure.PAID}, most_events=2)
 
 
 @pytest.mark.parametrize("length", list(Length))
@@ -347,10 +361,10 @@ def test_figures_that_are_no_sums_name_what_goes_into_them() -> None:
         assert set(inputs) <= drill_down.SUMS
 
 
-@pytest.mark.parametrize("token", ["x", "1", "0-5", "1-", "1-0", "-1-2"])
+@pytest.mark.parametrize("token", ["x", "1", "0-5", "1-", "1-0", "-1-2", "1-2", "1-2-0" * 16])
 def test_a_page_token_of_nobody_is_refused(token: str) -> None:
     with pytest.raises(drill_down.PageTokenError):
-        drill_down.page_place(token)
+        drill_down.page_place(ListContributionsRequest(page_token=token))
 
 
 def test_intervals_of_the_contract_are_the_lengths_of_periods() -> None:

@@ -18,14 +18,12 @@ from services.projections.exceptions.catalogue import RULES
 from services.projections.exceptions.policy import Policy
 from services.projections.exceptions.posting import Posting
 from services.projections.exceptions.register import Raised, register_of
-from services.projections.reading import Reader
+from services.projections.reading import MOST_EVENTS, Reader, TooManyEventsError
 from services.projections.statements import statement
 from services.quantities import date_to_message, instant_to_message
 
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1000
-MOST_EVENTS = 1_000_000
-"""Events that are judged for one answer: so many take minutes and some gigabytes."""
 
 # Who closed a period, adopted a policy or reviewed an exception did so for the whole book, whatever
 # day and statuses a question is about. A reversed entry is read as well, for it was in the books,
@@ -56,16 +54,6 @@ class UnknownRuleError(ValueError):
 
 class PageTokenError(ValueError):
     """Not a token of this service."""
-
-
-class TooManyEventsError(RuntimeError):
-    """More events count than are judged for one answer."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__(
-            f"more than {most:,} events count, which are too many to judge for one answer:"
-            " ask as of an earlier day, or as known at an earlier position"
-        )
 
 
 async def query_exceptions(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from gigaledger.v1.projections_pb2 import PartyLevel
 
@@ -51,12 +51,23 @@ INPUTS = {
 """Figures that a rule makes, and the sums that go into them."""
 
 
-async def contributions(reader: Reader, level: PartyLevel.ValueType) -> list[Contribution]:
-    """Return what each event adds to each sum."""
+async def contributions(
+    reader: Reader, level: PartyLevel.ValueType, figures: Collection[str]
+) -> list[Contribution]:
+    """Return what each event adds to some of the sums.
+
+    Raises:
+        TooManyEventsError: there are too many.
+    """
     groups = await read_groups(reader, level)
+    measures = {
+        measure
+        for measure, names in _NAMES.items()
+        if not {f"round-trip.{name}" for name in names}.isdisjoint(figures)
+    }
     return [
         contribution
-        for movement in await read_movements(reader, groups)
+        for movement in await read_movements(reader, groups, measures)
         for contribution in _of(movement)
     ]
 

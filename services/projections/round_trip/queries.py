@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ from gigaledger.v1.projections_pb2 import (
 from services.projections.agreement_terms import Agreements, read_agreements
 from services.projections.agreements import Terms
 from services.projections.amounts import Amount
-from services.projections.reading import Reader, Scope
+from services.projections.reading import MOST_EVENTS, Reader, Scope, TooManyEventsError
 from services.projections.round_trip.figures import (
     Measure,
     Movement,
@@ -103,14 +103,29 @@ async def read_series(
     return _between(groups, found)
 
 
-async def read_movements(reader: Reader, groups: Mapping[str, str]) -> list[Movement]:
-    """Return the same event by event, but for what stands open, which is no sum of events."""
+async def read_movements(
+    reader: Reader,
+    groups: Mapping[str, str],
+    measures: Collection[Measure],
+    most_events: int = MOST_EVENTS,
+) -> list[Movement]:
+    """Return what moved of some measures event by event.
+
+    What stands open is left out: no event adds to it alone.
+
+    Raises:
+        TooManyEventsError: there are more events.
+    """
     agreements = await read_agreements(reader, "round_trip_terms")
     found = _commitments(reader.scope, agreements)
-    found += [_movement(row) for row in await reader.rows(BY_EVENT)]
+    names = [measure.name for measure in measures]
+    rows = await reader.rows(BY_EVENT, measures=names, most=most_events)
+    if len(rows) > most_events:
+        raise TooManyEventsError(most_events)
+    found += [_movement(row) for row in rows]
     for row in await reader.rows(_CAPITAL_BY_EVENT):
         found += _capital(row, agreements)
-    return _between(groups, found)
+    return _between(groups, (movement for movement in found if movement.measure in measures))
 
 
 _Moved = TypeVar("_Moved", Movement, Series)

@@ -327,7 +327,10 @@ read sooner."""
 BY_EVENT = statement(
     """
     WITH {order}, {goods_moved}, {invoice}, {payment}
-    {delivered} UNION ALL {invoiced} UNION ALL {paid}
+    SELECT * FROM (
+        {delivered} UNION ALL {invoiced} UNION ALL {paid}
+    ) AS added
+    WHERE measure = ANY(%(measures)s) LIMIT %(most)s + 1
 """,
     **_PARTS,
     **_ALL_ROWS,
