@@ -2721,7 +2721,7 @@ class ListContributionsRequest(_message.Message):
     """Most contributions to return: 100 where 0, at most 1000."""
     page_token: _builtins.str
     """next_page_token of the page before; the first page where empty. The token keeps the state of
-    knowledge of the first page.
+    knowledge of the first page, and belongs to its question: page_size alone may differ.
     """
     @_builtins.property
     def read(self) -> Global___ReadSpec:
