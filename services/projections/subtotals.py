@@ -13,7 +13,7 @@ block are the same whenever they are made. No reader depends on their being ther
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.projections.statements import statement
@@ -61,19 +61,32 @@ class Subtotals:
         sums: asks for the sums of each day.
         of_block: puts a block of level 0 in the table. Takes the arrays that `sums.touched` finds.
         of_part_blocks: puts a block of a higher level in the table.
+        parts: of these statements, by name.
     """
 
     table: str
     sums: Question
     of_block: bytes
     of_part_blocks: bytes
+    parts: Mapping[str, str]
 
-    def question(self, text: str) -> Question:
-        """Return a query in which `{sums}` stands for the sums of each day."""
+    def question(self, text: str, day: str = "day") -> Question:
+        """Return a query in which `{sums}` stands for sums.
+
+        Args:
+            text: the query.
+            day: what stands for the day of a sum. The fewer there are, the sooner it is answered.
+        """
+        keys = self.parts["keys"].split(", ")
+        parts = {
+            **self.parts,
+            "asked": ", ".join(f"{day} AS day" if key == "day" else key for key in keys),
+            "each": ", ".join(str(place) for place in range(1, len(keys) + 1)),
+        }
         return Question(
             self.sums.touched,
-            statement(text, sums=f"({self.sums.of_rows.decode()})"),
-            statement(text, sums=f"({self.sums.of_blocks.decode()})"),
+            statement(text, sums=_ASKED_OF_ROWS, rows=self.sums.of_rows.decode(), **parts),
+            statement(text, sums=_ASKED_OF_BLOCKS, **parts),
         )
 
 
@@ -82,24 +95,28 @@ _CHANGED = """
     UNION ALL
     SELECT {keys}, {negated} FROM ({before}) AS before
 """
-_OF_BLOCKS = """
-    SELECT {keys}, {sums} FROM (
+_ASKED_OF_ROWS = """(
+    SELECT {asked}, {sums_of_amounts} FROM ({rows}) AS moved
+    GROUP BY {each} HAVING {not_nothing}
+)"""
+_ASKED_OF_BLOCKS = """(
+    SELECT {asked}, {sums_of_amounts} FROM (
         SELECT {keys}, {amounts} FROM {table}
-        JOIN unnest(%(levels)s::integer[], %(blocks)s::bigint[]) AS asked (level, block)
+        JOIN unnest(%(levels)s::integer[], %(blocks)s::bigint[]) AS part (level, block)
             USING (level, block)
         UNION ALL
         {changed}
     ) AS moved
-    WHERE day <= %(until)s GROUP BY {keys} HAVING {not_nothing}
-"""
+    WHERE day <= %(until)s GROUP BY {each} HAVING {not_nothing}
+)"""
 _OF_BLOCK = """
     INSERT INTO {table} (level, block, {keys}, {amounts})
-    SELECT 0, %(block)s::bigint, {keys}, {sums} FROM ({changed}) AS moved
+    SELECT 0, %(block)s::bigint, {keys}, {sums_of_amounts} FROM ({changed}) AS moved
     GROUP BY {keys} HAVING {not_nothing}
 """
 _OF_PART_BLOCKS = """
     INSERT INTO {table} (level, block, {keys}, {amounts})
-    SELECT %(level)s::integer, %(block)s::bigint, {keys}, {sums} FROM {table}
+    SELECT %(level)s::integer, %(block)s::bigint, {keys}, {sums_of_amounts} FROM {table}
     WHERE level = %(level)s::integer - 1 AND block >= %(block)s::bigint * {fan_out}
         AND block < (%(block)s::bigint + 1) * {fan_out}
     GROUP BY {keys} HAVING {not_nothing}
@@ -134,15 +151,17 @@ def subtotals(
         "keys": ", ".join(keys),
         "amounts": ", ".join(amounts),
         "negated": ", ".join(f"-{amount}" for amount in amounts),
-        "sums": ", ".join(f"sum({amount}) AS {amount}" for amount in amounts),
+        "sums_of_amounts": ", ".join(f"sum({amount}) AS {amount}" for amount in amounts),
         "not_nothing": " OR ".join(f"sum({amount}) <> 0" for amount in amounts),
         "fan_out": str(FAN_OUT),
     }
+    keys_and_day = {"asked": parts["keys"], "each": parts["keys"]}
     return Subtotals(
         table=table,
-        sums=Question(touched, of_rows, statement(_OF_BLOCKS, **parts)),
+        sums=Question(touched, of_rows, statement(_ASKED_OF_BLOCKS, **keys_and_day, **parts)),
         of_block=statement(_OF_BLOCK, **parts),
         of_part_blocks=statement(_OF_PART_BLOCKS, **parts),
+        parts=parts,
     )
 
 

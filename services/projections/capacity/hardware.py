@@ -91,7 +91,8 @@ SUBTOTALS = subtotals(
 )
 """Racks ordered and received on each day."""
 
-_MOVED = SUBTOTALS.question("""
+_MOVED = SUBTOTALS.question(
+    """
     WITH rating AS (
         SELECT DISTINCT ON (sku) sku, platform, rated_power_kw_numerator,
                rated_power_kw_denominator, power_basis, gpu_count, gpu_basis,
@@ -107,7 +108,9 @@ _MOVED = SUBTOTALS.question("""
         GROUP BY 1, 2
     )
     SELECT * FROM moved LEFT JOIN rating USING (sku) ORDER BY sku, site
-""")
+""",
+    day="NULL::date",
+)
 
 _UNRATED = "UNSPECIFIED"
 Rows = Sequence[Mapping[str, Any]]

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from itertools import starmap
+from itertools import accumulate, starmap
 
 from gigaledger.v1.projections_pb2 import (
     RoundTripBalance,
@@ -138,12 +138,10 @@ class Pair:
 
     def peak_exposure_minor(self, purchases: Measure, investment: Measure) -> int:
         """Return the highest excess of investment over purchases at the end of any day."""
-        bought, invested = self._days[purchases], self._days[investment]
-        peak = exposure = 0
-        for day in sorted(bought.keys() | invested.keys()):
-            exposure += invested[day] - bought[day]
-            peak = max(peak, exposure)
-        return peak
+        change = Counter(self._days[investment])
+        change.subtract(self._days[purchases])
+        exposures = accumulate(change[day] for day in sorted(change))
+        return max(0, max(exposures, default=0))
 
     def message(self, *, include_lots: bool = False) -> RoundTripPair:
         """Return the pair of the contract, with the lots of its matchings or without."""
