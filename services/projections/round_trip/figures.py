@@ -131,6 +131,7 @@ class Pair:
         """Add a series between the two."""
         self._days[series.measure].update(series.days)
         self._undisclosed[series.measure] += series.undisclosed
+        self._kept.pop(series.measure, None)
 
     def total(self, measure: Measure) -> Amount:
         """Return the sum of a measure."""
