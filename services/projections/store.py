@@ -200,14 +200,11 @@ async def _sum_up_block(
     """Make the subtotals of a block of level 0, and of the blocks that it completes."""
     given = {"before": number * events, "position": (number + 1) * events}
     async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(generation.named(subtotals.sums.touched), given)
+        await cursor.execute(generation.named(subtotals.touched), given)
         touched = await cursor.fetchone()
         if touched is not None and any(touched.values()):
             await cursor.execute(
-                generation.named(subtotals.of_block),
-                {**given, **touched, "block": number},
-                # The best plan depends on how much was touched.
-                prepare=False,
+                generation.named(subtotals.of_block), {**given, **touched, "block": number}
             )
         for block in islice(blocks_ending_with(number), 1, None):
             await cursor.execute(

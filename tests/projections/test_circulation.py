@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import networkx as nx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -266,3 +267,40 @@ def test_what_was_refunded_brought_nothing_back() -> None:
         DatedFlow("B", "A", FlowKind.PURCHASE, march, -2),
     ]
     assert returned_in_time(flows, "A", FlowKind.INVESTMENT) == 4
+
+
+_DATED = st.lists(
+    st.builds(
+        DatedFlow,
+        payer=st.sampled_from("ABC"),
+        payee=st.sampled_from("ABC"),
+        kind=st.sampled_from([FlowKind.INVESTMENT, FlowKind.PURCHASE]),
+        day=st.integers(0, 8).map(lambda days: dt.date(2026, 1, 1) + dt.timedelta(days)),
+        amount_minor=st.integers(1, 9),
+    ),
+    max_size=20,
+)
+
+
+@settings(deadline=None)  # the first to run imports the library
+@given(_DATED, st.sampled_from([None, FlowKind.INVESTMENT]))
+def test_days_that_are_one_node_change_nothing(
+    flows: list[DatedFlow], kind: FlowKind | None
+) -> None:
+    """The graph of a node for each party and day."""
+    graph: nx.DiGraph[object] = nx.DiGraph()
+    capacity: dict[tuple[object, object], int] = defaultdict(int)
+    for flow in flows:
+        if flow.payer != flow.payee and (flow.payer != "A" or kind in (None, flow.kind)):
+            start = "out" if flow.payer == "A" else (flow.payer, flow.day)
+            end = "in" if flow.payee == "A" else (flow.payee, flow.day)
+            capacity[start, end] += flow.amount_minor
+    graph.add_nodes_from(("out", "in"))
+    graph.add_edges_from((*edge, {"capacity": most}) for edge, most in capacity.items())
+    days = sorted({flow.day for flow in flows})
+    for party in "BC":
+        graph.add_edges_from(
+            ((party, day), (party, later)) for day, later in itertools.pairwise(days)
+        )
+    value, _ = nx.maximum_flow(graph, "out", "in")
+    assert returned_in_time(flows, "A", kind) == value

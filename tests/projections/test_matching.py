@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
+from collections.abc import Iterable
 from fractions import Fraction
+from itertools import accumulate
 
 import pytest
 from gigaledger.v1.events_pb2 import RecordedEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.projections.round_trip.matching import Dated, Lot, Matching, match
+from services.projections.round_trip.matching import (
+    Line,
+    Lot,
+    Moved,
+    match,
+    peak_excess_minor,
+)
 from services.quantities import date_from_message, money_from_message
 from tests.projections.log import example
 
 
-def _series(events: list[RecordedEvent], name: str, until: dt.date) -> list[Dated]:
-    found = [recorded.event for recorded in events if recorded.event.WhichOneof("fact") == name]
-    return [
-        Dated(
-            date_from_message(e.effective_date),
-            money_from_message(getattr(e, name).amount).amount_minor,
-        )
-        for e in found
-        if date_from_message(e.effective_date) <= until
-    ]
+def _left(events: list[RecordedEvent], name: str, until: dt.date) -> Line:
+    days: Counter[int] = Counter()
+    for event in (recorded.event for recorded in events):
+        day = date_from_message(event.effective_date)
+        if event.WhichOneof("fact") == name and day <= until:
+            amount = money_from_message(getattr(event, name).amount)
+            days[day.toordinal()] += amount.amount_minor
+    return Moved(days).left
 
 
 @pytest.mark.parametrize(
@@ -41,70 +48,106 @@ def test_the_plan_carried_out(
 ) -> None:
     events = example("nvidia-openai-plan")
     day = dt.date.fromisoformat(until)
-    paid = _series(events, "supplier_payment_settled", day)
-    funded = _series(events, "capital_contribution_funded", day)
+    paid = _left(events, "supplier_payment_settled", day)
+    funded = _left(events, "capital_contribution_funded", day)
     found = match(funded, paid) if days == "invest-then-buy" else match(paid, funded)
     assert found.matched_minor == matched
     assert found.weighted_days_minor == weighted
     assert found.lag_days == lag
 
 
-_DAYS = st.integers(0, 20).map(lambda days: dt.date(2026, 1, 1) + dt.timedelta(days))
-_ADDED = st.lists(st.builds(Dated, _DAYS, st.integers(1, 10**15)), max_size=12)
-_ANY = st.lists(st.builds(Dated, _DAYS, st.integers(-(10**15), 10**15)), max_size=12)
-_WINDOWS = st.none() | st.integers(0, 20)
-
-
-@given(_ADDED, _ADDED, _WINDOWS)
-def test_lots_and_what_is_unmatched_make_up_both_series(
-    first: list[Dated], second: list[Dated], window: int | None
-) -> None:
-    found = match(first, second, window)
-    assert found.matched_minor + found.unmatched_first_minor == sum(d.amount_minor for d in first)
-    assert found.matched_minor + found.unmatched_second_minor == sum(d.amount_minor for d in second)
-    assert all(0 <= lot.lag_days <= (20 if window is None else window) for lot in found.lots)
-    assert all(lot.amount_minor > 0 for lot in found.lots)
+_ADDED = st.dictionaries(st.integers(0, 20), st.integers(1, 10**15), max_size=12)
+_ANY = st.dictionaries(st.integers(0, 20), st.integers(-(10**15), 10**15), max_size=12)
+_FEW = st.dictionaries(st.integers(0, 20), st.integers(-6, 6), max_size=12)
 
 
 @given(_ADDED, _ADDED)
-def test_no_more_could_be_matched(first: list[Dated], second: list[Dated]) -> None:
-    found = match(first, second)
-    days = {item.day for item in (*first, *second)} | {dt.date(2027, 1, 1)}
+def test_lots_and_what_is_unmatched_make_up_both_series(
+    first: dict[int, int], second: dict[int, int]
+) -> None:
+    found = match(Moved(first).left, Moved(second).left)
+    lots = list(found.lots)
+    assert sum(lot.amount_minor for lot in lots) == found.matched_minor
+    assert found.matched_minor + found.unmatched_first_minor == sum(first.values())
+    assert found.matched_minor + found.unmatched_second_minor == sum(second.values())
+    assert all(0 <= lot.lag_days <= 20 for lot in lots)
+    assert all(lot.amount_minor > 0 for lot in lots)
+
+
+@given(_ADDED, _ADDED)
+def test_no_more_could_be_matched(first: dict[int, int], second: dict[int, int]) -> None:
+    found = match(Moved(first).left, Moved(second).left)
     # Hall's condition: what stays unmatched is the worst shortage before some day.
     shortage = max(
-        sum(d.amount_minor for d in second if d.day < day)
-        - sum(d.amount_minor for d in first if d.day < day)
-        for day in (*days, dt.date(2025, 1, 1))
+        sum(amount for added, amount in second.items() if added < day)
+        - sum(amount for added, amount in first.items() if added < day)
+        for day in range(22)
     )
     assert found.unmatched_second_minor == shortage
 
 
-@given(_ANY, _ANY, st.randoms(use_true_random=False))
-def test_the_order_of_the_input_does_not_matter(
-    first: list[Dated], second: list[Dated], random: object
+@given(_ANY, _ANY)
+def test_what_is_said_of_lots_is_what_they_say(
+    first: dict[int, int], second: dict[int, int]
 ) -> None:
-    one, other = list(first), list(second)
-    random.shuffle(one)  # type: ignore[attr-defined]
-    random.shuffle(other)  # type: ignore[attr-defined]
-    assert _by_days(match(one, other)) == _by_days(match(first, second))
+    found = match(Moved(first).left, Moved(second).left)
+    lots = list(found.lots)
+    weighted = sum(lot.amount_minor * lot.lag_days for lot in lots)
+    assert found.weighted_days_minor == weighted
+    assert found.lag_days == (Fraction(weighted, found.matched_minor) if lots else None)
+    assert found.longest_lag_days == max((lot.lag_days for lot in lots), default=None)
 
 
-def _by_days(found: Matching) -> tuple[dict[tuple[dt.date, dt.date], int], int, int]:
-    lots: dict[tuple[dt.date, dt.date], int] = {}
-    for lot in found.lots:
-        key = (lot.first_day, lot.second_day)
-        lots[key] = lots.get(key, 0) + lot.amount_minor
-    return lots, found.unmatched_first_minor, found.unmatched_second_minor
+@given(_FEW, _FEW)
+def test_dollars_are_matched_one_by_one(first: dict[int, int], second: dict[int, int]) -> None:
+    """Each that comes with the oldest that waits, if any, whichever side has more days."""
+    waiting = _dollars(first)
+    pairs = Counter(
+        (waiting.pop(0), day) for day in _dollars(second) if waiting and waiting[0] <= day
+    )
+    found = match(Moved(first).left, Moved(second).left)
+    assert pairs == {(lot.first_day, lot.second_day): lot.amount_minor for lot in found.lots}
+    assert list(found.lots) == sorted(found.lots)
+
+
+def _dollars(days: dict[int, int]) -> list[int]:
+    """The day of each dollar that is left after the latest ones were taken back."""
+    left: list[int] = []
+    owed = 0
+    for day, amount in sorted(days.items()):
+        left += [day] * amount
+        owed -= min(amount, 0)
+        while owed and left:
+            left.pop()
+            owed -= 1
+    return left
+
+
+@given(_FEW, _FEW)
+def test_the_peak_is_the_worst_end_of_a_day(one: dict[int, int], other: dict[int, int]) -> None:
+    peak = peak_excess_minor(Moved(one).standing, Moved(other).standing)
+    ends = accumulate(one.get(day, 0) - other.get(day, 0) for day in range(21))
+    assert peak == max(0, *ends)
+
+
+@given(st.lists(_ANY, max_size=4))
+def test_what_moved_adds_up(parts: list[dict[int, int]]) -> None:
+    together = sum(map(Moved, parts), Moved({}))
+    days = set().union(*parts)
+    added = {day: sum(part.get(day, 0) for part in parts) for day in days}
+    assert together.standing == _line(added.items())
+    assert together.minor == sum(added.values())
+
+
+def _line(dated: Iterable[tuple[int, int]]) -> Line:
+    ordered = sorted((day, amount) for day, amount in dated if amount)
+    days = [day for day, _ in ordered]
+    return Line(days, list(accumulate((amount for _, amount in ordered), initial=0)))
 
 
 def test_what_was_refunded_is_the_latest() -> None:
-    january, march, may = (dt.date(2026, month, 1) for month in (1, 3, 5))
-    bought = [Dated(january, 10), Dated(march, 10), Dated(may, -15)]
-    assert match(bought, [Dated(may, 8)]) == Matching((Lot(january, may, 5),), 0, 3)
-
-
-def test_what_lies_too_long_stays_unmatched() -> None:
-    january, march = dt.date(2026, 1, 1), dt.date(2026, 3, 1)
-    assert match([Dated(january, 10)], [Dated(march, 4)], 30) == Matching((), 10, 4)
-    with pytest.raises(ValueError, match="window_days: -1 is negative"):
-        match([], [], -1)
+    january, march, may = (dt.date(2026, month, 1).toordinal() for month in (1, 3, 5))
+    bought = Moved({january: 10, march: 10, may: -15})
+    found = match(bought.left, Moved({may: 8}).left)
+    assert list(found.lots) == [Lot(january, may, 5)]
+    assert (found.unmatched_first_minor, found.unmatched_second_minor) == (0, 3)

@@ -27,6 +27,7 @@ from tests.audit.histories import histories
 from tests.projections.conftest import BY_NAME, SCHEMA, WORKER, ReadModels
 from tests.projections.log import example
 
+SUMS = "SELECT * FROM {sums} AS sums"
 WITH_SUBTOTALS = [name for name, projection in BY_NAME.items() if projection.subtotals]
 
 
@@ -97,8 +98,8 @@ async def test_subtotals_say_what_the_rows_say(
         known = Known(event.position, instant_from_message(event.recorded_time))
         for as_of in until:
             async with read_models.reader(name, as_of, known=known) as reader:
-                summed = await reader.sums(subtotals.sums)
-                rows = await reader.rows(subtotals.sums.of_rows)
+                summed = await reader.sums(subtotals.question(SUMS))
+                rows = await reader.rows(subtotals.question(SUMS).of_rows)
             assert sorted_rows(summed) == sorted_rows(rows)
 
 
@@ -110,17 +111,17 @@ async def test_questions_are_answered_from_subtotals(read_models: ReadModels) ->
         assert subtotals is not None
         async with read_models.reader(name) as reader:
             assert reader.subtotal_position == len(events) // 2 * 2
-            assert await reader.sums(subtotals.sums)
+            assert await reader.sums(subtotals.question(SUMS))
         await read_models.connection.execute(
             sql.SQL("TRUNCATE {}").format(sql.Identifier(SCHEMA, f"{subtotals.table}_1"))
         )
         last = events[len(events) // 2 * 2 - 1]
         known = Known(last.position, instant_from_message(last.recorded_time))
         async with read_models.reader(name, known=known) as reader:
-            assert not await reader.sums(subtotals.sums)
-            assert await reader.rows(subtotals.sums.of_rows)
+            assert not await reader.sums(subtotals.question(SUMS))
+            assert await reader.rows(subtotals.question(SUMS).of_rows)
         async with read_models.reader(name, statuses=["PLAN", "ASSUMPTION"], known=known) as reader:
-            assert await reader.sums(subtotals.sums)
+            assert await reader.sums(subtotals.question(SUMS))
 
 
 async def test_subtotals_are_made_once(read_models: ReadModels, database_url: str) -> None:

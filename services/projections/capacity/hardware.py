@@ -68,8 +68,8 @@ _OF_TOUCHED = "position = ANY(%(positions)s::bigint[]) OR purchase_order = ANY(%
 
 SUBTOTALS = subtotals(
     "capacity_subtotal",
-    ("sku", "agreement", "contract_kind", "site", "day", "assertion_status"),
-    ("ordered", "received", "movements", "entries"),
+    ("sku", "agreement", "contract_kind", "site", "assertion_status"),
+    dict.fromkeys(("ordered", "received", "movements", "entries"), "bigint"),
     touched=_TOUCHED,
     of_rows=statement(
         _BY_DAY,
@@ -91,8 +91,7 @@ SUBTOTALS = subtotals(
 )
 """Racks ordered and received on each day."""
 
-_MOVED = SUBTOTALS.question(
-    """
+_MOVED = SUBTOTALS.question("""
     WITH rating AS (
         SELECT DISTINCT ON (sku) sku, platform, rated_power_kw_numerator,
                rated_power_kw_denominator, power_basis, gpu_count, gpu_basis,
@@ -108,9 +107,7 @@ _MOVED = SUBTOTALS.question(
         GROUP BY 1, 2
     )
     SELECT * FROM moved LEFT JOIN rating USING (sku) ORDER BY sku, site
-""",
-    day="NULL::date",
-)
+""")
 
 _UNRATED = "UNSPECIFIED"
 Rows = Sequence[Mapping[str, Any]]

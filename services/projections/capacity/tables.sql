@@ -82,15 +82,15 @@ CREATE TABLE capacity_subtotal (
     contract_kind text NOT NULL,
     site text NOT NULL,
     assertion_status text NOT NULL,
-    ordered bigint NOT NULL,
-    received bigint NOT NULL,
-    movements bigint NOT NULL,
-    entries bigint NOT NULL
+    ordered bigint[] NOT NULL,
+    received bigint[] NOT NULL,
+    movements bigint[] NOT NULL,
+    entries bigint[] NOT NULL
 );
-COMMENT ON TABLE capacity_subtotal IS 'By how much a block of the log changed what was ordered and received on a day';
+COMMENT ON TABLE capacity_subtotal IS 'By how much a block of the log changed what was ordered and received by the end of each day';
 COMMENT ON COLUMN capacity_subtotal.sku IS 'Empty where no order tells';
 COMMENT ON COLUMN capacity_subtotal.site IS 'Empty for what was ordered';
-COMMENT ON COLUMN capacity_subtotal.ordered IS 'Racks ordered, less what was taken off and cancelled';
+COMMENT ON COLUMN capacity_subtotal.ordered IS 'Racks ordered by the end of each day, less what was taken off and cancelled';
 COMMENT ON COLUMN capacity_subtotal.received IS 'Racks received, less what was returned';
 COMMENT ON COLUMN capacity_subtotal.movements IS 'Number of receipts and returns that count';
 COMMENT ON COLUMN capacity_subtotal.entries IS 'Number of entries that count';

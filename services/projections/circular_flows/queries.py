@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import starmap
 
 from gigaledger.v1.projections_pb2 import (
     CircularFlows,
@@ -37,12 +36,12 @@ from services.projections.circular_flows.figures import (
     shares_of,
 )
 from services.projections.circular_flows.financing import Financing, read_financing
-from services.projections.circular_flows.timed import Stream, left_of, returned_of_left
+from services.projections.circular_flows.timed import Stream, returned_of_left
 from services.projections.circular_flows.vehicles import read_vehicles
 from services.projections.facts import enum_number
 from services.projections.reading import Reader
-from services.projections.round_trip.figures import BASES, Series
-from services.projections.round_trip.matching import Dated
+from services.projections.round_trip.figures import BASES, Measure, Pair, pairs_of
+from services.projections.round_trip.matching import Line, Moved
 from services.projections.round_trip.queries import read_groups, read_series
 
 CAVEAT = (
@@ -73,7 +72,7 @@ async def query_circular_flows(
     return QueryCircularFlowsResponse(
         context=reader.context(),
         # A large graph takes a while, in which others are answered.
-        flows=await asyncio.to_thread(_all_flows, series, financing),
+        flows=await asyncio.to_thread(_all_flows, pairs_of(series), financing),
         caveat=CAVEAT,
         vehicles=vehicles,
     )
@@ -83,39 +82,51 @@ async def query_circular_flows(
 class _Graph:
     """All payments in one currency, by payer, payee and kind."""
 
-    streams: dict[Stream, list[Dated]] = field(default_factory=lambda: defaultdict(list))
+    streams: dict[Stream, Moved] = field(default_factory=dict)
     undisclosed: int = 0
 
-    def add(self, stream: Stream, dated: Iterable[Dated], undisclosed: int) -> None:
+    def add(self, stream: Stream, moved: Moved, undisclosed: int) -> None:
         """Add payments."""
-        self.streams[stream] += dated
+        before = self.streams.get(stream)
+        self.streams[stream] = before + moved if before else moved
         self.undisclosed += undisclosed
 
     def flows(self) -> list[Flow]:
         """Return what was paid in all."""
-        return [
-            Flow(*stream, sum(item.amount_minor for item in dated))
-            for stream, dated in self.streams.items()
-        ]
+        return [Flow(*stream, moved.minor) for stream, moved in self.streams.items()]
 
 
-def _all_flows(series: Sequence[Series], financing: Sequence[Financing]) -> list[CircularFlows]:
+def _all_flows(pairs: Sequence[Pair], financing: Sequence[Financing]) -> list[CircularFlows]:
     found: list[CircularFlows] = []
     for basis, (purchases, investment) in BASES.items():
         graphs: dict[str, _Graph] = defaultdict(_Graph)
-        for one in series:
-            if one.measure in (purchases, investment) and one.currency:
-                stream: Stream = (one.customer, one.supplier, FlowKind.PURCHASE)
-                if one.measure is investment:
-                    stream = (one.supplier, one.customer, FlowKind.INVESTMENT)
-                dated = starmap(Dated, one.days.items())
-                graphs[one.currency].add(stream, dated, one.undisclosed)
+        for pair in pairs:
+            streams: dict[Measure, Stream] = {
+                purchases: (pair.customer, pair.supplier, FlowKind.PURCHASE),
+                investment: (pair.supplier, pair.customer, FlowKind.INVESTMENT),
+            }
+            for measure, stream in streams.items():
+                if measure in pair and pair.currency:
+                    undisclosed = pair.total(measure).undisclosed
+                    graphs[pair.currency].add(stream, pair.moved(measure), undisclosed)
         if basis == RoundTripBasis.ROUND_TRIP_BASIS_CASH:
-            for paid in financing:
-                payer, payee, kind, day, amount_minor = paid.flow
-                dated_payment = [Dated(day, amount_minor)]
-                graphs[paid.currency].add((payer, payee, kind), dated_payment, paid.undisclosed)
+            for (currency, stream), payments in _by_stream(financing).items():
+                days: Counter[int] = Counter()
+                for paid in payments:
+                    days[paid.flow.day.toordinal()] += paid.flow.amount_minor
+                undisclosed = sum(paid.undisclosed for paid in payments)
+                graphs[currency].add(stream, Moved(days), undisclosed)
         found += [_flows(graphs[currency], basis, currency) for currency in sorted(graphs)]
+    return found
+
+
+def _by_stream(
+    financing: Iterable[Financing],
+) -> dict[tuple[str, Stream], list[Financing]]:
+    found: dict[tuple[str, Stream], list[Financing]] = defaultdict(list)
+    for paid in financing:
+        payer, payee, kind, _, _ = paid.flow
+        found[paid.currency, (payer, payee, kind)].append(paid)
     return found
 
 
@@ -123,7 +134,7 @@ def _flows(graph: _Graph, basis: RoundTripBasis.ValueType, currency: str) -> Cir
     flows = graph.flows()
     edges = edges_of(flows)
     first, maximum = bilateral_first(edges), pure_maximum(edges)
-    left = left_of(graph.streams)
+    left = {stream: moved.left for stream, moved in graph.streams.items()}
     answer = CircularFlows(
         basis=basis,
         currency_code=currency,
@@ -167,7 +178,7 @@ def _decomposition(found: Decomposition, flows: Iterable[Flow], currency: str) -
 def _position(
     party: str,
     edges: dict[tuple[str, str], int],
-    left: Mapping[Stream, Sequence[Dated]],
+    left: Mapping[Stream, Line],
     currency: str,
 ) -> FlowPosition:
     inflow = sum(amount for (_, payee), amount in edges.items() if payee == party)

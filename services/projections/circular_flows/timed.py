@@ -9,19 +9,22 @@ so the figures of several parties are never added up.
 
 Days of a party are one node as long as nothing comes in after something went out: whatever came in
 by then could go out on each of them. So years of payments make few nodes where most parties are
-paid on some days and pay on others.
+paid on some days and pay on others. Days are numbered as by `datetime.date.toordinal`; where nodes
+begin is looked up in them, and what is paid between two nodes in running sums, so that days in
+between take no time.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 from services.projections.circular_flows.figures import FlowKind
-from services.projections.round_trip.matching import Dated, after_taking_back
+from services.projections.round_trip.matching import Line, Moved
 
 Stream = tuple[str, str, FlowKind]
 """Payer, payee, and what for."""
@@ -47,32 +50,24 @@ def returned_in_time(flows: Iterable[DatedFlow], origin: str, kind: FlowKind | N
         origin: the party that paid first and is paid last.
         kind: count only what it paid out for this; None for anything.
     """
-    streams: dict[Stream, list[Dated]] = defaultdict(list)
+    streams: dict[Stream, Counter[int]] = defaultdict(Counter)
     for payer, payee, of_kind, day, amount_minor in flows:
-        streams[payer, payee, of_kind].append(Dated(day, amount_minor))
-    return returned_of_left(left_of(streams), origin, kind)
-
-
-def left_of(streams: Mapping[Stream, Iterable[Dated]]) -> dict[Stream, list[Dated]]:
-    """Return what is left of payments after what was taken back: positive, oldest first."""
-    return {
-        stream: after_taking_back(dated)
-        for stream, dated in streams.items()
-        if stream[0] != stream[1]
-    }
+        streams[payer, payee, of_kind][day.toordinal()] += amount_minor
+    left = {stream: Moved(days).left for stream, days in streams.items()}
+    return returned_of_left(left, origin, kind)
 
 
 def returned_of_left(
-    streams: Mapping[Stream, Sequence[Dated]], origin: str, kind: FlowKind | None = None
+    streams: Mapping[Stream, Line], origin: str, kind: FlowKind | None = None
 ) -> int:
     """Return the same as `returned_in_time`, of what is left after what was taken back."""
     # What the origin pays for something else starts no round trip, and passes nothing on.
     moving = {
-        stream: dated
-        for stream, dated in streams.items()
-        if dated and (stream[0] != origin or kind in (None, stream[2]))
+        (payer, payee, of_kind): line
+        for (payer, payee, of_kind), line in streams.items()
+        if line.days and payer != payee and (payer != origin or kind in (None, of_kind))
     }
-    started = [dated[0].day for (payer, _, _), dated in moving.items() if payer == origin]
+    started = [line.days[0] for (payer, _, _), line in moving.items() if payer == origin]
     if not started or not any(payee == origin for _, payee, _ in moving):
         return 0
     # Only here: the import takes longer than starting to serve, and most processes never ask.
@@ -84,40 +79,41 @@ def returned_of_left(
     first_day = min(started)
     nodes = _nodes(moving, origin, first_day)
     capacity: dict[tuple[object, object], int] = defaultdict(int)
-    for (payer, payee, _), dated in moving.items():
-        for day, amount_minor in dated:
-            if day >= first_day:
-                start = source if payer == origin else (payer, nodes[payer][day])
-                end = sink if payee == origin else (payee, nodes[payee][day])
-                capacity[start, end] += amount_minor
+    for (payer, payee, _), line in moving.items():
+        days = sorted({*nodes.get(payer, ()), *nodes.get(payee, ())})
+        until_minor = [line.until_minor(day - 1) for day in days] + [line.total_minor]
+        for day, (before_minor, after_minor) in zip(days, pairwise(until_minor), strict=True):
+            start = source if payer == origin else (payer, _node_of(nodes[payer], day))
+            end = sink if payee == origin else (payee, _node_of(nodes[payee], day))
+            capacity[start, end] += after_minor - before_minor
     graph.add_edges_from(
         (start, end, {"capacity": most}) for (start, end), most in capacity.items()
     )
-    for party, of_days in nodes.items():
+    for party, of_party in nodes.items():
         # An edge without a capacity takes anything: money may wait.
-        ordered = sorted(set(of_days.values()))
-        graph.add_edges_from(((party, node), (party, later)) for node, later in pairwise(ordered))
+        graph.add_edges_from(((party, node), (party, later)) for node, later in pairwise(of_party))
     value, _ = nx.maximum_flow(graph, source, sink)
     return int(value)
 
 
-def _nodes(
-    streams: Mapping[Stream, Sequence[Dated]], origin: str, first_day: dt.date
-) -> dict[str, dict[dt.date, int]]:
-    """Return the number of the node that each day of a party belongs to, for all but the origin."""
-    paid: dict[str, set[dt.date]] = defaultdict(set)
-    received: dict[str, set[dt.date]] = defaultdict(set)
-    for (payer, payee, _), dated in streams.items():
-        days = {item.day for item in dated if item.day >= first_day}
-        paid[payer] |= days
-        received[payee] |= days
-    found: dict[str, dict[dt.date, int]] = {}
+def _nodes(lines: Mapping[Stream, Line], origin: str, first_day: int) -> dict[str, list[int]]:
+    """Return the first days of each party's nodes, which name them, for all but the origin."""
+    paid: dict[str, list[Sequence[int]]] = defaultdict(list)
+    received: dict[str, list[Sequence[int]]] = defaultdict(list)
+    for (payer, payee, _), line in lines.items():
+        paid[payer].append(line.days)
+        received[payee].append(line.days)
+    found: dict[str, list[int]] = {}
     for party in (paid.keys() | received.keys()) - {origin}:
-        node, has_paid = 0, False
-        of_days = found.setdefault(party, {})
-        for day in sorted(paid[party] | received[party]):
-            if has_paid and day in received[party]:
-                node, has_paid = node + 1, False
-            of_days[day] = node
-            has_paid = has_paid or day in paid[party]
+        out, into = (sorted(chain.from_iterable(days[party])) for days in (paid, received))
+        nodes = found[party] = [first_day]
+        while (place := bisect_left(out, nodes[-1])) < len(out):
+            place = bisect_right(into, out[place])
+            if place == len(into):
+                break
+            nodes.append(into[place])
     return found
+
+
+def _node_of(nodes: Sequence[int], day: int) -> int:
+    return nodes[bisect_right(nodes, day) - 1]

@@ -11,7 +11,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from itertools import accumulate, starmap
 
 from gigaledger.v1.projections_pb2 import (
     RoundTripBalance,
@@ -23,7 +22,7 @@ from gigaledger.v1.projections_pb2 import (
 
 from services.projections.agreements import History
 from services.projections.amounts import Amount, money, ratio, ten_places
-from services.projections.round_trip.matching import Dated, Matching, after_taking_back, match_left
+from services.projections.round_trip.matching import Matching, Moved, match, peak_excess_minor
 from services.quantities import date_to_message
 
 
@@ -97,7 +96,8 @@ class Series:
     """What was added of a measure between a customer and a supplier.
 
     Attributes:
-        days: minor units of the currency by day; negative where more was taken back.
+        days: minor units of the currency by day, which is numbered as by `toordinal`; negative
+            where more was taken back.
         undisclosed: number of amounts that are missing from it.
         statuses: statuses of the facts that it rests on.
     """
@@ -106,14 +106,9 @@ class Series:
     supplier: str
     customer: str
     currency: str
-    days: Mapping[dt.date, int]
+    days: Mapping[int, int]
     undisclosed: int
     statuses: frozenset[str]
-
-    @property
-    def minor(self) -> int:
-        """The sum of the known amounts."""
-        return sum(self.days.values())
 
 
 @dataclass(slots=True)
@@ -123,26 +118,31 @@ class Pair:
     supplier: str
     customer: str
     currency: str
-    _days: dict[Measure, Counter[dt.date]] = field(default_factory=lambda: defaultdict(Counter))
+    _moved: dict[Measure, Moved] = field(default_factory=dict)
     _undisclosed: Counter[Measure] = field(default_factory=Counter)
-    _kept: dict[Measure, list[Dated]] = field(default_factory=dict)
 
     def add(self, series: Series) -> None:
         """Add a series between the two."""
-        self._days[series.measure].update(series.days)
+        moved = Moved(series.days)
+        before = self._moved.get(series.measure)
+        self._moved[series.measure] = before + moved if before else moved
         self._undisclosed[series.measure] += series.undisclosed
-        self._kept.pop(series.measure, None)
+
+    def __contains__(self, measure: Measure) -> bool:
+        """Tell whether anything of a measure was added."""
+        return measure in self._moved
+
+    def moved(self, measure: Measure) -> Moved:
+        """Return what was added of a measure."""
+        return self._moved.get(measure) or _NOTHING
 
     def total(self, measure: Measure) -> Amount:
         """Return the sum of a measure."""
-        return Amount(sum(self._days[measure].values()), self._undisclosed[measure])
+        return Amount(self.moved(measure).minor, self._undisclosed[measure])
 
     def peak_exposure_minor(self, purchases: Measure, investment: Measure) -> int:
         """Return the highest excess of investment over purchases at the end of any day."""
-        change = Counter(self._days[investment])
-        change.subtract(self._days[purchases])
-        exposures = accumulate(change[day] for day in sorted(change))
-        return max(0, max(exposures, default=0))
+        return peak_excess_minor(self.moved(investment).standing, self.moved(purchases).standing)
 
     def message(self, *, include_lots: bool = False) -> RoundTripPair:
         """Return the pair of the contract, with the lots of its matchings or without."""
@@ -170,8 +170,8 @@ class Pair:
     def _balance(self, basis: RoundTripBasis.ValueType, *, include_lots: bool) -> RoundTripBalance:
         bought, invested = BASES[basis]
         purchases, investment = self.total(bought), self.total(invested)
-        ins, outs = self._left(invested), self._left(bought)
-        then_bought, then_invested = match_left(ins, outs), match_left(outs, ins)
+        ins, outs = self.moved(invested).left, self.moved(bought).left
+        then_bought, then_invested = match(ins, outs), match(outs, ins)
         recycled_minor = max(0, min(purchases.minor, investment.minor))
         return RoundTripBalance(
             basis=basis,
@@ -196,11 +196,6 @@ class Pair:
             ),
         )
 
-    def _left(self, measure: Measure) -> list[Dated]:
-        if measure not in self._kept:
-            self._kept[measure] = after_taking_back(starmap(Dated, self._days[measure].items()))
-        return self._kept[measure]
-
     def _matching(
         self, found: Matching, investment_minor: int, purchases_minor: int, *, include_lots: bool
     ) -> RoundTripMatching:
@@ -213,8 +208,8 @@ class Pair:
             longest_lag_days=found.longest_lag_days,
             lots=[
                 RoundTripLot(
-                    first_date=date_to_message(lot.first_day),
-                    second_date=date_to_message(lot.second_day),
+                    first_date=date_to_message(dt.date.fromordinal(lot.first_day)),
+                    second_date=date_to_message(dt.date.fromordinal(lot.second_day)),
                     amount=money(lot.amount_minor, self.currency),
                     lag_days=lot.lag_days,
                 )
@@ -223,6 +218,9 @@ class Pair:
             if include_lots
             else [],
         )
+
+
+_NOTHING = Moved({})
 
 
 def pairs_of(series: Iterable[Series]) -> list[Pair]:
@@ -244,9 +242,9 @@ def series_of(movements: Iterable[Movement]) -> list[Series]:
 
 
 def _one_series(key: tuple[Measure, str, str, str], movements: Sequence[Movement]) -> Series:
-    days: Counter[dt.date] = Counter()
+    days: Counter[int] = Counter()
     for movement in movements:
-        days[movement.day] += movement.amount.minor
+        days[movement.day.toordinal()] += movement.amount.minor
     return Series(
         *key,
         days=days,

@@ -7,9 +7,11 @@ party stands for is looked up here.
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
+from bisect import bisect_left
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from operator import sub
 from typing import Any, TypeVar
 
 from gigaledger.v1.projections_pb2 import (
@@ -95,7 +97,8 @@ async def read_series(
     measure between the same two.
     """
     agreements = await read_agreements(reader, "round_trip_terms")
-    found = [_series(row) for row in await reader.sums(BY_SERIES, from_day=from_day)]
+    rows = await reader.sums(BY_SERIES, from_day=from_day.toordinal())
+    found = _series_of(rows, from_day.toordinal())
     movements = _commitments(reader.scope, agreements)
     for row in await reader.rows(_CAPITAL_BY_DAY):
         movements += _capital(row, agreements)
@@ -173,23 +176,48 @@ def _commitments(scope: Scope, agreements: Agreements) -> list[Movement]:
     return found
 
 
-def _series(row: dict[str, Any]) -> Series:
-    amounts = list(map(int, row["amounts"]))
-    days = dict(zip(row["days"], amounts, strict=True))
-    if len(days) < len(amounts):
-        # Facts of several statuses are of one day.
-        days = Counter()
-        for day, amount in zip(row["days"], amounts, strict=True):
-            days[day] += amount
-    return Series(
-        measure=Measure[row["measure"]],
-        supplier=row["supplier"],
-        customer=row["customer"],
-        currency=row["currency"],
-        days=days,
-        undisclosed=row["undisclosed"],
-        statuses=frozenset(row["statuses"]) - {""},
-    )
+def _series_of(rows: Iterable[dict[str, Any]], from_day: int) -> list[Series]:
+    """Return series of what BY_SERIES gives, of which several rows may be of one of them."""
+    by_series: dict[tuple[str, str, str, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        key = (row["measure"], row["supplier"], row["customer"], row["currency"])
+        by_series[key].append(row)
+    found = []
+    for (measure, supplier, customer, currency), parts in by_series.items():
+        days: dict[int, int] = {}
+        # One block may take back what another added, so that nothing of a status is left.
+        by_status: dict[str, Counter[str]] = defaultdict(Counter)
+        for row in parts:
+            added = _added(row, from_day)
+            of_row = {name: row[name] for name in ("undisclosed", "entries")}
+            by_status[row["assertion_status"]].update(of_row, minor=sum(added.values()))
+            for day in days.keys() & added.keys():
+                added[day] += days[day]
+            days |= added
+        statuses = {status for status, sums in by_status.items() if any(sums.values())}
+        if statuses:
+            undisclosed = sum(sums["undisclosed"] for sums in by_status.values())
+            series = Series(
+                measure=Measure[measure],
+                supplier=supplier,
+                customer=customer,
+                currency=currency,
+                days=days,
+                undisclosed=undisclosed,
+                statuses=frozenset(statuses) - {""},
+            )
+            found.append(series)
+    return found
+
+
+def _added(row: Mapping[str, Any], from_day: int) -> dict[int, int]:
+    """Return what was added on each day from one on, where a row tells what it came to."""
+    days = row["days"]
+    sums_minor = list(map(int, row["amounts"][1:-1].split(",")))
+    sums_before = [0, *sums_minor]
+    start = bisect_left(days, from_day)
+    added = map(sub, sums_minor[start:], sums_before[start:])
+    return dict(zip(days[start:], added, strict=True))
 
 
 def _movement(row: dict[str, Any]) -> Movement:

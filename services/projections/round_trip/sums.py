@@ -277,9 +277,8 @@ _PARTS = {
     "standing": _STANDING,
 }
 
-# The day comes first: it is what tells most rows apart, and what is soonest compared.
-_KEYS = ("day", "measure", "supplier", "customer", "currency", "assertion_status")
-_AMOUNTS = ("amount", "undisclosed", "entries")
+_KEYS = ("measure", "supplier", "customer", "currency", "assertion_status")
+_AMOUNTS = {"amount": "numeric", "undisclosed": "bigint", "entries": "bigint"}
 
 # One statement: what several measures rest on is resolved once for all of them.
 _BY_DAY = """
@@ -314,17 +313,19 @@ SUBTOTALS = subtotals(
 )
 """What was added on each day."""
 
-BY_SERIES = SUBTOTALS.question(
-    """
-    SELECT measure, supplier, customer, currency,
-           array_agg(assertion_status) AS statuses, array_agg(day) AS days,
-           array_agg(amount::text) AS amounts, sum(undisclosed)::bigint AS undisclosed
-    FROM {sums} AS sums WHERE day >= %(from_day)s GROUP BY 1, 2, 3, 4
-""",
-    day="CASE WHEN measure IN ('ORDERED', 'INVOICED', 'PAID') THEN day ELSE %(from_day)s END",
-)
-"""What was added from a day on, one row for each series: in arrays, of which thousands of days are
-read sooner. Of measures that are part of no basis the total alone is asked for, on one day."""
+BY_SERIES = SUBTOTALS.question("""
+    SELECT measure, supplier, customer, currency, assertion_status,
+           days[asked:held] AS days, amount[asked:held]::text AS amounts,
+           undisclosed[held] - coalesce(undisclosed[since], 0) AS undisclosed,
+           entries[held] - coalesce(entries[since], 0) AS entries
+    FROM {series} AS series, LATERAL (
+        SELECT CASE WHEN measure IN ('ORDERED', 'INVOICED', 'PAID') THEN 1 ELSE held END AS asked,
+               width_bucket(%(from_day)s::integer - 1, days) AS since
+    ) AS place
+""")
+"""What was added to a series by the end of each day, until the day that is asked for: of measures
+that are part of no basis, by the last of them alone. The counts are of what was added from a day
+on. Days are numbered."""
 
 BY_EVENT = statement(
     """

@@ -129,13 +129,13 @@ CREATE TABLE round_trip_subtotal (
     customer text NOT NULL,
     currency text NOT NULL,
     assertion_status text NOT NULL,
-    amount numeric NOT NULL,
-    undisclosed bigint NOT NULL,
-    entries bigint NOT NULL
+    amount numeric[] NOT NULL,
+    undisclosed bigint[] NOT NULL,
+    entries bigint[] NOT NULL
 );
-COMMENT ON TABLE round_trip_subtotal IS 'By how much a block of the log changed what purchases add to a pair on a day';
+COMMENT ON TABLE round_trip_subtotal IS 'By how much a block of the log changed what purchases add to a pair by the end of each day';
 COMMENT ON COLUMN round_trip_subtotal.measure IS 'ORDERED, RECEIVED, INVOICED, PAID, UNAPPLIED, RECEIVED_NOT_INVOICED, OPEN_PAYABLE or REFUND_DUE';
 COMMENT ON COLUMN round_trip_subtotal.assertion_status IS 'Empty for what stands open, which may rest on facts of several';
-COMMENT ON COLUMN round_trip_subtotal.amount IS 'In minor units of the currency';
+COMMENT ON COLUMN round_trip_subtotal.amount IS 'In minor units of the currency, at the end of each day';
 COMMENT ON COLUMN round_trip_subtotal.undisclosed IS 'Number of amounts that are missing from it';
 COMMENT ON COLUMN round_trip_subtotal.entries IS 'Number of entries that count';
