@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import pytest
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.events_pb2 import Event
 from gigaledger.v1.projections_pb2 import (
@@ -491,3 +492,20 @@ async def test_goods_of_a_line_that_was_amended_to_nothing(read_models: ReadMode
     assert minor(pair.ordered) == 0
     assert money_from_message(pair.received.amount).amount_minor == 0
     assert pair.received.undisclosed_count == 1
+
+
+@pytest.mark.parametrize("block_events", [1, 1000])
+async def test_sums_of_more_than_64_bits_are_exact(
+    read_models: ReadModels, block_events: int
+) -> None:
+    """On one day and over days, from subtotals and from rows."""
+    await read_models.connection.execute(
+        "UPDATE book_main.projection_subtotal SET block_events = %s", (block_events,)
+    )
+    most = 2**63 - 1
+    payments = [paid(most, f"PAY-{n}", invoice="", on=days(n // 2)) for n in range(5)]
+
+    pair = await only_pair(read_models, [*BOTH, placed(), *payments])
+
+    cents = pair.paid.amount
+    assert 100 * cents.units + cents.nanos // 10**7 == 5 * most

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from dataclasses import replace
 from itertools import chain
 
 import pytest
@@ -15,6 +16,9 @@ from psycopg import AsyncConnection, sql
 from services.projections import store
 from services.projections.generations import Generation
 from services.projections.reading import Known
+from services.projections.round_trip.figures import BASES, Series
+from services.projections.round_trip.matching import Moved
+from services.projections.round_trip.queries import read_series
 from services.projections.sessions import SESSION_OPTIONS
 from services.projections.subtotals import (
     FAN_OUT,
@@ -101,6 +105,54 @@ async def test_subtotals_say_what_the_rows_say(
                 summed = await reader.sums(subtotals.question(SUMS))
                 rows = await reader.rows(subtotals.question(SUMS).of_rows)
             assert sorted_rows(summed) == sorted_rows(rows)
+
+
+@settings(
+    max_examples=10,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    events=histories(),
+    block_events=st.integers(1, 7),
+    from_days=st.integers(-60, 500),
+    until_days=st.integers(-60, 500),
+)
+async def test_series_of_blocks_are_series_of_rows(
+    read_models: ReadModels,
+    events: list[RecordedEvent],
+    block_events: int,
+    from_days: int,
+    until_days: int,
+) -> None:
+    """At every position, from any day to any day."""
+    await read_models.forget()
+    await read_models.connection.execute(
+        "UPDATE book_main.projection_subtotal SET block_events = %s", (block_events,)
+    )
+    await read_models.apply(events)
+    first = dt.date(2026, 1, 5)
+    from_day, as_of = (first + dt.timedelta(days) for days in (from_days, until_days))
+    for event in events:
+        known = Known(event.position, instant_from_message(event.recorded_time))
+        async with read_models.reader("round-trip", as_of, known=known) as reader:
+            of_rows = replace(reader, subtotal_position=0)
+            for day in (dt.date.min, from_day):
+                found = await read_series(reader, {}, day)
+                assert comparable(found) == comparable(await read_series(of_rows, {}, day))
+
+
+def comparable(found: list[Series]) -> dict[tuple[object, ...], object]:
+    """Series by what they are of: by day where they are part of a basis, and else in all."""
+    by_day = {measure for measures in BASES.values() for measure in measures}
+    return {
+        (series.measure, series.supplier, series.customer, series.currency): (
+            Moved(series.days).standing if series.measure in by_day else Moved(series.days).minor,
+            series.undisclosed,
+            series.statuses,
+        )
+        for series in found
+    }
 
 
 async def test_questions_are_answered_from_subtotals(read_models: ReadModels) -> None:

@@ -181,13 +181,13 @@ class Matching:
     @property
     def weighted_days_minor(self) -> int:
         """The sum of each matched dollar's days."""
-        return sum(
+        # The first dollars of the one side are matched, all of them in turn.
+        of_second = sum(
             self.second.days_minor(run.second + run.amount_minor)
             - self.second.days_minor(run.second)
-            - self.first.days_minor(run.first + run.amount_minor)
-            + self.first.days_minor(run.first)
             for run in self.runs
         )
+        return of_second - self.first.days_minor(self.matched_minor)
 
     @property
     def lag_days(self) -> Fraction | None:

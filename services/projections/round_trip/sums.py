@@ -315,17 +315,19 @@ SUBTOTALS = subtotals(
 
 BY_SERIES = SUBTOTALS.question("""
     SELECT measure, supplier, customer, currency, assertion_status,
-           days[asked:held] AS days, amount[asked:held]::text AS amounts,
+           CASE WHEN by_day THEN days[:held] ELSE days[held:held] END AS days,
+           (CASE WHEN by_day THEN amount[:held]
+                 ELSE ARRAY[amount[held] - coalesce(amount[since], 0)] END)::text AS amounts,
            undisclosed[held] - coalesce(undisclosed[since], 0) AS undisclosed,
            entries[held] - coalesce(entries[since], 0) AS entries
     FROM {series} AS series, LATERAL (
-        SELECT CASE WHEN measure IN ('ORDERED', 'INVOICED', 'PAID') THEN 1 ELSE held END AS asked,
-               width_bucket(%(from_day)s::integer - 1, days) AS since
-    ) AS place
+        SELECT measure IN ('ORDERED', 'INVOICED', 'PAID') AS by_day,
+               least(width_bucket(%(from_day)s::integer - 1, days), held) AS since
+    ) AS asked
 """)
-"""What was added to a series by the end of each day, until the day that is asked for: of measures
-that are part of no basis, by the last of them alone. The counts are of what was added from a day
-on. Days are numbered."""
+"""What a series comes to by the end of each day, until the day that is asked for; of measures that
+are part of no basis, what was added from a day on, as of the last day. The counts are of what was
+added from that day on. Days are numbered."""
 
 BY_EVENT = statement(
     """
