@@ -83,9 +83,10 @@ def returned_of_left(
         days = sorted({*nodes.get(payer, ()), *nodes.get(payee, ())})
         until_minor = [line.until_minor(day - 1) for day in days] + [line.total_minor]
         for day, (before_minor, after_minor) in zip(days, pairwise(until_minor), strict=True):
-            start = source if payer == origin else (payer, _node_of(nodes[payer], day))
-            end = sink if payee == origin else (payee, _node_of(nodes[payee], day))
-            capacity[start, end] += after_minor - before_minor
+            if after_minor > before_minor:
+                start = source if payer == origin else (payer, _node_of(nodes[payer], day))
+                end = sink if payee == origin else (payee, _node_of(nodes[payee], day))
+                capacity[start, end] += after_minor - before_minor
     graph.add_edges_from(
         (start, end, {"capacity": most}) for (start, end), most in capacity.items()
     )
