@@ -22,9 +22,12 @@ from gigaledger.v1.events_pb2 import Event
 from gigaledger.v1.ledger_pb2 import AppendEventsRequest, AppendEventStreamRequest, GetBookRequest
 from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from gigaledger.v1.projections_pb2 import (
+    Interval,
+    ListContributionsRequest,
     QueryCapacityRequest,
     QueryCircularFlowsRequest,
     QueryInvestmentRequest,
+    QueryRollForwardRequest,
     QueryRoundTripRequest,
     ReadSpec,
 )
@@ -33,6 +36,7 @@ from gigaledger.v1.projections_pb2_grpc import ProjectionServiceStub
 from benchmarks.appends import Figures
 from benchmarks.report import Growth
 from benchmarks.stage import CHANNEL_OPTIONS, Stage, schema_of, stage
+from services.projections.pages import Place
 from services.quantities import date_to_message
 from tests.facts import (
     called,
@@ -263,6 +267,13 @@ def _asked(running: Stage, book: str, trade: Trade, calls: int) -> Figures:
             "circular flows": lambda spec: stub.QueryCircularFlows(
                 QueryCircularFlowsRequest(book=book, read=spec)
             ),
+            "drill-down, first page": lambda spec: stub.ListContributions(_received(book, spec)),
+            "drill-down, a page in the middle": lambda spec: stub.ListContributions(
+                _in_the_middle(_received(book, spec), trade.position)
+            ),
+            "roll-forward by quarter": lambda spec: stub.QueryRollForward(
+                _by_quarter(book, spec, trade.day)
+            ),
         }
         for name, query in queries.items():
             kinds: dict[str, Callable[[], ReadSpec]] = {
@@ -280,6 +291,33 @@ def _asked(running: Stage, book: str, trade: Trade, calls: int) -> Figures:
                 figures[f"{name}, {kind}: median ms"] = percentiles[49]
                 figures[f"{name}, {kind}: 99th percentile ms"] = percentiles[98]
     return figures
+
+
+def _received(book: str, read: ReadSpec) -> ListContributionsRequest:
+    """Ask what makes up the figure to which most events add."""
+    return ListContributionsRequest(book=book, read=read, figure="round-trip.received")
+
+
+def _in_the_middle(request: ListContributionsRequest, latest: int) -> ListContributionsRequest:
+    """Ask for the page that starts in the middle of what is known."""
+    known = request.read.as_known_position or latest
+    place = Place(known_position=known, position=known // 2, listed_of_event=1, listed=1)
+    request.page_token = place.token(request)
+    return request
+
+
+def _by_quarter(book: str, read: ReadSpec, latest: dt.date) -> QueryRollForwardRequest:
+    """Ask how the same figure went on up to the day that is asked for."""
+    to_date = read.as_of if read.HasField("as_of") else date_to_message(latest)
+    known = ReadSpec(as_known_position=read.as_known_position) if read.as_known_position else None
+    return QueryRollForwardRequest(
+        book=book,
+        read=known,
+        figure="round-trip.received",
+        from_date=date_to_message(FIRST_DAY),
+        to_date=to_date,
+        interval=Interval.INTERVAL_QUARTER,
+    )
 
 
 if __name__ == "__main__":

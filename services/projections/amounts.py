@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from fractions import Fraction
 
 from gigaledger.v1.projections_pb2 import MoneyFigure, RatioFigure
@@ -22,6 +22,9 @@ from services.quantities import (
     money_to_message,
     ratio_ppm,
 )
+
+_EXACT = Context(prec=100)
+"""More digits than any sum of amounts has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ def money(amount_minor: int, currency: str) -> Money:
 def units(amount_minor: int, currency: str) -> Decimal:
     """Return an amount in units of its currency, exact; of no currency, it can only be zero."""
     exponent = currency_exponent(currency) if currency else 0
-    return Decimal(amount_minor).scaleb(-exponent)
+    return Decimal(amount_minor).scaleb(-exponent, _EXACT)
 
 
 def ratio(numerator_minor: int, denominator_minor: int, currency: str) -> RatioFigure:

@@ -113,6 +113,10 @@ class Reader:
         """Return the rows of a query made by `statement`."""
         return await self._rows(query, parameters)
 
+    async def planned_rows(self, query: bytes, **parameters: object) -> list[dict[str, Any]]:
+        """Return the same of a query whose best plan depends on its parameters."""
+        return await self._rows(query, parameters, prepare=False)
+
     async def _rows(
         self, query: bytes, parameters: Mapping[str, object], *, prepare: bool | None = None
     ) -> list[dict[str, Any]]:

@@ -49,7 +49,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 from psycopg_pool import AsyncConnectionPool
 
-from services.projections import drill_down, generations, store
+from services.projections import drill_down, generations, pages, store
 from services.projections.catalogue import PROJECTIONS
 from services.projections.changes import changes, positions_touched
 from services.projections.errors import (
@@ -243,19 +243,19 @@ class ProjectionService(ProjectionServiceServicer):
             raise InvalidArgumentError("page_size", message)
         try:
             drill_down.sums_behind(request.figure)
-            start, position = drill_down.page_place(request)
+            place = pages.page_place(request)
         except drill_down.UnknownFigureError as error:
             raise InvalidArgumentError("figure", str(error)) from error
-        except drill_down.PageTokenError as error:
+        except pages.PageTokenError as error:
             raise InvalidArgumentError("page_token", str(error)) from error
         read = request.read
-        if position:
+        if place.known_position:
             read = ReadSpec()
             read.CopyFrom(request.read)
-            read.as_known_position = position
+            read.as_known_position = place.known_position
         projection = drill_down.projection_behind(request.figure)
         async with self._reader(request.book, projection, read) as reader:
-            return await drill_down.list_contributions(reader, request, start)
+            return await drill_down.list_contributions(reader, request, place)
 
     @answered
     async def QueryRollForward(  # noqa: N802 - the name of the contract

@@ -2596,7 +2596,9 @@ Global___QueryChangesResponse: _TypeAlias = QueryChangesResponse  # noqa: Y015
 
 @_typing.final
 class Contribution(_message.Message):
-    """What one event adds to a figure."""
+    """What one event adds to a figure. An event that adds nothing, such as goods that cost nothing, makes
+    no contribution. One that replaces an amount makes two: it takes one away and adds another.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2762,7 +2764,7 @@ class ListContributionsResponse(_message.Message):
     TOTAL_COUNT_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     total_count: _builtins.int
-    """Contributions on all pages."""
+    """Contributions on all pages. Each page states it, and the totals, alike."""
     next_page_token: _builtins.str
     """Leads to the next page; empty on the last."""
     @_builtins.property
@@ -2775,7 +2777,7 @@ class ListContributionsResponse(_message.Message):
 
     @_builtins.property
     def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContributionTotal]:
-        """The sums over all pages."""
+        """The sums over all pages: those that the figures are answered from."""
 
     def __init__(
         self,

@@ -218,7 +218,7 @@ def _returned(fact: GoodsReturned) -> Iterator[Row]:
 
 CAPACITY = Projection(
     name="capacity",
-    version=3,
+    version=4,
     package="services.projections.capacity",
     folds=terms_folds("capacity_terms")
     | {

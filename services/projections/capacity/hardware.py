@@ -27,7 +27,8 @@ _BY_DAY = """
         ORDER BY purchase_order, line, {known} DESC, position DESC
     ), movement AS (
         SELECT purchase_order, line, '' AS site, effective_date AS day, assertion_status,
-               sum(quantity) AS ordered, 0 AS received, 0 AS movements, count(*) AS entries
+               sum(quantity) AS ordered, 0 AS received, 0 AS returned, 0 AS movements,
+               count(*) AS entries
         FROM (
             SELECT purchase_order, line, effective_date, assertion_status, quantity
             FROM {lines} AS placed WHERE {counts}
@@ -37,13 +38,13 @@ _BY_DAY = """
         ) AS ordered GROUP BY 1, 2, 4, 5
         UNION ALL
         SELECT purchase_order, line, site, effective_date, assertion_status,
-               0, sum(quantity), count(*), count(*)
+               0, sum(quantity), sum(least(quantity, 0)), count(*), count(*)
         FROM {hardware} AS hardware WHERE {counts} GROUP BY 1, 2, 3, 4, 5
     )
     SELECT coalesce(sku, '') AS sku, coalesce(agreement, '') AS agreement,
            coalesce(contract_kind, '') AS contract_kind, site, day, assertion_status,
-           sum(ordered) AS ordered, sum(received) AS received, sum(movements) AS movements,
-           sum(entries) AS entries
+           sum(ordered) AS ordered, sum(received) AS received, sum(returned) AS returned,
+           sum(movements) AS movements, sum(entries) AS entries
     FROM movement LEFT JOIN order_line USING (purchase_order, line)
     GROUP BY 1, 2, 3, 4, 5, 6
 """
@@ -69,7 +70,7 @@ _OF_TOUCHED = "position = ANY(%(positions)s::bigint[]) OR purchase_order = ANY(%
 SUBTOTALS = subtotals(
     "capacity_subtotal",
     ("sku", "agreement", "contract_kind", "site", "assertion_status"),
-    dict.fromkeys(("ordered", "received", "movements", "entries"), "bigint"),
+    dict.fromkeys(("ordered", "received", "returned", "movements", "entries"), "bigint"),
     touched=_TOUCHED,
     of_rows=statement(
         _BY_DAY,
@@ -108,6 +109,30 @@ _MOVED = SUBTOTALS.question("""
     )
     SELECT * FROM moved LEFT JOIN rating USING (sku) ORDER BY sku, site
 """)
+
+RACKS = SUBTOTALS.question("""
+    SELECT sku, assertion_status, 0 AS period, sum(received)::bigint AS received,
+           sum(returned)::bigint AS returned, sum(movements)::bigint AS movements
+    FROM {sums} AS moved WHERE contract_kind <> 'CLOUD_CAPACITY' AND movements > 0
+    GROUP BY 1, 2, 3
+""")
+"""Racks received and returned."""
+
+RACKS_BY_PERIOD = SUBTOTALS.question("""
+    SELECT sku, assertion_status, period, sum(moved.received)::bigint AS received,
+           sum(moved.returned)::bigint AS returned, sum(moved.movements)::bigint AS movements
+    FROM {series} AS series, LATERAL (
+        SELECT width_bucket(day, %(first_days)s::integer[]) AS period,
+               at.received - lag(at.received, 1, 0) OVER (ORDER BY day) AS received,
+               at.returned - lag(at.returned, 1, 0) OVER (ORDER BY day) AS returned,
+               at.movements - lag(at.movements, 1, 0) OVER (ORDER BY day) AS movements
+        FROM unnest(days[:held], received[:held], returned[:held], movements[:held])
+            AS at (day, received, returned, movements)
+    ) AS moved
+    WHERE contract_kind <> 'CLOUD_CAPACITY'
+    GROUP BY 1, 2, 3 HAVING sum(moved.movements) > 0
+""")
+"""The same in each period: 0 is what was before the first day. Days are numbered."""
 
 _UNRATED = "UNSPECIFIED"
 Rows = Sequence[Mapping[str, Any]]

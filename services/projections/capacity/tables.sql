@@ -41,6 +41,7 @@ CREATE TABLE capacity_order_line (
     quantity bigint NOT NULL
 );
 CREATE INDEX ON capacity_order_line (purchase_order);
+CREATE INDEX ON capacity_order_line (sku);
 COMMENT ON TABLE capacity_order_line IS 'What the lines of orders stand for';
 COMMENT ON COLUMN capacity_order_line.quantity IS 'Units ordered, before changes';
 
@@ -84,6 +85,7 @@ CREATE TABLE capacity_subtotal (
     assertion_status text NOT NULL,
     ordered bigint[] NOT NULL,
     received bigint[] NOT NULL,
+    returned bigint[] NOT NULL,
     movements bigint[] NOT NULL,
     entries bigint[] NOT NULL
 );
@@ -92,5 +94,6 @@ COMMENT ON COLUMN capacity_subtotal.sku IS 'Empty where no order tells';
 COMMENT ON COLUMN capacity_subtotal.site IS 'Empty for what was ordered';
 COMMENT ON COLUMN capacity_subtotal.ordered IS 'Racks ordered by the end of each day, less what was taken off and cancelled';
 COMMENT ON COLUMN capacity_subtotal.received IS 'Racks received, less what was returned';
+COMMENT ON COLUMN capacity_subtotal.returned IS 'The racks returned among them, negative';
 COMMENT ON COLUMN capacity_subtotal.movements IS 'Number of receipts and returns that count';
 COMMENT ON COLUMN capacity_subtotal.entries IS 'Number of entries that count';

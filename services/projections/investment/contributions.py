@@ -8,7 +8,7 @@ from typing import Any
 
 from services.projections.agreement_terms import Agreements, read_agreements
 from services.projections.amounts import units
-from services.projections.contributions import Contribution
+from services.projections.contributions import Contribution, Wanted
 from services.projections.measures import FigureKey
 from services.projections.reading import Reader
 from services.projections.statements import statement
@@ -72,8 +72,8 @@ INPUTS = {
 """Figures that a rule makes, and the sums that go into them."""
 
 
-async def contributions(reader: Reader) -> list[Contribution]:
-    """Return what each event adds to each sum."""
+async def contributions(reader: Reader, wanted: Wanted) -> list[Contribution]:
+    """Return what each event adds to some of the sums."""
     agreements = await read_agreements(reader, "investment_terms")
     found: list[Contribution] = []
     for row in await reader.rows(_CERTIFIED):
@@ -89,7 +89,7 @@ async def contributions(reader: Reader) -> list[Contribution]:
             shares: Decimal = row["shares"] if sign > 0 else row["shares"].copy_negate()
             key = FigureKey(_OUTSTANDING, _about(row, agreements))
             found.append(Contribution.of(row, key, shares, "shares"))
-    return found
+    return wanted.of(found)
 
 
 def _about(row: dict[str, Any], agreements: Agreements) -> tuple[tuple[str, str], ...]:

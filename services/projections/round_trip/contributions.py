@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from gigaledger.v1.projections_pb2 import PartyLevel
 
 from services.projections.amounts import units
-from services.projections.contributions import Contribution
+from services.projections.contributions import (
+    Batch,
+    Contribution,
+    Contributions,
+    Sum,
+    Wanted,
+)
 from services.projections.measures import FigureKey
 from services.projections.reading import Reader
 from services.projections.round_trip.figures import Measure, Movement
-from services.projections.round_trip.queries import read_groups, read_movements
+from services.projections.round_trip.page_rows import MEASURES, first_rows
+from services.projections.round_trip.queries import read_groups, read_investments, read_purchases
+from services.projections.round_trip.sums import CONTRIBUTED, CONTRIBUTED_BY_PERIOD
 
 _NAMES = {
     Measure.ORDERED: ("ordered", "commitment.purchases", "ordered_against_funded.purchases"),
@@ -52,45 +63,117 @@ INPUTS = {
 
 
 async def contributions(
-    reader: Reader, level: PartyLevel.ValueType, figures: Collection[str]
-) -> list[Contribution]:
-    """Return what each event adds to some of the sums.
-
-    Raises:
-        TooManyEventsError: there are too many.
-    """
+    reader: Reader, level: PartyLevel.ValueType, wanted: Wanted
+) -> Contributions:
+    """Return what each event adds to some of the sums."""
     groups = await read_groups(reader, level)
     measures = {
         measure
         for measure, names in _NAMES.items()
-        if not {f"round-trip.{name}" for name in names}.isdisjoint(figures)
+        if not {f"round-trip.{name}" for name in names}.isdisjoint(wanted.figures)
     }
-    return [
-        contribution
-        for movement in await read_movements(reader, groups, measures)
-        for contribution in _of(movement)
-    ]
+    few: list[Contribution] = []
+    if not measures <= set(MEASURES):
+        for movement in await read_investments(reader, groups):
+            few += _of(movement)
+    bought = tuple(measure for measure in MEASURES if measure in measures)
+    return Contributions(
+        wanted.of(few), _Purchases(reader, groups, bought, wanted) if bought else None
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Purchases:
+    """What was ordered, received, invoiced and paid."""
+
+    reader: Reader
+    groups: Mapping[str, str]
+    measures: tuple[Measure, ...]
+    wanted: Wanted
+
+    async def sums(self, first_days: Sequence[dt.date]) -> list[Sum]:
+        """Return what they add up to, in periods that begin on some days."""
+        names = [measure.name for measure in self.measures]
+        rows = await self.reader.sums(
+            CONTRIBUTED_BY_PERIOD if first_days else CONTRIBUTED,
+            measures=names,
+            first_days=[day.toordinal() for day in first_days],
+        )
+        return [item for row in rows for item in self._sums_of(row) if self.wanted.covers(item.key)]
+
+    def _sums_of(self, row: Mapping[str, Any]) -> Iterator[Sum]:
+        supplier = self.groups.get(row["supplier"], row["supplier"])
+        customer = self.groups.get(row["customer"], row["customer"])
+        if supplier == customer:
+            return
+        currency = row["currency"]
+        for key in _keys(Measure[row["measure"]], supplier, customer, currency):
+            yield Sum(
+                key=key,
+                unit=currency,
+                period=row["period"],
+                amount=units(int(row["amount"]), currency),
+                reductions=units(int(row["reductions"]), currency),
+                undisclosed=int(row["undisclosed"]),
+                count=int(row["contributions"]),
+                assertion_statuses=frozenset({row["assertion_status"]}),
+            )
+
+    async def batch(self, first_position: int, most_rows: int) -> Batch:
+        """Return those of so many rows from a position on."""
+        suppliers = self._standing_for("supplier_investor")
+        customers = self._standing_for("customer_investee")
+        (touched,) = await self.reader.planned_rows(
+            first_rows(
+                self.measures,
+                of_supplier=suppliers is not None,
+                of_customer=customers is not None,
+            ),
+            first_position=first_position,
+            most_rows=most_rows,
+            suppliers=suppliers,
+            customers=customers,
+        )
+        last_position, row_count = touched.pop("last_position"), touched.pop("row_count")
+        movements = await read_purchases(self.reader, self.groups, self.measures, touched)
+        return Batch(
+            self.wanted.of(item for movement in movements for item in _of(movement)),
+            last_position if row_count >= most_rows else None,
+        )
+
+    def _standing_for(self, field: str) -> list[str] | None:
+        """Return the parties that stand for the one that is asked for; None where none is."""
+        asked = dict(self.wanted.about).get(field)
+        if asked is None:
+            return None
+        members = [party for party, group in self.groups.items() if group == asked]
+        return members if asked in self.groups else [*members, asked]
+
+
+def _keys(measure: Measure, supplier: str, customer: str, currency: str) -> Iterator[FigureKey]:
+    about = (
+        ("supplier_investor", supplier),
+        ("customer_investee", customer),
+        ("currency_code", currency),
+    )
+    for name in _NAMES[measure]:
+        yield FigureKey(f"round-trip.{name}", about)
 
 
 def _of(movement: Movement) -> Iterator[Contribution]:
     source = movement.source
     if source is None:
         raise AssertionError("a movement of one event has a source")
-    about = (
-        ("supplier_investor", movement.supplier),
-        ("customer_investee", movement.customer),
-        ("currency_code", movement.currency),
-    )
-    amount = movement.amount
-    for name in _NAMES[movement.measure]:
+    amount, currency = movement.amount, movement.currency
+    for key in _keys(movement.measure, movement.supplier, movement.customer, currency):
         yield Contribution(
             position=source.position,
             recorded_time=source.recorded_time,
             effective_date=movement.day,
             assertion_statuses=movement.statuses,
-            key=FigureKey(f"round-trip.{name}", about),
+            key=key,
             document=source.document,
-            amount=units(amount.minor, movement.currency),
-            unit=movement.currency,
+            amount=units(amount.minor, currency),
+            unit=currency,
             undisclosed=amount.undisclosed,
         )

@@ -354,7 +354,7 @@ def _warrant_exercised(fact: WarrantExercised) -> Iterator[Row]:
 
 ROUND_TRIP = Projection(
     name="round-trip",
-    version=4,
+    version=5,
     package="services.projections.round_trip",
     folds=terms_folds("round_trip_terms")
     | {

@@ -23,7 +23,7 @@ from gigaledger.v1.projections_pb2 import (
 from services.projections.agreement_terms import Agreements, read_agreements
 from services.projections.agreements import Terms
 from services.projections.amounts import Amount
-from services.projections.reading import MOST_EVENTS, Reader, Scope, TooManyEventsError
+from services.projections.reading import Reader, Scope
 from services.projections.round_trip.figures import (
     Measure,
     Movement,
@@ -106,29 +106,34 @@ async def read_series(
     return _between(groups, found)
 
 
-async def read_movements(
+async def read_investments(reader: Reader, groups: Mapping[str, str]) -> list[Movement]:
+    """Return what was invested between parties, or the groups that they stand for, by event."""
+    agreements = await read_agreements(reader, "round_trip_terms")
+    found = _commitments(reader.scope, agreements)
+    for row in await reader.rows(_CAPITAL_BY_EVENT):
+        found += _capital(row, agreements)
+    return _between(groups, found)
+
+
+async def read_purchases(
     reader: Reader,
     groups: Mapping[str, str],
     measures: Collection[Measure],
-    most_events: int = MOST_EVENTS,
+    touched: Mapping[str, object],
 ) -> list[Movement]:
-    """Return what moved of some measures event by event.
+    """Return what some events added to some measures of purchases.
 
     What stands open is left out: no event adds to it alone.
 
-    Raises:
-        TooManyEventsError: there are more events.
+    Args:
+        reader: a snapshot of the projection.
+        groups: whom parties stand for.
+        measures: what is looked at.
+        touched: arrays of the positions of these events and of all documents that they touch.
     """
-    agreements = await read_agreements(reader, "round_trip_terms")
-    found = _commitments(reader.scope, agreements)
     names = [measure.name for measure in measures]
-    rows = await reader.rows(BY_EVENT, measures=names, most=most_events)
-    if len(rows) > most_events:
-        raise TooManyEventsError(most_events)
-    found += [_movement(row) for row in rows]
-    for row in await reader.rows(_CAPITAL_BY_EVENT):
-        found += _capital(row, agreements)
-    return _between(groups, (movement for movement in found if movement.measure in measures))
+    rows = await reader.planned_rows(BY_EVENT, measures=names, **touched)
+    return _between(groups, map(_movement, rows))
 
 
 _Moved = TypeVar("_Moved", Movement, Series)

@@ -278,14 +278,25 @@ _PARTS = {
 }
 
 _KEYS = ("measure", "supplier", "customer", "currency", "assertion_status")
-_AMOUNTS = {"amount": "numeric", "undisclosed": "bigint", "entries": "bigint"}
+_AMOUNTS = {
+    "amount": "numeric",
+    "undisclosed": "bigint",
+    "entries": "bigint",
+    "reductions": "numeric",
+    "contributions": "bigint",
+}
 
-# One statement: what several measures rest on is resolved once for all of them.
+# One statement: what several measures rest on is resolved once for all of them. What stands open
+# comes of no event alone, and so is neither a contribution nor a reduction.
 _BY_DAY = """
     WITH {order}, {goods_moved}, {invoice}, {payment}
     SELECT day, measure, supplier, customer, currency, assertion_status,
            sum(amount) AS amount, sum(undisclosed)::bigint AS undisclosed,
-           sum(entries)::bigint AS entries
+           sum(entries)::bigint AS entries,
+           coalesce(sum(amount) FILTER (WHERE position IS NOT NULL AND amount < 0), 0)
+               AS reductions,
+           count(*) FILTER (WHERE position IS NOT NULL AND (amount, undisclosed) <> (0, 0))
+               AS contributions
     FROM (
         {delivered} UNION ALL {invoiced} UNION ALL {paid} UNION ALL
         SELECT measure, supplier, customer, currency, day, '', NULL, NULL, '',
@@ -295,8 +306,8 @@ _BY_DAY = """
     GROUP BY 1, 2, 3, 4, 5, 6
     HAVING (sum(amount), sum(undisclosed), sum(entries)) <> (0, 0, 0)
 """
-_OF_NO_EVENT = {
-    "place": "0::bigint",
+_WITHOUT_DOCUMENT = {
+    "place": "position",
     "time": "NULL::timestamptz",
     "order_document": "''",
     "invoice_document": "''",
@@ -308,8 +319,8 @@ SUBTOTALS = subtotals(
     _KEYS,
     _AMOUNTS,
     touched=_TOUCHED,
-    of_rows=statement(_BY_DAY, **_PARTS, **_OF_NO_EVENT, **_ALL_ROWS),
-    of_touched=statement(_BY_DAY, **_PARTS, **_OF_NO_EVENT, **_TOUCHED_ROWS),
+    of_rows=statement(_BY_DAY, **_PARTS, **_WITHOUT_DOCUMENT, **_ALL_ROWS),
+    of_touched=statement(_BY_DAY, **_PARTS, **_WITHOUT_DOCUMENT, **_TOUCHED_ROWS),
 )
 """What was added on each day."""
 
@@ -329,21 +340,48 @@ BY_SERIES = SUBTOTALS.question("""
 are part of no basis, what was added from a day on, as of the last day. The counts are of what was
 added from that day on. Days are numbered."""
 
+CONTRIBUTED = SUBTOTALS.question("""
+    SELECT measure, supplier, customer, currency, assertion_status, 0 AS period,
+           amount, undisclosed, reductions, contributions
+    FROM {sums} AS sums WHERE measure = ANY(%(measures)s) AND contributions > 0
+""")
+"""What events added, to some measures."""
+
+CONTRIBUTED_BY_PERIOD = SUBTOTALS.question("""
+    SELECT measure, supplier, customer, currency, assertion_status, period,
+           sum(moved.amount) AS amount, sum(moved.undisclosed) AS undisclosed,
+           sum(moved.reductions) AS reductions, sum(moved.contributions) AS contributions
+    FROM {series} AS series, LATERAL (
+        SELECT width_bucket(day, %(first_days)s::integer[]) AS period,
+               at.amount - lag(at.amount, 1, 0) OVER (ORDER BY day) AS amount,
+               at.undisclosed - lag(at.undisclosed, 1, 0) OVER (ORDER BY day) AS undisclosed,
+               at.reductions - lag(at.reductions, 1, 0) OVER (ORDER BY day) AS reductions,
+               at.contributions - lag(at.contributions, 1, 0) OVER (ORDER BY day) AS contributions
+        FROM unnest(
+            days[:held], amount[:held], undisclosed[:held], reductions[:held], contributions[:held]
+        ) AS at (day, amount, undisclosed, reductions, contributions)
+    ) AS moved
+    WHERE measure = ANY(%(measures)s)
+    GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(moved.contributions) > 0
+""")
+"""The same in each period: 0 is what was before the first day. Days are numbered."""
+
 BY_EVENT = statement(
     """
     WITH {order}, {goods_moved}, {invoice}, {payment}
     SELECT * FROM (
         {delivered} UNION ALL {invoiced} UNION ALL {paid}
     ) AS added
-    WHERE measure = ANY(%(measures)s) LIMIT %(most)s + 1
+    WHERE measure = ANY(%(measures)s) AND position = ANY(%(positions)s::bigint[])
+        AND (amount, undisclosed) <> (0, 0)
 """,
     **_PARTS,
-    **_ALL_ROWS,
+    **_TOUCHED_ROWS | {"counts": "{counted}"},
     place="position",
     time="recorded_time",
     order_document="purchase_order",
     invoice_document="invoice",
     payment_document="payment",
 )
-"""What each event added, which comes to the same over a day; without what stands open, which no
-event adds to alone."""
+"""What some events added, of documents among which are all that they touch. It comes to the same
+over a day; without what stands open, which no event adds to alone."""

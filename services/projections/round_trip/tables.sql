@@ -16,6 +16,8 @@ CREATE TABLE round_trip_order (
     currency text NOT NULL
 );
 CREATE INDEX ON round_trip_order (purchase_order);
+CREATE INDEX ON round_trip_order (supplier);
+CREATE INDEX ON round_trip_order (buyer);
 COMMENT ON TABLE round_trip_order IS 'Parties and currency of orders';
 
 CREATE TABLE round_trip_goods (
@@ -28,6 +30,7 @@ CREATE TABLE round_trip_goods (
     undisclosed boolean NOT NULL DEFAULT false
 );
 CREATE INDEX ON round_trip_goods (purchase_order);
+CREATE INDEX ON round_trip_goods (position) WHERE (measure = 'RECEIVED') IS FALSE;
 COMMENT ON TABLE round_trip_goods IS 'Goods ordered and received';
 COMMENT ON COLUMN round_trip_goods.measure IS 'ORDERED (placed and amended), CANCELLED (negative) or RECEIVED (negative where returned)';
 COMMENT ON COLUMN round_trip_goods.amount_minor IS 'In minor units of the currency of the order; null where the price of the line tells, or where undisclosed';
@@ -46,6 +49,9 @@ CREATE TABLE round_trip_invoice (
 );
 CREATE INDEX ON round_trip_invoice (document);
 CREATE INDEX ON round_trip_invoice (purchase_order);
+CREATE INDEX ON round_trip_invoice (supplier, buyer)
+    WHERE NOT credit AND (supplier <> '' OR buyer <> '');
+CREATE INDEX ON round_trip_invoice (buyer) WHERE NOT credit AND (supplier <> '' OR buyer <> '');
 COMMENT ON TABLE round_trip_invoice IS 'Invoices, and credit notes (negative)';
 COMMENT ON COLUMN round_trip_invoice.document IS 'What the number stands for: order/invoice, or buyer:supplier/invoice where there is no order';
 COMMENT ON COLUMN round_trip_invoice.order_amount_minor IS 'The amount in the currency of the order; null for a credit note, whose invoice tells the rate';
@@ -65,6 +71,9 @@ CREATE TABLE round_trip_payment (
 );
 CREATE INDEX ON round_trip_payment (settlement);
 CREATE INDEX ON round_trip_payment (document);
+CREATE INDEX ON round_trip_payment (supplier);
+CREATE INDEX ON round_trip_payment (customer);
+CREATE INDEX ON round_trip_payment (position) WHERE document = '';
 COMMENT ON TABLE round_trip_payment IS 'Payments and prepayments, and refunds (negative)';
 COMMENT ON COLUMN round_trip_payment.document IS 'The document of the invoice that is paid; empty where none is named';
 COMMENT ON COLUMN round_trip_payment.settlement IS 'What the number stands for: order/payment, or customer:supplier/payment where there is no order';
@@ -131,7 +140,9 @@ CREATE TABLE round_trip_subtotal (
     assertion_status text NOT NULL,
     amount numeric[] NOT NULL,
     undisclosed bigint[] NOT NULL,
-    entries bigint[] NOT NULL
+    entries bigint[] NOT NULL,
+    reductions numeric[] NOT NULL,
+    contributions bigint[] NOT NULL
 );
 COMMENT ON TABLE round_trip_subtotal IS 'By how much a block of the log changed what purchases add to a pair by the end of each day';
 COMMENT ON COLUMN round_trip_subtotal.measure IS 'ORDERED, RECEIVED, INVOICED, PAID, UNAPPLIED, RECEIVED_NOT_INVOICED, OPEN_PAYABLE or REFUND_DUE';
@@ -139,3 +150,5 @@ COMMENT ON COLUMN round_trip_subtotal.assertion_status IS 'Empty for what stands
 COMMENT ON COLUMN round_trip_subtotal.amount IS 'In minor units of the currency, at the end of each day';
 COMMENT ON COLUMN round_trip_subtotal.undisclosed IS 'Number of amounts that are missing from it';
 COMMENT ON COLUMN round_trip_subtotal.entries IS 'Number of entries that count';
+COMMENT ON COLUMN round_trip_subtotal.reductions IS 'What is negative of what events add to the amount';
+COMMENT ON COLUMN round_trip_subtotal.contributions IS 'Number of events that add to the amount, or an undisclosed one';
