@@ -46,16 +46,21 @@ class Life:
     """An exception: what it is about, since when, and until when.
 
     Attributes:
-        positions: the events behind it.
+        found: the events that the rule finds behind it.
         arose: position and business date; when that was recorded, unless time alone made it so.
         cleared: the same of its end; no position where time alone ended it. None while it is open.
     """
 
     rule: str
     subject: str
-    positions: set[int]
+    found: set[int]
     arose: tuple[int, dt.date, dt.datetime | None]
     cleared: tuple[int, dt.date, dt.datetime | None] | None = None
+
+    @property
+    def positions(self) -> set[int]:
+        """The events behind it: those that the rule finds, and the one at which it arose."""
+        return {*self.found, self.arose[0]}
 
 
 @dataclass(slots=True)
@@ -210,10 +215,10 @@ class Judge:
         for name, life in found.items():
             mine = held.get(name)
             if mine is None:
-                again = Broken(life.rule, str(name), tuple(life.positions))
+                again = Broken(life.rule, str(name), tuple(life.found))
                 found[name] = self._begin(again, life.subject, reversal)
             else:
-                mine.positions = life.positions | {mine.arose[0]}
+                mine.found = life.found
                 found[name] = mine
         for name, life in held.items():
             if name not in found:
@@ -229,7 +234,7 @@ class Judge:
             broken = Broken(check.rule, str(posting.position), positions)
             self._flagged[name] = self._begin(broken, check.subject(posting), cause)
         else:
-            held.positions = {*positions, held.arose[0]}
+            held.found = set(positions)
 
     def _concern(self, number: int, family: Family, name: str, posting: Posting) -> None:
         subject = self._subjects.get((number, name))
@@ -262,7 +267,7 @@ class Judge:
         for name, broken in found.items():
             held = subject.open.get(name)
             if held is not None:
-                held.positions = {*broken.positions, held.arose[0]}
+                held.found = set(broken.positions)
             elif cause is not None:
                 subject.open[name] = self._begin(broken, subject.name, cause)
             else:
@@ -272,7 +277,7 @@ class Judge:
 
     def _begin(self, broken: Broken, subject: str, cause: Posting) -> Life:
         arose = (cause.position, broken.since or cause.day, cause.recorded)
-        life = Life(broken.rule, subject, {*broken.positions, cause.position}, arose)
+        life = Life(broken.rule, subject, set(broken.positions), arose)
         return self._keep(broken, life)
 
     def _keep(self, broken: Broken, life: Life) -> Life:

@@ -119,7 +119,6 @@ class Hardware(_Lasting):
     carried_kw: dict[int, Fraction] = field(default_factory=lambda: defaultdict(Fraction))
     unrated: bool = False
     certificate: int = 0
-    receipt: int = 0
 
     def add(self, posting: Posting, standing: Standing) -> None:
         """Add the next posting; racks are rated as they were when they were received."""
@@ -140,7 +139,6 @@ class Hardware(_Lasting):
             of = rated.fact
             each = Fraction(of.rated_power_kw_numerator, of.rated_power_kw_denominator)
             self.carried_kw[of.power_basis] += _GOODS[posting.kind] * fact.quantity * each
-            self.receipt = posting.position
 
     def broken(self, thresholds: Thresholds, _day: dt.date) -> Iterator[Broken]:
         """Yield certified capacity that the racks do not bear out (SX-CAP-03)."""
@@ -149,8 +147,8 @@ class Hardware(_Lasting):
             return
         for basis, carried_kw in self.carried_kw.items():
             certified_kw = self.certified_kw.get(basis, 0)
-            if certified_kw and abs(certified_kw - carried_kw) * _PPM > limit * carried_kw:
-                yield Broken("SX-CAP-03", str(basis), (self.certificate, self.receipt))
+            if certified_kw > 0 and abs(certified_kw - carried_kw) * _PPM > limit * carried_kw:
+                yield Broken("SX-CAP-03", str(basis), (self.certificate,))
 
 
 def _of_agreements(posting: Posting, standing: Standing) -> Iterator[str]:

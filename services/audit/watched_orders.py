@@ -27,6 +27,10 @@ def _in_document(fact: Any) -> int:
     return _minor(fact.fx.document_amount if fact.HasField("fx") else fact.amount)
 
 
+_MOST = 100
+"""Of the receipts and invoices of an order, the latest are named."""
+
+
 @dataclass(slots=True)
 class _Line:
     """A line: units, and its amount where everything about it is told."""
@@ -170,7 +174,7 @@ class Order:
         """Yield which rules are broken."""
         for at, line in self.lines.items():
             if line.received - line.returned > line.units - line.cancelled:
-                yield Broken("SX-PO-01", str(at), (self.placed, *self.receipts))
+                yield Broken("SX-PO-01", str(at), (self.placed, *self.receipts[-_MOST:]))
         for number, paid in self.wrong.items():
             yield Broken("SX-PAY-01" if paid.invoice else "SX-PAY-02", number, paid.behind)
         if self.placed:
@@ -196,8 +200,8 @@ class Order:
             "received": self.goods and self.invoiced_minor >= received + 1,
         }
         for what in [what for what, exceeds in exceeded.items() if exceeds]:
-            invoices = (invoice.position for invoice in self.invoices.values())
-            yield Broken("SX-INVC-01", what, (self.placed, *invoices, *self.receipts))
+            answers = sorted([*self.receipts, *(i.position for i in self.invoices.values())])
+            yield Broken("SX-INVC-01", what, (self.placed, *answers[-_MOST:]))
 
 
 def _documents(posting: Posting, standing: Standing) -> Iterator[str]:

@@ -15,7 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from gigaledger.v1.common_pb2 import AssertionStatus
-from gigaledger.v1.events_pb2 import Event, RecordedEvent
+from gigaledger.v1.events_pb2 import RecordedEvent
 from google.type.money_pb2 import Money as MoneyMessage
 
 from services.quantities import date_from_message, instant_from_message, money_from_message
@@ -48,11 +48,11 @@ Fold = Callable[[Any], Iterable[Row]]
 class EventFold:
     """A fold of the whole event, for what depends on who recorded a fact and on what evidence."""
 
-    rows: Callable[[Event], Iterable[Row]]
+    rows: Callable[[RecordedEvent], Iterable[Row]]
 
-    def __call__(self, event: Event) -> Iterable[Row]:
+    def __call__(self, recorded: RecordedEvent) -> Iterable[Row]:
         """Return the rows that an event adds."""
-        return self.rows(event)
+        return self.rows(recorded)
 
 
 class FoldError(Exception):
@@ -155,7 +155,7 @@ def fold_event(folds: Mapping[str, Fold], recorded: RecordedEvent) -> Folded:
             date_from_message(event.effective_date),
             enum_text(AssertionStatus, event.assertion_status),
         )
-        folded = event if isinstance(fold, EventFold) else getattr(event, kind)
+        folded = recorded if isinstance(fold, EventFold) else getattr(event, kind)
         return Folded(position, header, tuple(fold(folded)), reverses)
     except Exception as error:
         # Whatever goes wrong in a fold must stop this projection alone, at this position.

@@ -179,8 +179,9 @@ async def _create(connection: Connection, generation: Generation, state: State) 
     )
     if projection.subtotals is not None:
         await connection.execute(
-            "INSERT INTO projection_subtotal (projection, generation) VALUES (%s, %s)",
-            generation.key,
+            "INSERT INTO projection_subtotal (projection, generation, judged_position)"
+            " VALUES (%s, %s, %s)",
+            (*generation.key, 0 if projection.judge else None),
         )
 
 
@@ -218,8 +219,10 @@ async def _set_state(
 async def _rows(connection: Connection, projection: Projection) -> Sequence[dict[str, Any]]:
     """Return the generations of a projection, in order, and lock them."""
     cursor = await connection.execute(
-        "SELECT generation, version, state, position FROM projection_progress"
-        " WHERE projection = %s ORDER BY generation FOR UPDATE",
+        "SELECT generation, version, state, least(progress.position, judged_position) AS position"
+        " FROM projection_progress AS progress"
+        " LEFT JOIN projection_subtotal USING (projection, generation)"
+        " WHERE projection = %s ORDER BY generation FOR UPDATE OF progress",
         (projection.name,),
     )
     names = ("generation", "version", "state", "position")

@@ -2,14 +2,59 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
+from typing import Any, Protocol
+
+from psycopg import AsyncConnection
 
 from services.projections.facts import Fold
 from services.projections.subtotals import Subtotals
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """How far the events of a projection are judged.
+
+    Attributes:
+        position: the log up to this position is judged.
+        time: when the event there was recorded; None before the first.
+        until: how far the next event is judged, where that takes several transactions; else empty.
+    """
+
+    position: int
+    time: dt.datetime | None
+    until: str = ""
+
+
+class Judge(Protocol):
+    """Judges the events of a generation behind its fold, in the order of the log."""
+
+    async def go_on(
+        self,
+        connection: AsyncConnection[Any],
+        named: Callable[[bytes], bytes],
+        judged: Judged,
+        until: int,
+    ) -> Judged:
+        """Judge some of what follows, and write what changes.
+
+        Args:
+            connection: in a transaction, in the schema of the book.
+            named: puts the names of the generation's tables into a statement.
+            judged: how far it is judged.
+            until: up to where it is folded, which is further.
+
+        Returns:
+            How far it is judged now.
+
+        Raises:
+            FoldError: an event cannot be judged.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +70,9 @@ class Projection:
             this one is built beside it and then takes its place.
         subtotals: what is made of its entries, so that questions needn't sum them up; None where
             they are few.
+        judge: makes what judges its events; None where it is all told by entries. Questions are
+            answered at the position that is judged.
+        judged_tables: what a judge writes.
     """
 
     name: str
@@ -33,11 +81,14 @@ class Projection:
     tables: tuple[str, ...]
     version: int = 1
     subtotals: Subtotals | None = None
+    judge: Callable[[], Judge] | None = None
+    judged_tables: tuple[str, ...] = ()
 
     @property
     def all_tables(self) -> tuple[str, ...]:
-        """Its tables of entries, and that of subtotals."""
-        return (*self.tables, self.subtotals.table) if self.subtotals else self.tables
+        """Its tables of entries, and what is made of them."""
+        made = (self.subtotals.table,) if self.subtotals else ()
+        return (*self.tables, *self.judged_tables, *made)
 
     @property
     def definition(self) -> str:

@@ -276,10 +276,14 @@ async def read_statuses(
         if not await _enter(connection, schema):
             return {}
         cursor = await connection.execute(
-            "SELECT projection, generation, version, state = 'BUILDING' AS building, position,"
-            " recorded_time, updated_time, failed_position, failure,"
+            "SELECT projection, generation, version, state = 'BUILDING' AS building,"
+            " least(progress.position, judged_position) AS position,"
+            " CASE WHEN judged_position < progress.position THEN judged_time ELSE recorded_time END"
+            " AS recorded_time, updated_time, failed_position, failure,"
             " CASE WHEN lease_until > now() THEN leader ELSE '' END AS leader"
-            " FROM projection_progress WHERE state <> 'RETIRED' ORDER BY projection, building"
+            " FROM projection_progress AS progress"
+            " LEFT JOIN projection_subtotal USING (projection, generation)"
+            " WHERE state <> 'RETIRED' ORDER BY projection, building"
         )
         found: dict[str, list[Status]] = defaultdict(list)
         for row in await cursor.fetchall():
@@ -344,7 +348,9 @@ async def _progress(
         return None
     return await (
         await connection.execute(
-            "SELECT generation, progress.position, recorded_time,"
+            "SELECT generation, least(progress.position, judged_position) AS position,"
+            " CASE WHEN judged_position < progress.position THEN judged_time ELSE recorded_time END"
+            " AS recorded_time,"
             " coalesce(subtotal.position, 0) AS subtotal_position,"
             " coalesce(block_events, 1) AS block_events"
             " FROM projection_progress AS progress"

@@ -62,6 +62,7 @@ from services.projections.exceptions.queries import (
     MAX_PAGE_SIZE,
     PageTokenError,
     UnknownRuleError,
+    page_place,
     query_exceptions,
 )
 from services.projections.investment.counterfactual_queries import query_counterfactual
@@ -188,13 +189,16 @@ class ProjectionService(ProjectionServiceServicer):
         """Answer which rules are broken, and which were."""
         if not 0 <= request.page_size <= MAX_PAGE_SIZE:
             raise InvalidArgumentError("page_size", f"must be from 0 to {MAX_PAGE_SIZE}")
-        async with self._reader(request.book, "exceptions", request.read) as reader:
+        try:
+            place = page_place(request.page_token)
+        except PageTokenError as error:
+            raise InvalidArgumentError("page_token", str(error)) from error
+        read = _known_at(request.read, place.position)
+        async with self._reader(request.book, "exceptions", read) as reader:
             try:
-                return await query_exceptions(reader, request)
+                return await query_exceptions(reader, request, place)
             except UnknownRuleError as error:
                 raise InvalidArgumentError("rules", str(error)) from error
-            except PageTokenError as error:
-                raise InvalidArgumentError("page_token", str(error)) from error
 
     @answered_stream
     async def QuerySeries(  # noqa: N802 - the name of the contract
@@ -248,11 +252,7 @@ class ProjectionService(ProjectionServiceServicer):
             raise InvalidArgumentError("figure", str(error)) from error
         except pages.PageTokenError as error:
             raise InvalidArgumentError("page_token", str(error)) from error
-        read = request.read
-        if place.known_position:
-            read = ReadSpec()
-            read.CopyFrom(request.read)
-            read.as_known_position = place.known_position
+        read = _known_at(request.read, place.known_position)
         projection = drill_down.projection_behind(request.figure)
         async with self._reader(request.book, projection, read) as reader:
             return await drill_down.list_contributions(reader, request, place)
@@ -388,6 +388,16 @@ class ProjectionService(ProjectionServiceServicer):
                 await asyncio.wait_for(written.wait(), min(rest, POLL_SECONDS))
             except TimeoutError:
                 continue
+
+
+def _known_at(asked: ReadSpec, position: int) -> ReadSpec:
+    """Return what is asked for by what is known at a position, unless that is 0."""
+    if not position:
+        return asked
+    read = ReadSpec()
+    read.CopyFrom(asked)
+    read.as_known_position = position
+    return read
 
 
 def _in_series(found: Answer) -> QuerySeriesResponse:

@@ -209,6 +209,9 @@ class Workers:
                     return
                 stopped = await self._read_and_fold(book, led, progress[led[0].key], patience)
                 self._drop(book, led, [item for item in led if item.key in stopped])
+            except store.JudgeError as error:
+                await self._stop_at(book, error.generation, error.position, str(error))
+                log.error("stopped", position=error.position, reason=str(error))  # noqa: TRY400
             except store.OvertakenError:
                 log.debug("another worker leads")
                 await asyncio.sleep(patience.next_seconds())
@@ -256,21 +259,34 @@ class Workers:
             request = SubscribeEventsRequest(book=book, resume_token=progress.resume_token)
         building = progress.building
 
-        async def make_subtotals() -> None:
+        judges = {
+            generation.key: generation.projection.judge()
+            for generation in followed
+            if generation.projection.judge is not None
+        }
+
+        async def judge_and_sum_up() -> None:
             async with self._pool.connection() as connection:
-                while summed := await store.sum_up(connection, schema, followed, self._name):
+                judged, summed = True, {(book, 0): 0}
+                while judged or summed:
+                    judged = await store.judge_on(connection, schema, followed, self._name, judges)
+                    if judged:
+                        self._on_written(schema)
+                    summed = await store.sum_up(connection, schema, followed, self._name)
                     for generation in followed:
                         if generation.key in summed:
                             position = summed[generation.key]
                             _observe(metrics.SUBTOTAL_POSITION, book, generation, position)
 
         async with (
-            _in_background(make_subtotals) as sum_up,
+            _in_background(judge_and_sum_up) as go_on_behind,
             _gathered(self._ledger.SubscribeEvents(request)) as batches,
         ):
             # A worker that was here before may have left some to make.
-            sum_up()
+            go_on_behind()
             async for events, resume_token in batches:
+                # What cannot be judged stops a projection before it is folded any further.
+                go_on_behind()
                 if not events:
                     patience.renew()
                     building = building and not await self._switch_over(schema, followed)
@@ -288,7 +304,7 @@ class Workers:
                         _observe(metrics.PROJECTION_POSITION, book, generation, position)
                 building = building and not await self._switch_over(schema, followed)
                 self._on_written(schema)
-                sum_up()
+                go_on_behind()
                 for (name, _), error in stopped.items():
                     _log.error(
                         "stopped",
@@ -317,12 +333,15 @@ class Workers:
     async def _stop(self, book: str, followed: Sequence[Generation], reason: str) -> None:
         """Keep that generations can't go on from where they are."""
         progress = await self._progress(book)
+        for generation in followed:
+            if generation.key in progress:
+                position = progress[generation.key].position
+                await self._stop_at(book, generation, position, reason)
+
+    async def _stop_at(self, book: str, generation: Generation, position: int, reason: str) -> None:
         async with self._pool.connection() as connection:
-            for generation in followed:
-                if generation.key in progress:
-                    position = progress[generation.key].position
-                    await store.fail(connection, schema_of(book), generation, position, reason)
-                    _observe(metrics.PROJECTION_FAILED, book, generation, 1)
+            await store.fail(connection, schema_of(book), generation, position, reason)
+        _observe(metrics.PROJECTION_FAILED, book, generation, 1)
 
 
 def _observe(gauge: Gauge, book: str, generation: Generation, value: int) -> None:

@@ -88,7 +88,7 @@ def fill(caller: Caller, count: int, enough: threading.Event | None = None) -> i
 
 
 def content(url: str) -> dict[str, list[tuple[object, ...]]]:
-    """All rows of all projections, in order, and the subtotals of them when they are made."""
+    """All rows of all projections, in order, and what is made of them when it is made."""
     found = {}
     with psycopg.connect(url, options=SESSION_OPTIONS, autocommit=True) as connection:
         for projection in PROJECTIONS:
@@ -96,22 +96,22 @@ def content(url: str) -> dict[str, list[tuple[object, ...]]]:
                 statement = sql.SQL("SELECT * FROM {} ORDER BY position, item")
                 rows = connection.execute(statement.format(sql.Identifier(SCHEMA, table)))
                 found[table] = rows.fetchall()
-            if projection.subtotals is not None:
-                until(partial(are_summed, connection, projection))
-                table = projection.subtotals.table
-                (generation,) = one(
-                    connection,
-                    "SELECT generation FROM book_main.projection_progress"
-                    " WHERE projection = %s AND state = 'LIVE'",
-                    (projection.name,),
-                )
+            until(partial(are_made, connection, projection))
+            (generation,) = one(
+                connection,
+                "SELECT generation FROM book_main.projection_progress"
+                " WHERE projection = %s AND state = 'LIVE'",
+                (projection.name,),
+            )
+            for table in set(projection.all_tables) - set(projection.tables):
                 rows = connection.execute(
-                    sql.SQL("SELECT * FROM {} AS subtotal ORDER BY subtotal").format(
+                    sql.SQL("SELECT * FROM {} AS made ORDER BY made").format(
                         sql.Identifier(SCHEMA, f"{table}_{generation}")
                     )
                 )
                 found[table] = rows.fetchall()
-                assert found[table]
+    assert found["round_trip_subtotal"]
+    assert found["exceptions_document"]
     return found
 
 
@@ -123,16 +123,17 @@ def one(
     return row
 
 
-def are_summed(
+def are_made(
     connection: psycopg.Connection[tuple[object, ...]], projection: Definition
 ) -> bool | None:
-    """Tell whether the subtotals of a projection are made of all whole blocks."""
+    """Tell whether a projection is judged, and its subtotals are made of all whole blocks."""
     (missing,) = one(
         connection,
         "SELECT count(*) FROM book_main.projection_progress AS progress"
         " JOIN book_main.projection_subtotal AS subtotal USING (projection, generation)"
         " WHERE projection = %s AND state = 'LIVE'"
-        " AND subtotal.position + block_events <= progress.position",
+        " AND (subtotal.position + block_events <= progress.position"
+        " OR judged_position < progress.position)",
         (projection.name,),
     )
     return missing == 0 or None
@@ -150,7 +151,10 @@ def forget(url: str) -> None:
         connection.execute(
             sql.SQL("UPDATE {} SET position = 0, resume_token = ''").format(progress)
         )
-        connection.execute("UPDATE book_main.projection_subtotal SET position = 0")
+        connection.execute(
+            "UPDATE book_main.projection_subtotal SET position = 0, judged_until = '',"
+            " judged_position = CASE WHEN judged_position IS NOT NULL THEN 0 END"
+        )
 
 
 def statuses(service: ServiceProcess) -> dict[str, Projection]:

@@ -38,6 +38,9 @@ class ReadModels:
         """Fold events, into all projections unless some are named."""
         led = [Generation(projection, 1) for projection in projections or PROJECTIONS]
         stopped = await store.apply(self.connection, SCHEMA, led, events, "resume", WORKER)
+        judges = {one.key: one.projection.judge() for one in led if one.projection.judge}
+        while await store.judge_on(self.connection, SCHEMA, led, WORKER, judges):
+            pass
         while await store.sum_up(self.connection, SCHEMA, led, WORKER):
             pass
         for error in stopped.values():
@@ -76,7 +79,10 @@ class ReadModels:
                 sql.Identifier(SCHEMA, "projection_progress")
             )
         )
-        await self.connection.execute("UPDATE book_main.projection_subtotal SET position = 0")
+        await self.connection.execute(
+            "UPDATE book_main.projection_subtotal SET position = 0, judged_until = '',"
+            " judged_position = CASE WHEN judged_position IS NOT NULL THEN 0 END"
+        )
 
     async def content(self) -> dict[str, list[tuple[object, ...]]]:
         """Everything in the tables of entries, in order."""

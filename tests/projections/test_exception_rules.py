@@ -17,7 +17,7 @@ from services.ledger.domain.refusals import Refused
 from services.projections.exceptions.catalogue import RULES
 from services.projections.exceptions.policy import Policy
 from services.projections.exceptions.posting import Posting
-from services.projections.exceptions.register import Raised, register_of
+from services.projections.exceptions.register import Verdict, register_of
 from services.projections.facts import enum_text
 from services.quantities import date_from_message, instant_from_message
 from tests.facts import (
@@ -79,7 +79,7 @@ def policy_of(held: Sequence[Posting]) -> Policy:
     return policy
 
 
-def exceptions(log: Log, code: str = "", today: dt.date | None = None) -> list[Raised]:
+def exceptions(log: Log, code: str = "", today: dt.date | None = None) -> list[Verdict]:
     """The exceptions of a log, of one rule where one is named."""
     held = postings(log.events)
     rules = frozenset({code} if code else ())
@@ -149,7 +149,7 @@ def test_the_id_is_the_same_whatever_else_is_asked(case: Case) -> None:
 
 
 def test_reversed_soon_after_the_end_of_its_period() -> None:
-    def reversed_on(days: int, recorded: dt.date = JANUARY_END) -> list[Raised]:
+    def reversed_on(days: int, recorded: dt.date = JANUARY_END) -> list[Verdict]:
         log = Log()
         log.append(*ORDERED)
         log.append(received(1, on=JANUARY_END), at=_noon(recorded))
@@ -202,7 +202,7 @@ def test_time_alone_breaks_and_heals() -> None:
 
 
 def test_an_undisclosed_commitment_is_not_zero() -> None:
-    def overfunded(**terms: Any) -> list[Raised]:
+    def overfunded(**terms: Any) -> list[Verdict]:
         log = Log()
         agreed = definitive(tranches=[], investment_commitment=None, **terms)
         for event in [*parties("SUP", "CUS"), agreed, funded(1)]:
@@ -211,6 +211,24 @@ def test_an_undisclosed_commitment_is_not_zero() -> None:
 
     assert overfunded(investment_undisclosed=True) == []
     assert len(overfunded()) == 1
+
+
+def test_what_was_retired_under_a_certificate_in_error_bears_nothing_out() -> None:
+    """Judged anew without the certificate, less than nothing is certified for a while."""
+    log = Log()
+    basis = "POWER_BASIS_IT_CRITICAL_LOAD"
+    for event in [*parties("SUP", "CUS"), RATED, definitive(), placed(agreement="AGR"), claimed()]:
+        log.append(event)
+    log.append(received(10), certified(100_000))
+    certificate = log.events[-1].position
+    log.append(
+        fact("capacity_retired", agreement="AGR", milestone="M1", power_kw=1, power_basis=basis)
+    )
+    log.append(certified(100_000, "CERT-2"), reversed_entry(certificate), RATED)
+
+    log.append(reversed_entry(log.events[-1].position))
+
+    assert [item.cleared_date for item in exceptions(log, "SX-CAP-03")] == [later(0)]
 
 
 def test_a_credit_after_payment_is_a_refund_due_and_no_exception() -> None:
@@ -247,7 +265,7 @@ def test_what_is_recorded_later_does_not_take_the_place_of_what_was_reversed() -
     ]
 
 
-def _circular(log: Log) -> list[Raised]:
+def _circular(log: Log) -> list[Verdict]:
     return [item for item in exceptions(log) if item.rule.startswith("SX-RT")]
 
 

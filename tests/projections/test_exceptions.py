@@ -17,6 +17,7 @@ from gigaledger.v1.projections_pb2 import (
 from services.projections.exceptions.queries import (
     PageTokenError,
     UnknownRuleError,
+    page_place,
     query_exceptions,
 )
 from services.projections.reading import TooManyEventsError
@@ -42,7 +43,8 @@ async def ask(
     async with models.reader("exceptions", as_of, statuses) as reader:
         if known is not None:
             reader.scope = replace(reader.scope, position=known)
-        return await query_exceptions(reader, request or QueryExceptionsRequest())
+        request = request or QueryExceptionsRequest()
+        return await query_exceptions(reader, request, page_place(request.page_token))
 
 
 def life(item: ExceptionFinding) -> tuple[str, str, str, str]:

@@ -62,7 +62,7 @@ def test_a_block_is_made_once_all_of_it_is_there(first: int, count: int) -> None
 
 
 def test_the_projections_of_trade_have_subtotals() -> None:
-    assert WITH_SUBTOTALS == ["capacity", "round-trip"]
+    assert WITH_SUBTOTALS == ["capacity", "exceptions", "round-trip"]
 
 
 @pytest.mark.parametrize("name", WITH_SUBTOTALS)

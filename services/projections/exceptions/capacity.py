@@ -169,7 +169,6 @@ class Hardware:
         self.carried_kw: dict[int, Fraction] = {}
         self.rated = True
         self.certificates: list[int] = []
-        self.receipts: list[int] = []
 
     def apply(self, posting: Posting, world: World) -> None:
         """Fold a posting, with racks rated as they were when they were received."""
@@ -184,19 +183,40 @@ class Hardware:
                 self._receive(posting, world)
 
     def _receive(self, posting: Posting, world: World) -> None:
-        fact = posting.fact
-        order = world.orders.get(fact.purchase_order, posting.position)
-        lines = order.fact.lines if order else ()
-        sku = next((line.sku for line in lines if line.line == fact.line), "")
-        rating = world.ratings.get(sku, posting.position)
+        order = world.orders.get(posting.fact.purchase_order, posting.position)
+        rating = world.ratings.get(sku_received(posting, order), posting.position)
         if rating is None:
             # Nothing can be said of an agreement with racks that nobody rated.
             self.rated = False
             return
-        units = fact.quantity if posting.kind == "goods_received" else -fact.quantity
         power_kw, basis = rating
-        self.carried_kw[basis] = self.carried_kw.get(basis, Fraction(0)) + units * power_kw
-        self.receipts.append(posting.position)
+        carried_kw = units_received(posting) * power_kw
+        self.carried_kw[basis] = self.carried_kw.get(basis, Fraction(0)) + carried_kw
+
+
+def sku_received(posting: Posting, order: Posting | None) -> str:
+    """Return what a receipt or a return is of, by the order that it names."""
+    lines = order.fact.lines if order else ()
+    return next((line.sku for line in lines if line.line == posting.fact.line), "")
+
+
+def units_received(posting: Posting) -> int:
+    """Return how many units a receipt brings; negative where they are returned."""
+    quantity: int = posting.fact.quantity
+    return quantity if posting.kind == "goods_received" else -quantity
+
+
+def is_mismatched(certified_kw: int, carried_kw: Fraction, limit_ppm: int) -> bool:
+    """Tell whether racks do not bear out what is certified."""
+    return certified_kw > 0 and abs(certified_kw - carried_kw) * PPM > limit_ppm * carried_kw
+
+
+def mismatch_text(certified_kw: int, carried_kw: Fraction) -> str:
+    """Say what is certified, and what the racks carry."""
+    return (
+        f"{kilowatts_text(certified_kw)} are certified, and the racks received carry"
+        f" {kilowatts_text(int(carried_kw))}"
+    )
 
 
 def find_mismatched(state: Hardware, policy: Policy, _day: dt.date) -> Iterator[Finding]:
@@ -206,13 +226,9 @@ def find_mismatched(state: Hardware, policy: Policy, _day: dt.date) -> Iterator[
         return
     for basis, carried_kw in state.carried_kw.items():
         certified_kw = state.certified_kw[basis]
-        if certified_kw and abs(certified_kw - carried_kw) * PPM > limit * carried_kw:
-            text = (
-                f"{kilowatts_text(certified_kw)} are certified, and the racks received carry"
-                f" {kilowatts_text(int(carried_kw))}"
-            )
-            positions = (state.certificates[-1], state.receipts[-1])
-            yield Finding(text, tuple(sorted(positions)), str(basis))
+        if is_mismatched(certified_kw, carried_kw, limit):
+            text = mismatch_text(certified_kw, carried_kw)
+            yield Finding(text, (state.certificates[-1],), str(basis))
 
 
 def _agreements(posting: Posting, world: World) -> Iterator[str]:

@@ -18,6 +18,11 @@ FIRST_POLICY = ExceptionPolicy(
 """In force until a policy says otherwise. Rules about evidence, habits and contracts close in time
 flag nearly everything in a book that was not kept for them, so a book has to ask for them."""
 
+_WITHIN = (
+    *("late_recording_days", "reversal_after_period_days", "hardware_tolerance_ppm"),
+    *("working_hours_from", "working_hours_to"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -34,6 +39,29 @@ class Policy:
     approval_thresholds: Mapping[str, int] = field(default_factory=dict)
     exceptions: ExceptionPolicy = field(default_factory=lambda: FIRST_POLICY)
     round_amounts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def within(self) -> tuple[object, ...]:
+        """Thresholds of the rules that are judged document by document, and of hardware."""
+        return (
+            *map(self.threshold, _WITHIN),
+            *self.exceptions.usual_actors,
+            tuple(sorted(self.round_amounts.items())),
+        )
+
+    @property
+    def across(self) -> frozenset[str]:
+        """Codes of the rules that it asks for and that look at many documents at once."""
+        asked = self.exceptions
+        stated = {
+            "SX-EVD-01": asked.third_party_evidence_required,
+            "SX-PO-03": asked.HasField("split_order_days"),
+            "SX-RT-01": asked.HasField("contemporaneous_days"),
+            "SX-RT-02": asked.HasField("contemporaneous_days"),
+            "SX-RT-03": asked.HasField("recycled_ratio_ppm"),
+            "SX-RT-04": asked.new_cycles,
+        }
+        return frozenset(code for code, is_asked in stated.items() if is_asked)
 
     def followed_by(self, fact: PolicyAdopted) -> Policy:
         """Return the policy that follows on this one."""

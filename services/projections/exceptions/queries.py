@@ -1,9 +1,16 @@
-"""Answers about exceptions, from the events that this projection keeps."""
+"""Answers about exceptions: from what is judged behind the fold, and from events.
+
+Where statuses are asked for, or a rule that looks across documents is tested, all events are judged
+for the answer; otherwise those that are no trade, of which a book has few.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from gigaledger.v1.events_pb2 import Event
@@ -15,10 +22,23 @@ from gigaledger.v1.projections_pb2 import (
 )
 
 from services.projections.exceptions.catalogue import RULES
+from services.projections.exceptions.documents import ACROSS, HARDWARE, REVERSAL, WITHIN
+from services.projections.exceptions.judged_tables import posting_of
 from services.projections.exceptions.policy import Policy
 from services.projections.exceptions.posting import Posting
-from services.projections.exceptions.register import Raised, register_of
-from services.projections.reading import MOST_EVENTS, Reader, TooManyEventsError
+from services.projections.exceptions.register import Verdict, register_of
+from services.projections.exceptions.verdicts import (
+    described,
+    read_statuses,
+    read_sums,
+    read_verdicts,
+)
+from services.projections.reading import (
+    ALL_STATUSES,
+    MOST_EVENTS,
+    Reader,
+    TooManyEventsError,
+)
 from services.projections.statements import statement
 from services.quantities import date_to_message, instant_to_message
 
@@ -28,24 +48,27 @@ MAX_PAGE_SIZE = 1000
 # Who closed a period, adopted a policy or reviewed an exception did so for the whole book, whatever
 # day and statuses a question is about. A reversed entry is read as well, for it was in the books,
 # and its reversal, whatever status that was given.
-_EVENTS = statement("""
+_EVENTS = """
     SELECT position, recorded_time, effective_date, assertion_status, fact_type, event
     FROM exceptions_event
     WHERE {recorded} AND (
         effective_date <= %(until)s
         AND (assertion_status = ANY(%(statuses)s) OR fact_type = 'entry_reversed')
         OR fact_type = ANY(%(control)s)
-    )
+    ) {which}
     ORDER BY position
     LIMIT %(most)s + 1
-""")
+"""
+_ALL_EVENTS = statement(_EVENTS, which="")
+_EVENTS_OF_BOOK = statement(_EVENTS, which="AND document = ''")
 _POLICIES = statement("""
     SELECT event FROM exceptions_event
-    WHERE {known} AND fact_type = 'policy_adopted'
+    WHERE {known} AND document = '' AND fact_type = 'policy_adopted'
     ORDER BY position
 """)
 _REVIEWS = ("exception_opened", "exception_closed")
 _CONTROL = ["period_closed", "period_reopened", *_REVIEWS]
+_TOKEN = re.compile(r"([1-9][0-9]{0,17})-([0-9]{1,18})-([A-Z0-9-]+\.([0-9]{1,18})\.[0-9a-f]+)")
 
 
 class UnknownRuleError(ValueError):
@@ -56,72 +79,121 @@ class PageTokenError(ValueError):
     """Not a token of this service."""
 
 
-async def query_exceptions(
-    reader: Reader, request: QueryExceptionsRequest, most_events: int = MOST_EVENTS
-) -> QueryExceptionsResponse:
-    """Answer which rules are broken, and which were.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page starts.
 
-    Args:
-        reader: a snapshot of the projection.
-        request: rules and page.
-        most_events: how many events are judged, at the most.
-
-    Raises:
-        TooManyEventsError: more events count.
-        UnknownRuleError: a rule that is asked for does not exist.
-        PageTokenError: the token is not one of this service.
+    Attributes:
+        position: the state of knowledge that the pages are of; 0 for the first page.
+        passed: how many exceptions of what is judged behind the fold came before.
+        arose_position: where the last one before arose.
+        exception: its id.
     """
-    start = _read_token(request.page_token)
-    for code in request.rules:
-        if code not in RULES:
-            raise UnknownRuleError(f"{code!r} is none of {', '.join(RULES)}")
-    policy = await _policy(reader)
-    rows = await reader.rows(_EVENTS, control=_CONTROL, most=most_events)
-    if len(rows) > most_events:
-        raise TooManyEventsError(most_events)
-    # Beside the loop: a book of many events must not hold up other questions.
-    found, reviews = await asyncio.to_thread(
-        _judged, rows, policy, reader.scope.today, frozenset(request.rules)
-    )
-    reader.rests_on({row["assertion_status"] for row in rows})
-    listed = [item for item in found if item.cleared_date is None or not request.open_only]
-    after = [item for item in listed if _place(item) > start]
-    size = request.page_size or DEFAULT_PAGE_SIZE
-    page = after[:size]
-    return QueryExceptionsResponse(
-        context=reader.context(),
-        exceptions=[_message(item, reviews) for item in page],
-        policy=policy.number,
-        total_count=len(listed),
-        open_count=sum(item.cleared_date is None for item in listed),
-        next_page_token=page[-1].id if len(after) > size else "",
-    )
+
+    position: int = 0
+    passed: int = 0
+    arose_position: int = 0
+    exception: str = ""
 
 
-def _judged(
-    rows: list[dict[str, Any]], policy: Policy, today: dt.date, rules: frozenset[str]
-) -> tuple[list[Raised], dict[str, dict[str, str]]]:
-    """Return the exceptions of events, and what people recorded of them."""
-    postings = [_posting(row) for row in rows]
-    return register_of(postings, policy, today, rules).exceptions, _reviews(postings)
-
-
-def _place(item: Raised) -> tuple[int, str]:
-    return item.arose_position, item.id
-
-
-def _read_token(token: str) -> tuple[int, str]:
-    """Return where a page ended: a token is the id of its last exception.
+def page_place(token: str) -> Place:
+    """Return where a page starts that a token stands for.
 
     Raises:
         PageTokenError: not a token of this service.
     """
     if not token:
-        return 0, ""
-    parts = token.split(".")
-    if len(parts) != 3 or not parts[1].isdecimal():  # noqa: PLR2004 - rule, position, digest
+        return Place()
+    match = _TOKEN.fullmatch(token)
+    if match is None:
         raise PageTokenError("is not a token of this service")
-    return int(parts[1]), token
+    return Place(int(match[1]), int(match[2]), int(match[4]), match[3])
+
+
+async def query_exceptions(
+    reader: Reader,
+    request: QueryExceptionsRequest,
+    place: Place = Place(),
+    most_events: int = MOST_EVENTS,
+) -> QueryExceptionsResponse:
+    """Answer which rules are broken, and which were.
+
+    Args:
+        reader: a snapshot of the projection, by what is known at the place's position.
+        request: rules and page.
+        place: where the page starts.
+        most_events: how many events are judged for the answer, at the most.
+
+    Raises:
+        TooManyEventsError: more events have to be judged.
+        UnknownRuleError: a rule that is asked for does not exist.
+    """
+    for code in request.rules:
+        if code not in RULES:
+            raise UnknownRuleError(f"{code!r} is none of {', '.join(RULES)}")
+    rules = frozenset(request.rules or RULES)
+    policy = await _policy(reader)
+    judged = reader.scope.statuses == ALL_STATUSES and not rules & ACROSS & policy.across
+    rows = await reader.rows(
+        _EVENTS_OF_BOOK if judged else _ALL_EVENTS, control=_CONTROL, most=most_events
+    )
+    if len(rows) > most_events:
+        raise TooManyEventsError(most_events)
+    # Beside the loop: a book of many events must not hold up other questions.
+    postings, found = await asyncio.to_thread(
+        _judged, rows, policy, reader.scope.today, frozenset(request.rules)
+    )
+    listed = [item for item in found if item.cleared_date is None or not request.open_only]
+    total, standing = len(listed), sum(item.cleared_date is None for item in listed)
+    start = place.arose_position, place.exception
+    after = [item for item in listed if _place(item) > start]
+    size = request.page_size or DEFAULT_PAGE_SIZE
+    kept: list[Verdict] = []
+    if judged:
+        sums = await read_sums(reader)
+        within = rules & (WITHIN | {HARDWARE})
+        counts = sums.standing if request.open_only else sums.total
+        kept_total = sum(counts[rule] for rule in within)
+        kept = await read_verdicts(
+            reader,
+            sums,
+            within,
+            start,
+            min(size + 1, kept_total - place.passed),
+            open_only=request.open_only,
+        )
+        known = _standing(postings)
+        kept = [described(item, sums, known) for item in kept]
+        total += kept_total
+        standing += sum(sums.standing[rule] for rule in within)
+        reader.rests_on(await read_statuses(reader))
+    reader.rests_on({row["assertion_status"] for row in rows})
+    after = sorted([*after, *kept], key=_place)
+    page = after[:size]
+    passed = place.passed + len({item.id for item in page} & {item.id for item in kept})
+    reviews = _reviews(postings)
+    return QueryExceptionsResponse(
+        context=reader.context(),
+        exceptions=[_message(item, reviews) for item in page],
+        policy=policy.number,
+        total_count=total,
+        open_count=standing,
+        next_page_token=(
+            f"{reader.scope.position}-{passed}-{page[-1].id}" if len(after) > size else ""
+        ),
+    )
+
+
+def _judged(
+    rows: list[dict[str, Any]], policy: Policy, today: dt.date, rules: frozenset[str]
+) -> tuple[list[Posting], list[Verdict]]:
+    """Return events as postings, and their exceptions."""
+    postings = [posting_of(row) for row in rows]
+    return postings, register_of(postings, policy, today, rules).exceptions
+
+
+def _place(item: Verdict) -> tuple[int, str]:
+    return item.arose_position, item.id
 
 
 async def _policy(reader: Reader) -> Policy:
@@ -131,25 +203,17 @@ async def _policy(reader: Reader) -> Policy:
     return policy
 
 
-def _posting(row: dict[str, Any]) -> Posting:
-    event = Event.FromString(row["event"])
-    return Posting(
-        position=row["position"],
-        recorded_time=row["recorded_time"],
-        effective_date=row["effective_date"],
-        status=row["assertion_status"],
-        kind=row["fact_type"],
-        event=event,
-        fact=getattr(event, row["fact_type"]),
-    )
+def _standing(postings: Sequence[Posting]) -> list[Posting]:
+    """Return postings that are not reversed."""
+    wrong = {posting.fact.position for posting in postings if posting.kind == REVERSAL}
+    return [posting for posting in postings if posting.position not in wrong]
 
 
 def _reviews(postings: list[Posting]) -> dict[str, dict[str, str]]:
     """Return what people recorded of exceptions: owner and resolution, by id."""
-    reversed_positions = {p.fact.position for p in postings if p.kind == "entry_reversed"}
     found: dict[str, dict[str, str]] = {}
-    for posting in postings:
-        if posting.kind in _REVIEWS and posting.position not in reversed_positions:
+    for posting in _standing(postings):
+        if posting.kind in _REVIEWS:
             held = found.setdefault(posting.fact.exception, {})
             if posting.kind == "exception_opened":
                 held["owner"] = posting.fact.owner
@@ -158,7 +222,7 @@ def _reviews(postings: list[Posting]) -> dict[str, dict[str, str]]:
     return found
 
 
-def _message(item: Raised, reviews: dict[str, dict[str, str]]) -> ExceptionFinding:
+def _message(item: Verdict, reviews: dict[str, dict[str, str]]) -> ExceptionFinding:
     severity, _ = RULES[item.rule]
     return ExceptionFinding(
         exception=item.id,

@@ -12,7 +12,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from services.projections.exceptions import cut_off
 from services.projections.exceptions.catalogue import EVIDENCE, POSTING_RULES, RULES, TOPICS
@@ -31,12 +31,12 @@ _REFERENCE = frozenset(
     }
 )
 """Facts that tell what others mean. They are few, and reversed rarely."""
-_Key = TypeVar("_Key")
+_Key = TypeVar("_Key", tuple[str, str], tuple[str, int])
+"""Code of a rule, and what tells its findings apart: a key of the rule, or a position."""
 
 
-@dataclass(slots=True)
-class Raised:
-    """An exception.
+class Verdict(NamedTuple):
+    """What a register says of an exception at a position.
 
     Attributes:
         id: its name, the same whenever it is asked for.
@@ -66,6 +66,35 @@ class Raised:
 
 
 @dataclass(slots=True)
+class _Raised:
+    """An exception: what is said of it now, and the events that the rule found behind it."""
+
+    verdict: Verdict
+    found: tuple[int, ...]
+
+    def find_again(self, finding: Finding) -> None:
+        """Say what is so now."""
+        self.found = finding.positions
+        arose = self.verdict.arose_position
+        self.verdict = self.verdict._replace(
+            description=finding.description, positions=tuple(sorted({*finding.positions, arose}))
+        )
+
+
+def exception_id(rule: str, position: int, subject: str, key: str) -> str:
+    """Return the name of an exception.
+
+    Args:
+        rule: code of the rule.
+        position: where it arose.
+        subject: what it is about.
+        key: tells findings of one rule about one subject apart.
+    """
+    digest = hashlib.sha256(f"{subject}\n{key}".encode()).hexdigest()[:_ID_DIGITS]
+    return f"{rule}.{position}.{digest}"
+
+
+@dataclass(slots=True)
 class _Subject:
     """A subject: its state, what it was folded from, and its open exceptions by rule and key."""
 
@@ -73,7 +102,7 @@ class _Subject:
     state: State
     day: dt.date
     postings: list[Posting] = field(default_factory=list)
-    open: dict[tuple[str, str], Raised] = field(default_factory=dict)
+    open: dict[tuple[str, str], _Raised] = field(default_factory=dict)
 
 
 class Register:
@@ -89,11 +118,13 @@ class Register:
         self._policy = policy
         self._rules = rules
         self._world = World()
-        self._raised: dict[str, Raised] = {}
+        self._raised: dict[str, _Raised] = {}
+        self._changed: dict[str, _Raised] = {}
         self._postings: dict[int, Posting] = {}
+        self._unjudged: set[int] = set()
         self._subjects: dict[tuple[int, str], _Subject] = {}
         self._concerned: dict[int, list[tuple[Topic, _Subject]]] = defaultdict(list)
-        self._judged: dict[tuple[str, int], Raised] = {}
+        self._judged: dict[tuple[str, int], _Raised] = {}
         self._resting: dict[int, set[tuple[PostingRule, int]]] = defaultdict(set)
         self._posting_rules = [
             rule for rule in POSTING_RULES if self._tests(rule.code) and rule.asked(policy)
@@ -105,23 +136,38 @@ class Register:
         ]
 
     @property
-    def exceptions(self) -> list[Raised]:
+    def exceptions(self) -> list[Verdict]:
         """All exceptions, in order of the position at which they arose, then of id."""
-        return sorted(self._raised.values(), key=lambda item: (item.arose_position, item.id))
+        found = [raised.verdict for raised in self._raised.values()]
+        return sorted(found, key=lambda item: (item.arose_position, item.id))
+
+    def changed(self) -> list[Verdict]:
+        """Return what is said anew since it was asked for before."""
+        found = [raised.verdict for raised in self._changed.values()]
+        self._changed.clear()
+        return found
 
     def _tests(self, code: str) -> bool:
         return not self._rules or code in self._rules
 
-    def feed(self, posting: Posting) -> None:
-        """Take in a posting, recorded after all before."""
+    def feed(self, posting: Posting, *, judged: bool = True) -> None:
+        """Take in a posting, recorded after all before.
+
+        Args:
+            posting: the posting.
+            judged: whether it is judged by itself; otherwise others may rest on it, and no more.
+        """
         for rule in self._posting_rules:
-            if rule.outlives_reversal:
+            if judged and rule.outlives_reversal:
                 self._judge(rule, posting, posting)
         if posting.kind == "entry_reversed":
             self._reverse(posting)
             return
         self._postings[posting.position] = posting
         self._world.apply(posting)
+        if not judged:
+            self._unjudged.add(posting.position)
+            return
         for rule in self._posting_rules:
             if not rule.outlives_reversal and (not rule.kinds or posting.kind in rule.kinds):
                 self._judge(rule, posting, posting)
@@ -171,8 +217,7 @@ class Register:
             if held is None:
                 subject.open[key] = self._raise(key[0], subject.name, finding, cause)
             else:
-                held.description = finding.description
-                held.positions = tuple(sorted({*finding.positions, held.arose_position}))
+                self._find_again(held, finding)
 
     def _judge(self, rule: PostingRule, posting: Posting, cause: Posting) -> None:
         """Compare what a rule says of a posting now with what it said before."""
@@ -188,8 +233,7 @@ class Register:
                 finding = replace(finding, key=f"{posting.position}")
             self._judged[key] = self._raise(rule.code, rule.subject(posting), finding, cause)
         else:
-            held.description = finding.description
-            held.positions = tuple(sorted({*finding.positions, held.arose_position}))
+            self._find_again(held, finding)
         if not rule.outlives_reversal:
             for position in finding.positions:
                 self._resting[position].add((rule, posting.position))
@@ -198,7 +242,7 @@ class Register:
         target = self._postings.pop(reversal.fact.position, None)
         if target is None:
             return
-        if self._tests(cut_off.EARLY_REVERSAL):
+        if self._tests(cut_off.EARLY_REVERSAL) and target.position not in self._unjudged:
             finding = cut_off.find_early_reversal(reversal, target, self._world, self._policy)
             if finding is not None:
                 subject = cut_off.position_subject(target)
@@ -223,7 +267,7 @@ class Register:
             return
         other = Register(self._policy, tested)
         for posting in self._postings.values():
-            other.feed(posting)
+            other.feed(posting, judged=posting.position not in self._unjudged)
         anew = other._subjects
         for key in self._subjects.keys() | anew.keys():
             held = self._subjects[key].open if key in self._subjects else {}
@@ -236,17 +280,17 @@ class Register:
         self._concerned, self._resting = other._concerned, other._resting
 
     def _take_over(
-        self, found: dict[_Key, Raised], held: dict[_Key, Raised], reversal: Posting
+        self, found: dict[_Key, _Raised], held: dict[_Key, _Raised], reversal: Posting
     ) -> None:
         """Keep what was open already, raise what is new, clear what is gone."""
         for key, item in found.items():
             mine = held.get(key)
             if mine is None:
-                finding = Finding(item.description, item.positions, item.id)
-                found[key] = self._raise(item.rule, item.subject, finding, reversal)
+                _, tells_apart = key
+                finding = Finding(item.verdict.description, item.found, str(tells_apart))
+                found[key] = self._raise(item.verdict.rule, item.verdict.subject, finding, reversal)
             else:
-                mine.description = item.description
-                mine.positions = tuple(sorted({*item.positions, mine.arose_position}))
+                self._find_again(mine, Finding(item.verdict.description, item.found))
                 found[key] = mine
         for key, item in held.items():
             if key not in found:
@@ -266,11 +310,10 @@ class Register:
             else:
                 self._clear(self._judged.pop((rule.code, position), None), reversal)
 
-    def _raise(self, rule: str, subject: str, finding: Finding, cause: Posting | None) -> Raised:
+    def _raise(self, rule: str, subject: str, finding: Finding, cause: Posting | None) -> _Raised:
         position = cause.position if cause else max(finding.positions)
-        digest = hashlib.sha256(f"{subject}\n{finding.key}".encode()).hexdigest()[:_ID_DIGITS]
-        raised = Raised(
-            id=f"{rule}.{position}.{digest}",
+        verdict = Verdict(
+            id=exception_id(rule, position, subject, finding.key),
             rule=rule,
             subject=subject,
             description=finding.description,
@@ -279,16 +322,26 @@ class Register:
             arose_position=position,
             arose_time=cause.recorded_time if cause else None,
         )
-        self._raised[raised.id] = raised
+        raised = _Raised(verdict, finding.positions)
+        self._raised[verdict.id] = self._changed[verdict.id] = raised
         return raised
 
-    @staticmethod
-    def _clear(raised: Raised | None, cause: Posting | None, day: dt.date | None = None) -> None:
+    def _find_again(self, raised: _Raised, finding: Finding) -> None:
+        raised.find_again(finding)
+        self._changed[raised.verdict.id] = raised
+
+    def _clear(
+        self, raised: _Raised | None, cause: Posting | None, day: dt.date | None = None
+    ) -> None:
         if raised is None:
             return
-        raised.cleared_date = cause.effective_date if cause else day
+        verdict = raised.verdict._replace(cleared_date=cause.effective_date if cause else day)
         if cause is not None:
-            raised.cleared_position, raised.cleared_time = cause.position, cause.recorded_time
+            verdict = verdict._replace(
+                cleared_position=cause.position, cleared_time=cause.recorded_time
+            )
+        raised.verdict = verdict
+        self._changed[verdict.id] = raised
 
 
 def register_of(

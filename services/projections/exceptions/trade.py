@@ -27,6 +27,10 @@ from services.quantities import money_from_message
 
 _CHIPS = ContractKind.CONTRACT_KIND_CHIP_PO
 
+MOST_BEHIND = 100
+"""How many receipts and invoices an exception of an order names, at the most: the latest. With each
+posting of it the exception is said anew, and an order can have very many."""
+
 
 @dataclass(slots=True)
 class _Line:
@@ -65,6 +69,7 @@ class Trade:
         self.currency = ""
         self.lines: dict[int, _Line] = {}
         self.receipts: list[int] = []
+        self.invoiced: list[int] = []
         self.cancelled_minor = 0
         self.invoices: dict[str, _Invoice] = {}
         self.invoiced_minor = 0
@@ -156,6 +161,7 @@ class Trade:
         minor = money_from_message(fact.amount).amount_minor
         converted = fact.fx.document_amount if fact.HasField("fx") else fact.amount
         order_minor = money_from_message(converted).amount_minor
+        self.invoiced.append(posting.position)
         self.invoices[fact.invoice] = _Invoice(posting.position, minor, order_minor, minor)
         self.invoiced_minor += order_minor
 
@@ -208,7 +214,8 @@ def find_over_received(state: Trade, _policy: Policy, _day: dt.date) -> Iterator
         ordered, received = line.quantity - line.cancelled, line.received - line.returned
         if received > ordered:
             text = f"{received} units of line {number} are received, and {ordered} are ordered"
-            yield Finding(text, (state.placed, *state.receipts), str(number))
+            behind = state.receipts[-MOST_BEHIND:]
+            yield Finding(text, (state.placed, *behind), str(number))
 
 
 def find_overinvoiced(state: Trade, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
@@ -228,8 +235,9 @@ def find_overinvoiced(state: Trade, _policy: Policy, _day: dt.date) -> Iterator[
                 f"{amount_text(state.invoiced_minor, state.currency)} is invoiced, and"
                 f" {amount_text(limit, state.currency)} is {what}"
             )
-            invoices = [invoice.position for invoice in state.invoices.values()]
-            yield Finding(text, tuple(sorted({state.placed, *invoices, *state.receipts})), what)
+            latest = state.invoiced[-MOST_BEHIND:] + state.receipts[-MOST_BEHIND:]
+            behind = sorted(latest)[-MOST_BEHIND:]
+            yield Finding(text, (state.placed, *behind), what)
 
 
 def find_without_order(state: Trade, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
