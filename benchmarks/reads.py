@@ -106,7 +106,8 @@ def rebuild(stage: Stage, book: str, seconds: float) -> Figures:
             f"UPDATE {schema}.projection_progress"  # noqa: S608
             " SET position = 0, resume_token = ''"
         )
-        connection.execute(f"UPDATE {schema}.projection_subtotal SET position = 0")  # noqa: S608
+        for table in ("projection_subtotal", "projection_judged"):
+            connection.execute(f"UPDATE {schema}.{table} SET position = 0")  # noqa: S608
     stage.projections.restart()
     with stage.projections.channel() as channel:
         stub = ProjectionServiceStub(channel)

@@ -177,11 +177,13 @@ async def _create(connection: Connection, generation: Generation, state: State) 
         " VALUES (%s, %s, %s, %s)",
         (projection.name, generation.number, projection.version, state),
     )
-    if projection.subtotals is not None:
+    behind = {"projection_subtotal": projection.subtotals, "projection_judged": projection.judge}
+    for table in [table for table, made in behind.items() if made is not None]:
         await connection.execute(
-            "INSERT INTO projection_subtotal (projection, generation, judged_position)"
-            " VALUES (%s, %s, %s)",
-            (*generation.key, 0 if projection.judge else None),
+            sql.SQL("INSERT INTO {} (projection, generation) VALUES (%s, %s)").format(
+                sql.Identifier(table)
+            ),
+            generation.key,
         )
 
 
@@ -193,7 +195,7 @@ async def _drop(connection: Connection, generation: Generation) -> None:
     )
     for (table,) in await cursor.fetchall():
         await connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(table)))
-    for table in ("projection_progress", "projection_subtotal"):
+    for table in ("projection_progress", "projection_subtotal", "projection_judged"):
         await connection.execute(
             sql.SQL("DELETE FROM {} WHERE projection = %s AND generation = %s").format(
                 sql.Identifier(table)
@@ -219,9 +221,9 @@ async def _set_state(
 async def _rows(connection: Connection, projection: Projection) -> Sequence[dict[str, Any]]:
     """Return the generations of a projection, in order, and lock them."""
     cursor = await connection.execute(
-        "SELECT generation, version, state, least(progress.position, judged_position) AS position"
+        "SELECT generation, version, state, least(progress.position, judged.position) AS position"
         " FROM projection_progress AS progress"
-        " LEFT JOIN projection_subtotal USING (projection, generation)"
+        " LEFT JOIN projection_judged AS judged USING (projection, generation)"
         " WHERE projection = %s ORDER BY generation FOR UPDATE OF progress",
         (projection.name,),
     )

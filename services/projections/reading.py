@@ -277,12 +277,13 @@ async def read_statuses(
             return {}
         cursor = await connection.execute(
             "SELECT projection, generation, version, state = 'BUILDING' AS building,"
-            " least(progress.position, judged_position) AS position,"
-            " CASE WHEN judged_position < progress.position THEN judged_time ELSE recorded_time END"
-            " AS recorded_time, updated_time, failed_position, failure,"
+            " least(progress.position, judged.position) AS position,"
+            " CASE WHEN judged.position < progress.position THEN judged.recorded_time"
+            " ELSE progress.recorded_time END AS recorded_time,"
+            " updated_time, failed_position, failure,"
             " CASE WHEN lease_until > now() THEN leader ELSE '' END AS leader"
             " FROM projection_progress AS progress"
-            " LEFT JOIN projection_subtotal USING (projection, generation)"
+            " LEFT JOIN projection_judged AS judged USING (projection, generation)"
             " WHERE state <> 'RETIRED' ORDER BY projection, building"
         )
         found: dict[str, list[Status]] = defaultdict(list)
@@ -348,13 +349,14 @@ async def _progress(
         return None
     return await (
         await connection.execute(
-            "SELECT generation, least(progress.position, judged_position) AS position,"
-            " CASE WHEN judged_position < progress.position THEN judged_time ELSE recorded_time END"
-            " AS recorded_time,"
+            "SELECT generation, least(progress.position, judged.position) AS position,"
+            " CASE WHEN judged.position < progress.position THEN judged.recorded_time"
+            " ELSE progress.recorded_time END AS recorded_time,"
             " coalesce(subtotal.position, 0) AS subtotal_position,"
             " coalesce(block_events, 1) AS block_events"
             " FROM projection_progress AS progress"
             " LEFT JOIN projection_subtotal AS subtotal USING (projection, generation)"
+            " LEFT JOIN projection_judged AS judged USING (projection, generation)"
             " WHERE projection = %s AND version = %s AND state = 'LIVE'",
             (projection.name, projection.version),
         )

@@ -31,7 +31,7 @@ ANALYSED_FROM = 1024
 server's own analysis comes a minute late, in which a book that is filled fast is asked with plans
 for empty tables: up to twenty times as slow, as measured."""
 
-SUMMED_BLOCKS = 16
+SUMMED_BLOCKS = 64
 """Of how many blocks subtotals are made in one transaction, at the most."""
 
 _PATIENCE = "SET LOCAL idle_in_transaction_session_timeout = '30s'"
@@ -198,11 +198,11 @@ async def _judge_some(
     async with connection.transaction():
         await enter(connection, schema)
         cursor = await connection.execute(
-            "SELECT judged_position, judged_time, judged_until, least(progress.position, %s)"
+            "SELECT judged.position, judged.recorded_time, until, least(progress.position, %s)"
             " FROM projection_progress AS progress"
-            " JOIN projection_subtotal USING (projection, generation)"
+            " JOIN projection_judged AS judged USING (projection, generation)"
             " WHERE projection = %s AND generation = %s AND leader = %s AND state <> 'RETIRED'"
-            " FOR UPDATE OF projection_subtotal",
+            " FOR UPDATE OF judged",
             (until, *generation.key, worker),
         )
         row = await cursor.fetchone()
@@ -211,8 +211,7 @@ async def _judge_some(
         await connection.execute(_PATIENCE)
         judged = await judge.go_on(connection, generation.named, Judged(*row[:3]), row[3])
         await connection.execute(
-            "UPDATE projection_subtotal"
-            " SET judged_position = %s, judged_time = %s, judged_until = %s"
+            "UPDATE projection_judged SET position = %s, recorded_time = %s, until = %s"
             " WHERE projection = %s AND generation = %s",
             (judged.position, judged.time, judged.until, *generation.key),
         )
@@ -258,9 +257,10 @@ async def _sum_up_some(
         await enter(connection, schema)
         cursor = await connection.execute(
             "SELECT subtotal.position / block_events,"
-            " least(progress.position, judged_position) / block_events, block_events"
+            " least(progress.position, judged.position) / block_events, block_events"
             " FROM projection_progress AS progress"
             " JOIN projection_subtotal AS subtotal USING (projection, generation)"
+            " LEFT JOIN projection_judged AS judged USING (projection, generation)"
             " WHERE projection = %s AND generation = %s AND leader = %s AND state <> 'RETIRED'"
             " FOR UPDATE OF subtotal",
             (*generation.key, worker),

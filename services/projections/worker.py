@@ -265,28 +265,31 @@ class Workers:
             if generation.projection.judge is not None
         }
 
-        async def judge_and_sum_up() -> None:
+        async def make_subtotals() -> None:
             async with self._pool.connection() as connection:
-                judged, summed = True, {(book, 0): 0}
-                while judged or summed:
-                    judged = await store.judge_on(connection, schema, followed, self._name, judges)
-                    if judged:
-                        self._on_written(schema)
-                    summed = await store.sum_up(connection, schema, followed, self._name)
+                while summed := await store.sum_up(connection, schema, followed, self._name):
                     for generation in followed:
                         if generation.key in summed:
                             position = summed[generation.key]
                             _observe(metrics.SUBTOTAL_POSITION, book, generation, position)
 
+        async def judge_events() -> None:
+            async with self._pool.connection() as connection:
+                while await store.judge_on(connection, schema, followed, self._name, judges):
+                    self._on_written(schema)
+                    sum_up()
+
         async with (
-            _in_background(judge_and_sum_up) as go_on_behind,
+            _in_background(make_subtotals) as sum_up,
+            _in_background(judge_events) as judge_on,
             _gathered(self._ledger.SubscribeEvents(request)) as batches,
         ):
             # A worker that was here before may have left some to make.
-            go_on_behind()
+            sum_up()
+            judge_on()
             async for events, resume_token in batches:
                 # What cannot be judged stops a projection before it is folded any further.
-                go_on_behind()
+                judge_on()
                 if not events:
                     patience.renew()
                     building = building and not await self._switch_over(schema, followed)
@@ -304,7 +307,8 @@ class Workers:
                         _observe(metrics.PROJECTION_POSITION, book, generation, position)
                 building = building and not await self._switch_over(schema, followed)
                 self._on_written(schema)
-                go_on_behind()
+                sum_up()
+                judge_on()
                 for (name, _), error in stopped.items():
                     _log.error(
                         "stopped",

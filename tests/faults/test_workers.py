@@ -130,10 +130,11 @@ def are_made(
     (missing,) = one(
         connection,
         "SELECT count(*) FROM book_main.projection_progress AS progress"
-        " JOIN book_main.projection_subtotal AS subtotal USING (projection, generation)"
+        " LEFT JOIN book_main.projection_subtotal AS subtotal USING (projection, generation)"
+        " LEFT JOIN book_main.projection_judged AS judged USING (projection, generation)"
         " WHERE projection = %s AND state = 'LIVE'"
         " AND (subtotal.position + block_events <= progress.position"
-        " OR judged_position < progress.position)",
+        " OR judged.position < progress.position)",
         (projection.name,),
     )
     return missing == 0 or None
@@ -151,10 +152,8 @@ def forget(url: str) -> None:
         connection.execute(
             sql.SQL("UPDATE {} SET position = 0, resume_token = ''").format(progress)
         )
-        connection.execute(
-            "UPDATE book_main.projection_subtotal SET position = 0, judged_until = '',"
-            " judged_position = CASE WHEN judged_position IS NOT NULL THEN 0 END"
-        )
+        connection.execute("UPDATE book_main.projection_subtotal SET position = 0")
+        connection.execute("UPDATE book_main.projection_judged SET position = 0, until = ''")
 
 
 def statuses(service: ServiceProcess) -> dict[str, Projection]:
@@ -473,6 +472,7 @@ def content_of_a_rebuild(
             connection.execute(f"DROP TABLE {SCHEMA}.{table}")
         connection.execute("DELETE FROM book_main.projection_progress")
         connection.execute("DELETE FROM book_main.projection_subtotal")
+        connection.execute("DELETE FROM book_main.projection_judged")
     projections.restart()
     wait_until_at(projections, head)
     return content(url)

@@ -79,9 +79,9 @@ class ReadModels:
                 sql.Identifier(SCHEMA, "projection_progress")
             )
         )
+        await self.connection.execute("UPDATE book_main.projection_subtotal SET position = 0")
         await self.connection.execute(
-            "UPDATE book_main.projection_subtotal SET position = 0, judged_until = '',"
-            " judged_position = CASE WHEN judged_position IS NOT NULL THEN 0 END"
+            "UPDATE book_main.projection_judged SET position = 0, until = ''"
         )
 
     async def content(self) -> dict[str, list[tuple[object, ...]]]:
