@@ -322,7 +322,7 @@ def _asked(running: Stage, book: str, trade: Trade, calls: int) -> Figures:
             }
             for kind, spec in kinds.items():
                 took = []
-                # The first of a kind finds modules that are not loaded, and plans that are not made.
+                # The first one finds modules that are not loaded, and plans that are not made.
                 query(spec())
                 for _ in range(calls):
                     asked = spec()

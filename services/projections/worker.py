@@ -39,7 +39,7 @@ from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from prometheus_client import Gauge
 from psycopg_pool import AsyncConnectionPool
 
-from services.projections import generations, leases, store
+from services.projections import behind, generations, leases, store
 from services.projections.generations import Generation
 from services.projections.names import schema_of
 from services.projections.sessions import SESSION_OPTIONS
@@ -209,7 +209,7 @@ class Workers:
                     return
                 stopped = await self._read_and_fold(book, led, progress[led[0].key], patience)
                 self._drop(book, led, [item for item in led if item.key in stopped])
-            except store.JudgeError as error:
+            except behind.JudgeError as error:
                 await self._stop_at(book, error.generation, error.position, str(error))
                 log.error("stopped", position=error.position, reason=str(error))  # noqa: TRY400
             except store.OvertakenError:
@@ -267,7 +267,7 @@ class Workers:
 
         async def make_subtotals() -> None:
             async with self._pool.connection() as connection:
-                while summed := await store.sum_up(connection, schema, followed, self._name):
+                while summed := await behind.sum_up(connection, schema, followed, self._name):
                     for generation in followed:
                         if generation.key in summed:
                             position = summed[generation.key]
@@ -275,9 +275,20 @@ class Workers:
 
         async def judge_events() -> None:
             async with self._pool.connection() as connection:
-                while await store.judge_on(connection, schema, followed, self._name, judges):
-                    self._on_written(schema)
-                    sum_up()
+                try:
+                    while judged := await behind.judge_on(
+                        connection, schema, followed, self._name, judges
+                    ):
+                        self._on_written(schema)
+                        sum_up()
+                        for generation in followed:
+                            if generation.key in judged:
+                                position = judged[generation.key]
+                                _observe(metrics.PROJECTION_POSITION, book, generation, position)
+                except behind.JudgeError as error:
+                    # Nobody may ask for more for a while.
+                    await self._stop_at(book, error.generation, error.position, str(error))
+                    raise
 
         async with (
             _in_background(make_subtotals) as sum_up,
@@ -302,7 +313,7 @@ class Workers:
                 for generation in followed:
                     stopped_here = generation.key in stopped
                     _observe(metrics.PROJECTION_FAILED, book, generation, int(stopped_here))
-                    if not stopped_here:
+                    if not stopped_here and generation.key not in judges:
                         position = events[-1].position
                         _observe(metrics.PROJECTION_POSITION, book, generation, position)
                 building = building and not await self._switch_over(schema, followed)

@@ -15,7 +15,7 @@ from psycopg.rows import DictRow
 from psycopg_pool import AsyncConnectionPool
 
 from services.ledger.log.schema import SESSION_OPTIONS as LEDGER_OPTIONS
-from services.projections import generations, leases, store
+from services.projections import behind, generations, leases, store
 from services.projections.catalogue import PROJECTIONS
 from services.projections.generations import Generation
 from services.projections.projection import Projection
@@ -39,9 +39,9 @@ class ReadModels:
         led = [Generation(projection, 1) for projection in projections or PROJECTIONS]
         stopped = await store.apply(self.connection, SCHEMA, led, events, "resume", WORKER)
         judges = {one.key: one.projection.judge() for one in led if one.projection.judge}
-        while await store.judge_on(self.connection, SCHEMA, led, WORKER, judges):
+        while await behind.judge_on(self.connection, SCHEMA, led, WORKER, judges):
             pass
-        while await store.sum_up(self.connection, SCHEMA, led, WORKER):
+        while await behind.sum_up(self.connection, SCHEMA, led, WORKER):
             pass
         for error in stopped.values():
             raise error

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import AsyncConnection, sql
 
-from services.projections import store
+from services.projections import behind, store
 from services.projections.generations import Generation
 from services.projections.reading import Known
 from services.projections.round_trip.figures import BASES, Series
@@ -182,7 +182,7 @@ async def test_subtotals_are_made_once(read_models: ReadModels, database_url: st
     await store.apply(
         read_models.connection, SCHEMA, [generation], example("nvidia-openai-plan"), "", WORKER
     )
-    assert not await store.sum_up(read_models.connection, SCHEMA, [generation], "another worker")
+    assert not await behind.sum_up(read_models.connection, SCHEMA, [generation], "another worker")
     assert await _count(read_models) == 0
 
     async with await AsyncConnection.connect(
@@ -201,7 +201,7 @@ async def test_subtotals_are_made_once(read_models: ReadModels, database_url: st
 async def _all_summed(
     connection: AsyncConnection[tuple[object, ...]], generation: Generation
 ) -> None:
-    while await store.sum_up(connection, SCHEMA, [generation], WORKER):
+    while await behind.sum_up(connection, SCHEMA, [generation], WORKER):
         pass
 
 

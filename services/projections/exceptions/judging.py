@@ -35,8 +35,8 @@ from services.projections.exceptions.racks import (
     TOLERANCE,
     AllRacks,
     Move,
-    judged_anew,
 )
+from services.projections.exceptions.racks_anew import judged_anew
 from services.projections.facts import FoldError
 from services.projections.projection import Judged
 

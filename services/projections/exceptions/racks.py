@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from services.projections.exceptions.capacity import (
     sku_received,
     units_received,
 )
-from services.projections.exceptions.documents import HARDWARE, PLACED, REVERSAL
+from services.projections.exceptions.documents import HARDWARE, REVERSAL
 from services.projections.exceptions.policy import Policy
 from services.projections.exceptions.posting import Posting
 from services.projections.exceptions.register import Verdict, exception_id
@@ -348,72 +348,3 @@ class AllRacks:
 def subject_of(agreement: str) -> str:
     """Return what an exception about an agreement is about."""
     return f"agreements/{agreement}"
-
-
-def judged_anew(
-    policy: Policy, postings: Iterable[tuple[Posting, Posting | None]]
-) -> tuple[AllRacks, list[Move]]:
-    """Judge all racks of a book from its beginning.
-
-    Args:
-        policy: the thresholds.
-        postings: everything about racks in the order in which it was recorded, each reversal with
-            what it reverses.
-
-    Returns:
-        All agreements, and what the last posting adds to them.
-    """
-    found = AllRacks(policy)
-    placed: dict[str, list[Posting]] = defaultdict(list)
-    goods: dict[int, Posting] = {}
-    moves: list[Move] = []
-    for posting, target in postings:
-        about = target or posting
-        order = placed[about.fact.purchase_order] if about.kind in {PLACED, *GOODS} else []
-        moves = []
-        if about.kind == PLACED:
-            if target is None:
-                order.append(posting)
-            else:
-                order.remove(target)
-        elif about.kind in CERTIFICATES:
-            found.certify(about, posting)
-        elif about.kind in GOODS:
-            if target is None:
-                goods[posting.position] = posting
-                moves = found.receive(posting, order)
-            else:
-                del goods[target.position]
-                moves = found.take_back(target, order, posting)
-        elif target is None:
-            found.ratings.add(posting)
-        else:
-            before = _all_moves(goods.values(), placed, found.ratings)
-            found.ratings.drop(target.position)
-            after = _all_moves(goods.values(), placed, found.ratings)
-            moves = found.add(_differences(before, after), posting)
-    return found, moves
-
-
-def _all_moves(
-    goods: Iterable[Posting], placed: Mapping[str, Sequence[Posting]], ratings: Ratings
-) -> list[Move]:
-    return [
-        move
-        for posting in goods
-        for move in moves_of(posting, placed[posting.fact.purchase_order], ratings)
-    ]
-
-
-def _differences(before: Iterable[Move], after: Iterable[Move]) -> list[Move]:
-    """Return what makes the one of the other, summed up."""
-    carried_kw: dict[tuple[str, dt.date, int], Fraction] = defaultdict(Fraction)
-    receipts: dict[tuple[str, dt.date, int], int] = defaultdict(int)
-    for move in (*after, *reversed_moves(before)):
-        carried_kw[move[:3]] += move.carried_kw
-        receipts[move[:3]] += move.receipts
-    return [
-        Move(*key, carried_kw[key], receipts[key])
-        for key in sorted(carried_kw)
-        if carried_kw[key] or receipts[key]
-    ]
