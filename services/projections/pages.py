@@ -5,7 +5,6 @@ So a page takes as long as what is on it, however many there are before and afte
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from gigaledger.v1.projections_pb2 import ListContributionsRequest
 
 from services.projections.contributions import Contribution, Contributions
+from services.projections.page_tokens import place_of, token_of
 
 MOST_ROWS = 8192
 """Rows that are looked at together, at the most: those of so many take some megabytes."""
@@ -21,13 +21,7 @@ SPARE = 4
 """A page looks at a quarter more rows than it lists: not each of them gives a contribution, and one
 batch is sooner read than two."""
 
-_TOKEN = re.compile(
-    r"([1-9][0-9]{0,17})-([1-9][0-9]{0,17})-([1-9][0-9]{0,4})-([1-9][0-9]{0,17})-([0-9a-f]{16})"
-)
-
-
-class PageTokenError(ValueError):
-    """Not a token of this service."""
+_PLACE = re.compile(r"([1-9][0-9]{0,17})-([1-9][0-9]{0,17})-([1-9][0-9]{0,4})-([1-9][0-9]{0,17})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +55,7 @@ class Place:
     def token(self, request: ListContributionsRequest) -> str:
         """Return the token of the page for a request."""
         numbers = (self.known_position, self.position, self.listed_of_event, self.listed)
-        return "-".join((*map(str, numbers), _question_of(request)))
+        return token_of("-".join(map(str, numbers)), request)
 
 
 def page_place(request: ListContributionsRequest) -> Place:
@@ -72,24 +66,7 @@ def page_place(request: ListContributionsRequest) -> Place:
     """
     if not request.page_token:
         return Place()
-    match = _TOKEN.fullmatch(request.page_token)
-    if match is None:
-        raise PageTokenError("is not a token of this service")
-    *numbers, question = match.groups()
-    if question != _question_of(request):
-        raise PageTokenError("belongs to another question: pages differ in page_size alone")
-    return Place(*map(int, numbers))
-
-
-def _question_of(request: ListContributionsRequest) -> str:
-    """Return a digest of what is asked, whichever page is."""
-    asked = ListContributionsRequest()
-    asked.CopyFrom(request)
-    asked.ClearField("page_size")
-    asked.ClearField("page_token")
-    asked.read.ClearField("min_position")
-    asked.read.ClearField("max_wait")
-    return hashlib.sha256(asked.SerializeToString(deterministic=True)).hexdigest()[:16]
+    return Place(*map(int, place_of(_PLACE, request).groups()))
 
 
 async def read_page(

@@ -60,13 +60,13 @@ from services.projections.errors import (
 )
 from services.projections.exceptions.queries import (
     MAX_PAGE_SIZE,
-    PageTokenError,
     UnknownRuleError,
     page_place,
     query_exceptions,
 )
 from services.projections.investment.counterfactual_queries import query_counterfactual
 from services.projections.names import projection_of, schema_of
+from services.projections.page_tokens import PageTokenError
 from services.projections.projection import Projection
 from services.projections.questions import (
     Answer,
@@ -190,7 +190,7 @@ class ProjectionService(ProjectionServiceServicer):
         if not 0 <= request.page_size <= MAX_PAGE_SIZE:
             raise InvalidArgumentError("page_size", f"must be from 0 to {MAX_PAGE_SIZE}")
         try:
-            place = page_place(request.page_token)
+            place = page_place(request)
         except PageTokenError as error:
             raise InvalidArgumentError("page_token", str(error)) from error
         read = _known_at(request.read, place.position)
@@ -250,7 +250,7 @@ class ProjectionService(ProjectionServiceServicer):
             place = pages.page_place(request)
         except drill_down.UnknownFigureError as error:
             raise InvalidArgumentError("figure", str(error)) from error
-        except pages.PageTokenError as error:
+        except PageTokenError as error:
             raise InvalidArgumentError("page_token", str(error)) from error
         read = _known_at(request.read, place.known_position)
         projection = drill_down.projection_behind(request.figure)

@@ -15,11 +15,11 @@ from gigaledger.v1.projections_pb2 import (
 )
 
 from services.projections.exceptions.queries import (
-    PageTokenError,
     UnknownRuleError,
     page_place,
     query_exceptions,
 )
+from services.projections.page_tokens import PageTokenError
 from services.projections.reading import TooManyEventsError
 from services.quantities import date_from_message
 from tests.facts import fact, funded, paid, reversed_entry
@@ -44,7 +44,7 @@ async def ask(
         if known is not None:
             reader.scope = replace(reader.scope, position=known)
         request = request or QueryExceptionsRequest()
-        return await query_exceptions(reader, request, page_place(request.page_token))
+        return await query_exceptions(reader, request, page_place(request))
 
 
 def life(item: ExceptionFinding) -> tuple[str, str, str, str]:
@@ -152,6 +152,10 @@ async def test_pages_add_up_and_open_ones_alone(read_models: ReadModels) -> None
         await ask(read_models, QueryExceptionsRequest(rules=["SX-NONE"]))
     with pytest.raises(PageTokenError):
         await ask(read_models, QueryExceptionsRequest(page_token="x"))  # noqa: S106 - no secret
+    first = await ask(read_models, QueryExceptionsRequest(page_size=2))
+    of_another = QueryExceptionsRequest(open_only=True, page_token=first.next_page_token)
+    with pytest.raises(PageTokenError, match="another question"):
+        await ask(read_models, of_another)
 
 
 async def test_the_policy_that_is_known_judges_the_whole_history(read_models: ReadModels) -> None:

@@ -28,7 +28,8 @@ from hypothesis import strategies as st
 from services.projections import drill_down
 from services.projections.changes import changes, positions_touched
 from services.projections.measures import FigureKey, FigureValue, changes_between, figures_of
-from services.projections.pages import PageTokenError, Place, page_place
+from services.projections.page_tokens import PageTokenError
+from services.projections.pages import Place, page_place
 from services.projections.periods import Length, periods
 from services.projections.questions import Answer, Question, answer, answered_by
 from services.projections.reading import Known

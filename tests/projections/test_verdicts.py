@@ -210,7 +210,7 @@ async def answered(reader: Reader, page_size: int) -> list[ExceptionFinding]:
     found: list[ExceptionFinding] = []
     request = QueryExceptionsRequest(page_size=page_size)
     while True:
-        response = await query_exceptions(reader, request, page_place(request.page_token))
+        response = await query_exceptions(reader, request, page_place(request))
         found += response.exceptions
         if not response.next_page_token:
             assert response.total_count == len(found)

@@ -2086,7 +2086,9 @@ class QueryExceptionsRequest(_message.Message):
     page_size: _builtins.int
     """Exceptions on a page; 100 where 0, at most 1000."""
     page_token: _builtins.str
-    """Where the last page ended: its next_page_token."""
+    """Where the last page ended: its next_page_token. All pages are of what was known for the first,
+    and a token belongs to its question: pages differ in page_size alone.
+    """
     @_builtins.property
     def read(self) -> Global___ReadSpec:
         """Which facts, and how fresh."""

@@ -33,6 +33,7 @@ from services.projections.exceptions.verdicts import (
     read_sums,
     read_verdicts,
 )
+from services.projections.page_tokens import place_of, token_of
 from services.projections.reading import (
     ALL_STATUSES,
     MOST_EVENTS,
@@ -68,15 +69,11 @@ _POLICIES = statement("""
 """)
 _REVIEWS = ("exception_opened", "exception_closed")
 _CONTROL = ["period_closed", "period_reopened", *_REVIEWS]
-_TOKEN = re.compile(r"([1-9][0-9]{0,17})-([0-9]{1,18})-([A-Z0-9-]+\.([0-9]{1,18})\.[0-9a-f]+)")
+_PLACE = re.compile(r"([1-9][0-9]{0,17})-([0-9]{1,18})-([A-Z0-9-]+\.([0-9]{1,18})\.[0-9a-f]+)")
 
 
 class UnknownRuleError(ValueError):
     """There is no rule of that code."""
-
-
-class PageTokenError(ValueError):
-    """Not a token of this service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +93,15 @@ class Place:
     exception: str = ""
 
 
-def page_place(token: str) -> Place:
-    """Return where a page starts that a token stands for.
+def page_place(request: QueryExceptionsRequest) -> Place:
+    """Return where the page starts that a request asks for.
 
     Raises:
-        PageTokenError: not a token of this service.
+        PageTokenError: not a token of this service, or one of another question.
     """
-    if not token:
+    if not request.page_token:
         return Place()
-    match = _TOKEN.fullmatch(token)
-    if match is None:
-        raise PageTokenError("is not a token of this service")
+    match = place_of(_PLACE, request)
     return Place(int(match[1]), int(match[2]), int(match[4]), match[3])
 
 
@@ -179,7 +174,9 @@ async def query_exceptions(
         total_count=total,
         open_count=standing,
         next_page_token=(
-            f"{reader.scope.position}-{passed}-{page[-1].id}" if len(after) > size else ""
+            token_of(f"{reader.scope.position}-{passed}-{page[-1].id}", request)
+            if len(after) > size
+            else ""
         ),
     )
 
