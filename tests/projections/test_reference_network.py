@@ -10,6 +10,7 @@ import datetime as dt
 from collections.abc import Collection
 from typing import Any
 
+import pytest
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.events_pb2 import Event
 from gigaledger.v1.projections_pb2 import (
@@ -17,11 +18,13 @@ from gigaledger.v1.projections_pb2 import (
     FlowDecomposition,
     FlowKind,
     QueryCircularFlowsRequest,
+    QueryRoundTripRequest,
     RoundTripBasis,
 )
 
 from services.projections.circular_flows.queries import query_circular_flows
 from services.projections.round_trip.fold import ROUND_TRIP
+from services.projections.round_trip.queries import query_round_trip
 from services.quantities import money_from_message, ratio_ppm
 from tests.facts import fact, money, parties
 from tests.instruments import contributed, drawn, formed
@@ -125,6 +128,71 @@ async def test_with_the_plan_the_investment_of_the_chip_maker_returns_through_th
     assert net["OPENAI"] == 16_400_000_000_000 - 71_040_000_000_000
     assert net["NVDA"] == 10 * BILLION
     assert sum(net.values()) == 0
+
+
+def funds(investor: str, amount_minor: int | None, on: dt.date) -> Event:
+    known = {"amount": money(amount_minor)} if amount_minor else {"amount_undisclosed": True}
+    return fact(
+        "capital_contribution_funded",
+        agreement=f"AGR-{investor}",
+        contribution=f"{investor}-{on}",
+        payer=investor,
+        payee="OPENAI",
+        on=on,
+        **known,
+    )
+
+
+FUNDED: list[tuple[dt.date, dict[str, int | None]]] = [
+    (dt.date(2025, 9, 30), {"MSFT": 116, "SBG": 75, "CO": 25}),
+    (dt.date(2025, 12, 31), {"SBG": 225, "CO": 85}),
+    (dt.date(2026, 3, 31), {"MSFT": 2, "AMZN": 150, "NVDA": None}),
+    (dt.date(2026, 7, 31), {"SBG": 200}),
+]
+"""What is known to have been paid since the day before, in units of USD 0.1 billion. What NVIDIA
+paid is not told."""
+
+
+@pytest.mark.parametrize(
+    ("as_of", "known"),
+    [
+        ("2025-09-30", {"MSFT": 116, "SBG": 75, "CO": 25}),
+        ("2025-12-31", {"MSFT": 116, "SBG": 300, "CO": 110}),
+        ("2026-03-31", {"MSFT": 118, "SBG": 300, "CO": 110, "AMZN": 150, "NVDA": None}),
+        ("2026-07-31", {"MSFT": 118, "SBG": 500, "CO": 110, "AMZN": 150, "NVDA": None}),
+    ],
+)
+async def test_what_was_funded_by_a_day_and_what_nobody_told(
+    read_models: ReadModels, as_of: str, known: dict[str, int | None]
+) -> None:
+    investors = ("AMZN", "CO", "MSFT", "NVDA", "SBG")
+    events = [*parties("OPENAI", *investors)]
+    events += [commits(investor, 100, FACT) for investor in investors]
+    for day, paid in FUNDED:
+        for investor, tenths in paid.items():
+            amount = tenths * BILLION // 10 if tenths is not None else None
+            events.append(funds(investor, amount, day))
+    await read_models.apply(log_of(events), ROUND_TRIP)
+
+    async with read_models.reader("round-trip", dt.date.fromisoformat(as_of)) as reader:
+        answer = await query_round_trip(reader, QueryRoundTripRequest())
+
+    found = {
+        pair.supplier_investor: balance.investment
+        for pair in answer.pairs
+        for balance in pair.balances
+        if balance.basis == RoundTripBasis.ROUND_TRIP_BASIS_CASH
+        and (balance.investment.amount.units or balance.investment.undisclosed_count)
+    }
+    assert {
+        investor: money_from_message(figure.amount).amount_minor
+        for investor, figure in found.items()
+        if not figure.undisclosed_count
+    } == {
+        investor: tenths * BILLION // 10 for investor, tenths in known.items() if tenths is not None
+    }
+    unknown = [investor for investor, figure in found.items() if figure.undisclosed_count]
+    assert unknown == [investor for investor, tenths in known.items() if tenths is None]
 
 
 async def test_a_tenth_of_what_the_vehicle_pays_the_chip_maker_is_its_own(
