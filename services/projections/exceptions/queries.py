@@ -139,46 +139,60 @@ async def query_exceptions(
         _judged, rows, policy, reader.scope.today, frozenset(request.rules)
     )
     listed = [item for item in found if item.cleared_date is None or not request.open_only]
-    total, standing = len(listed), sum(item.cleared_date is None for item in listed)
-    start = place.arose_position, place.exception
-    after = [item for item in listed if _place(item) > start]
     size = request.page_size or DEFAULT_PAGE_SIZE
-    kept: list[Verdict] = []
-    if judged:
-        sums = await read_sums(reader)
-        within = rules & (WITHIN | {HARDWARE})
-        counts = sums.standing if request.open_only else sums.total
-        kept_total = sum(counts[rule] for rule in within)
-        kept = await read_verdicts(
-            reader,
-            sums,
-            within,
-            start,
-            min(size + 1, kept_total - place.passed),
-            open_only=request.open_only,
-        )
-        known = _standing(postings)
-        kept = [described(item, sums, known) for item in kept]
-        total += kept_total
-        standing += sum(sums.standing[rule] for rule in within)
-        reader.rests_on(await read_statuses(reader))
-    reader.rests_on({row["assertion_status"] for row in rows})
-    after = sorted([*after, *kept], key=_place)
+    kept = await _read_kept(reader, request, place, size + 1, postings) if judged else _Kept()
+    after = [item for item in listed if _place(item) > (place.arose_position, place.exception)]
+    after = sorted([*after, *kept.exceptions], key=_place)
     page = after[:size]
-    passed = place.passed + len({item.id for item in page} & {item.id for item in kept})
+    passed = place.passed + len(set(page) & set(kept.exceptions))
     reviews = _reviews(postings)
+    reader.rests_on({row["assertion_status"] for row in rows})
     return QueryExceptionsResponse(
         context=reader.context(),
         exceptions=[_message(item, reviews) for item in page],
         policy=policy.number,
-        total_count=total,
-        open_count=standing,
+        total_count=kept.total + len(listed),
+        open_count=kept.standing + sum(item.cleared_date is None for item in listed),
         next_page_token=(
             token_of(f"{reader.scope.position}-{passed}-{page[-1].id}", request)
             if len(after) > size
             else ""
         ),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Exceptions of what is judged behind the fold: some of them, and how many there are."""
+
+    exceptions: Sequence[Verdict] = ()
+    total: int = 0
+    standing: int = 0
+
+
+async def _read_kept(
+    reader: Reader,
+    request: QueryExceptionsRequest,
+    place: Place,
+    most: int,
+    postings: Sequence[Posting],
+) -> _Kept:
+    """Return what is judged behind the fold: the first exceptions from a place on."""
+    rules = frozenset(request.rules or RULES) & (WITHIN | {HARDWARE})
+    sums = await read_sums(reader)
+    standing = sum(sums.standing[rule] for rule in rules)
+    total = standing if request.open_only else sum(sums.total[rule] for rule in rules)
+    found = await read_verdicts(
+        reader,
+        sums,
+        rules,
+        (place.arose_position, place.exception),
+        min(most, total - place.passed),
+        open_only=request.open_only,
+    )
+    reader.rests_on(await read_statuses(reader))
+    known = _standing(postings)
+    return _Kept([described(item, sums, known) for item in found], total, standing)
 
 
 def _judged(
