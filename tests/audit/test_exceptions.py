@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
-from typing import Any
+from typing import Any, LiteralString
 
+import pytest
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.events_pb2 import Event
 from gigaledger.v1.projections_pb2 import QueryExceptionsRequest, QueryExceptionsResponse
@@ -275,19 +276,29 @@ async def test_an_altered_answer_is_found(read_models: ReadModels) -> None:
         assert compared(log, altered), alteration
 
 
-async def test_a_fact_that_the_projection_lost_is_found(read_models: ReadModels) -> None:
-    """The rows of the read model are what is judged: one less, and an exception is missing."""
+@pytest.mark.parametrize(
+    ("lost", "missing"),
+    [
+        ("DELETE FROM book_main.exceptions_verdict_1 WHERE rule = 'SX-PAY-02'", "SX-PAY-02"),
+        (
+            "DELETE FROM book_main.exceptions_event_1 WHERE fact_type = 'capacity_certification_reversed'",
+            "SX-INV-01",
+        ),
+    ],
+)
+async def test_what_the_projection_lost_is_found(
+    read_models: ReadModels, lost: LiteralString, missing: str
+) -> None:
+    """A verdict, or a fact that is judged when it is asked for: an exception is missing."""
     log = CORRECTIONS
     await answer(read_models, log)
-    await read_models.connection.execute(
-        "DELETE FROM book_main.exceptions_event WHERE fact_type = 'supplier_payment_settled'"
-    )
+    await read_models.connection.execute(lost)
     async with read_models.reader("exceptions") as reader:
         published = await query_exceptions(reader, QueryExceptionsRequest())
 
     names = {difference.key.name for difference in compared(log, published)}
 
-    assert "SX-PAY-02" in names
+    assert missing in names
 
 
 async def test_who_looks_into_it_is_what_was_recorded(read_models: ReadModels) -> None:

@@ -200,7 +200,7 @@ def test_an_exception_that_was_hidden_is_named(office: Office) -> None:
     key = office.sealed_book("hidden")
     as_the_owner(
         office,
-        "DELETE FROM book_hidden.exceptions_event WHERE fact_type = 'period_closed'",
+        "DELETE FROM book_hidden.exceptions_verdict_1 WHERE rule = 'SX-CUT-01'",
     )
 
     verified = office("audit", "verify", "--book", "hidden", "--key", key, "--json")
