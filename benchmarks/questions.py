@@ -272,6 +272,9 @@ def _wait(running: Stage, book: str) -> None:
             + (SELECT count(*) FROM {schema}.projection_judged WHERE position < %(head)s)
     """  # noqa: S608
     with psycopg.connect(running.url, autocommit=True) as connection:
+        made = "SELECT to_regclass(%s) IS NOT NULL"
+        while connection.execute(made, [f"{schema}.projection_judged"]).fetchone() != (True,):
+            time.sleep(0.1)
         while connection.execute(behind, {"head": head}).fetchone() != (0,):
             time.sleep(0.1)
 
