@@ -55,6 +55,9 @@ READ_AHEAD_RESPONSES = 16
 BATCH_EVENTS = 10_000
 """What one transaction writes, at the most, give or take a response."""
 
+GATHER_SECONDS = 0.05
+"""How long events are gathered to be judged together: a few cost little less than many."""
+
 _PASSING = (psycopg.OperationalError, psycopg_pool.PoolTimeout)
 """Failures of PostgreSQL that go by."""
 
@@ -285,6 +288,7 @@ class Workers:
                             if generation.key in judged:
                                 position = judged[generation.key]
                                 _observe(metrics.PROJECTION_POSITION, book, generation, position)
+                        await asyncio.sleep(GATHER_SECONDS)
                 except behind.JudgeError as error:
                     # Nobody may ask for more for a while.
                     await self._stop_at(book, error.generation, error.position, str(error))

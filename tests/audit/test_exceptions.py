@@ -281,8 +281,10 @@ async def test_an_altered_answer_is_found(read_models: ReadModels) -> None:
     [
         ("DELETE FROM book_main.exceptions_verdict_1 WHERE rule = 'SX-PAY-02'", "SX-PAY-02"),
         (
-            "DELETE FROM book_main.exceptions_event_1"
-            " WHERE fact_type = 'capacity_certification_reversed'",
+            (
+                "DELETE FROM book_main.exceptions_event_1"
+                " WHERE fact_type = 'capacity_certification_reversed'"
+            ),
             "SX-INV-01",
         ),
     ],

@@ -267,20 +267,18 @@ class Tables:
             for event in await self._events(_ABOUT_RACKS, **given)
         ]
 
-    async def write(self, written: Written, racks: AllRacks, position: int) -> None:
-        """Write what changed after a position."""
+    async def write(self, written: Written, racks: AllRacks) -> None:
+        """Write what has changed."""
         spreads = {name: document.spread for name, document in written.documents.items()}
         spreads |= {one.subject: one.spread for one in racks.agreements.values()}
         rows: list[tuple[object, ...]] = []
         ends: list[tuple[object, ...]] = []
         for name, spread in spreads.items():
-            for run, end in [*((run, None) for run in spread), *spread.ended]:
-                if run.position > position:
-                    places = run.first_day, run.end_day, run.position, end, name
-                    rows.append((*_columns(run.verdict), *places))
-                elif end is not None:
-                    ends.append((end, run.verdict.id, run.position, run.first_day))
-            spread.ended.clear()
+            begun, ended = spread.take_changes()
+            for run, end in begun:
+                places = run.first_day, run.end_day, run.position, end, name
+                rows.append((*_columns(run.verdict), *places))
+            ends += ((end, run.verdict.id, run.position, run.first_day) for run, end in ended)
         carried = [
             (
                 at,

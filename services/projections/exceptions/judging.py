@@ -120,7 +120,7 @@ class Judge:
             written = Written()
             # Beside the loop: questions are answered meanwhile.
             last = await asyncio.to_thread(_judge, known, events, targets, written)
-            await tables.write(written, known.racks, judged.position)
+            await tables.write(written, known.racks)
             now = Judged(last.position, last.recorded_time)
         known.position = now.position
         self._known = known
@@ -262,14 +262,14 @@ async def _judge_anew(
                 names, known.policy, known.references, known.position
             )
             await asyncio.to_thread(_anew, written.documents.values(), posting, policy)
-            await tables.write(written, AllRacks(known.policy), judged.position)
+            await tables.write(written, AllRacks(known.policy))
             return Judged(judged.position, judged.time, names[-1])
     known.documents.clear()
     limit = (policy or known.policy).threshold(TOLERANCE)
     if about.kind == RATING or limit != known.policy.threshold(TOLERANCE):
         known.racks = await _racks_anew(tables, known, policy or known.policy, posting, written)
     _judge(known, [event], {about.position: target} if target else {}, written)
-    await tables.write(written, known.racks, judged.position)
+    await tables.write(written, known.racks)
     return Judged(posting.position, posting.recorded_time)
 
 

@@ -45,8 +45,8 @@ class Spread:
         self._runs: dict[Verdict, list[Run]] = defaultdict(list)
         for run in runs:
             self._runs[run.verdict].append(run)
-        self.ended: list[tuple[Run, int]] = []
-        """Runs that hold no more, and from which position on."""
+        self._begun: dict[Run, None] = {}
+        self._ended: list[tuple[Run, int]] = []
 
     def __iter__(self) -> Iterator[Run]:
         """Iterate over the runs that hold."""
@@ -112,16 +112,33 @@ class Spread:
         ends = {run.end_day for run in self if run.end_day is not None}
         return ends | {run.first_day for run in self}
 
+    def take_changes(self) -> tuple[list[tuple[Run, int | None]], list[tuple[Run, int]]]:
+        """Return what has become of runs since it was asked for before.
+
+        Returns:
+            Runs that have begun, each with the position from which on it holds no more, or None.
+            Runs from before, each with the position from which on it holds no more.
+        """
+        ends = dict(self._ended)
+        begun = [(run, ends.get(run)) for run in self._begun]
+        ended = [(run, end) for run, end in self._ended if run not in self._begun]
+        self._begun.clear()
+        self._ended.clear()
+        return begun, ended
+
     def _begin(self, run: Run) -> None:
         self._runs[run.verdict].append(run)
+        self._begun[run] = None
 
     def _end(self, run: Run, position: int) -> None:
         runs = self._runs[run.verdict]
         runs.remove(run)
         if not runs:
             del self._runs[run.verdict]
-        if run.position != position:
-            self.ended.append((run, position))
+        if run.position == position:
+            del self._begun[run]
+        else:
+            self._ended.append((run, position))
 
 
 def _covers(run: Run, day: dt.date) -> bool:
