@@ -44,6 +44,9 @@ JUDGED_EVENTS = 1000
 """Of how many events verdicts are written in one transaction, at the most."""
 JUDGING_SECONDS = 0.5
 """How long events are judged in one transaction, give or take the last."""
+BREATH_SECONDS = 0.00001
+"""How long a judge rests after each event. One that does not keeps the interpreter for milliseconds
+at a time, and questions wait that long again and again."""
 JUDGED_DOCUMENTS = 500
 """How many documents are judged anew in one transaction, at the most."""
 KEPT_DOCUMENTS = 4096
@@ -149,6 +152,8 @@ def _judge(
             # Whatever goes wrong in a rule must stop this projection alone, at this position.
             reason = f"{event.posting.kind}: {type(error).__name__}: {error}"
             raise FoldError(event.posting.position, reason) from error
+        # Whoever answers questions in this process goes first.
+        time.sleep(BREATH_SECONDS)
         if time.monotonic() > end:
             break
     return event.posting
