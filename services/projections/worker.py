@@ -213,6 +213,7 @@ class Workers:
                 stopped = await self._read_and_fold(book, led, progress[led[0].key], patience)
                 self._drop(book, led, [item for item in led if item.key in stopped])
             except behind.JudgeError as error:
+                # Said once more: a write that was under way says that it goes on.
                 await self._stop_at(book, error.generation, error.position, str(error))
                 log.error("stopped", position=error.position, reason=str(error))  # noqa: TRY400
             except store.OvertakenError:

@@ -80,6 +80,17 @@ def names_of(posting: Posting) -> set[str]:
     return found - {"parties/", "agreements/"}
 
 
+def told_of(posting: Posting) -> str | None:
+    """Return the name that reference data is about, empty for all, None for other facts."""
+    if posting.kind in PERIODS:
+        return ""
+    if posting.kind in MEMBERSHIPS:
+        return f"parties/{posting.fact.party}"
+    if posting.kind in TERMS:
+        return f"agreements/{posting.fact.agreement}"
+    return None
+
+
 class References:
     """Reference data of a book, in the order in which it was recorded, with its reversals."""
 
@@ -92,14 +103,8 @@ class References:
         """Take in a posting; return the name that it is about, empty for all, None for no one."""
         if posting.kind == REVERSAL:
             about = self._about.get(posting.fact.position)
-        elif posting.kind in PERIODS:
-            about = ""
-        elif posting.kind in MEMBERSHIPS:
-            about = f"parties/{posting.fact.party}"
-        elif posting.kind in TERMS:
-            about = f"agreements/{posting.fact.agreement}"
         else:
-            about = None
+            about = told_of(posting)
         if about is not None:
             self._about[posting.position] = about
             self._postings[about].append(posting)

@@ -24,6 +24,7 @@ from services.projections.exceptions.documents import (
     TERMS,
     Document,
     References,
+    told_of,
 )
 from services.projections.exceptions.judged_tables import Recorded, Tables, Written, target_of
 from services.projections.exceptions.policy import Policy
@@ -254,14 +255,10 @@ async def _judge_anew(
     posting = event.posting
     about = target.posting if target else posting
     policy = known.policy.followed_by(posting.fact) if posting.kind == _POLICY else None
-    name = ""
-    if about.kind in MEMBERSHIPS:
-        name = f"parties/{about.fact.party}"
-    elif about.kind in TERMS:
-        name = f"agreements/{about.fact.agreement}"
     written = Written()
     if about.kind != RATING:
-        names = await tables.naming(name, judged.until, JUDGED_DOCUMENTS)
+        # A policy is about all of them.
+        names = await tables.naming(told_of(about) or "", judged.until, JUDGED_DOCUMENTS)
         if names:
             written.documents = await tables.documents(
                 names, known.policy, known.references, known.position
