@@ -247,6 +247,9 @@ class Racks:
             moves: what racks carry, by day.
             certificates: those that stand, and what took from them.
         """
+        # Also the days of what was an error: verdicts that it changed still tell of them.
+        for day in self.spread.days():
+            self._from(day)
         for move in moves:
             for state in self._from(move.day):
                 state.add(move)

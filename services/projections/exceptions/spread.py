@@ -58,12 +58,12 @@ class Spread:
 
     def parts(self) -> list[Part]:
         """Return what is so as of all days."""
-        return [(day, self.as_of(day)) for day in sorted({dt.date.min, *self._days()})]
+        return [(day, self.as_of(day)) for day in sorted({dt.date.min, *self.days()})]
 
     def set_from(self, parts: Sequence[Part], position: int) -> None:
         """Say what is so, from the day of the first part on, by what is recorded at a position."""
         given = dict(parts)
-        days = sorted({*given, *(day for day in self._days() if day > parts[0][0])})
+        days = sorted({*given, *(day for day in self.days() if day > parts[0][0])})
         verdicts: Verdicts = frozenset()
         for day, end_day in zip(days, [*days[1:], None], strict=True):
             verdicts = given.get(day, verdicts)
@@ -107,7 +107,7 @@ class Spread:
                     self._end(run, position)
             self._begin(Run(verdict, first, end, position))
 
-    def _days(self) -> set[dt.date]:
+    def days(self) -> set[dt.date]:
         """Return the days on which runs begin or have ended."""
         ends = {run.end_day for run in self if run.end_day is not None}
         return ends | {run.first_day for run in self}
