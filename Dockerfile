@@ -14,7 +14,7 @@ COPY examples examples
 COPY proto proto
 COPY services services
 RUN python3 -m uv pip install --no-cache --python /opt/gigaledger --no-deps \
-        --build-constraints requirements-dev.lock --require-build-hashes .
+        --no-sources --build-constraints requirements-dev.lock --require-build-hashes ./proto .
 
 
 FROM python:3.13-slim

@@ -77,16 +77,19 @@ setup: .venv/.installed-for-development ## Install everything that development n
 	@echo 'Ready: .venv/bin/gigaledger --help'
 
 .PHONY: lock
-lock: $(UV_IS_HERE) ## Choose versions of all dependencies anew (ARGS=--upgrade for the newest)
+lock: $(UV_IS_HERE) ## Resolve all dependencies again (ARGS=--upgrade for the newest versions)
 	$(UV) pip compile $(COMPILE) $(ARGS) pyproject.toml -o requirements.lock
-	$(UV) pip compile $(COMPILE) $(ARGS) -c requirements.lock --group dev pyproject.toml \
-		-o requirements-dev.lock
+	$(UV) pip compile $(COMPILE) $(ARGS) -c requirements.lock --extra local pyproject.toml \
+		-o requirements-local.lock
+	$(UV) pip compile $(COMPILE) $(ARGS) -c requirements-local.lock --extra local --group dev \
+		pyproject.toml -o requirements-dev.lock
 	$(UV) pip compile $(COMPILE) $(ARGS) -c requirements-dev.lock --group pyproject.toml:bench \
 		-o requirements-bench.lock
 
-# Both files are for every platform, hold hashes and no address of an index.
+# The lock files are for every platform, hold hashes and no address of an index. The client comes from
+# this repository.
 COMPILE := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--no-annotate --no-header
+	--no-annotate --no-header --no-emit-package gigaledger
 
 .PHONY: clean
 clean: ## Remove what was installed and generated here; data of ledgers stays
@@ -95,14 +98,14 @@ clean: ## Remove what was installed and generated here; data of ledgers stays
 
 # ---- what the targets above stand on -------------------------------------------------------------
 
-# Exactly the locked versions, each checked against its hash, then gigaledger itself, editable. The
-# build of gigaledger takes its tools from the lock of development, under the same check.
+# Exactly the locked versions, each checked against its hash, then the client and the server, editable.
+# Their builds take their tools from the lock of development, under the same check.
 INSTALL_PROJECT = $(UV) pip install --quiet --python .venv --no-deps --no-sources \
-	--build-constraints requirements-dev.lock --require-build-hashes --editable .
+	--build-constraints requirements-dev.lock --require-build-hashes --editable proto --editable .
 
-.venv/.installed: requirements.lock pyproject.toml | .venv/pyvenv.cfg
+.venv/.installed: requirements-local.lock pyproject.toml proto/pyproject.toml | .venv/pyvenv.cfg
 	@echo 'Installing gigaledger into .venv/ ...'
-	@$(UV) pip install --quiet --python .venv --require-hashes -r requirements.lock
+	@$(UV) pip install --quiet --python .venv --require-hashes -r requirements-local.lock
 	@$(INSTALL_PROJECT)
 	@touch $@
 

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import grpc
 import psycopg
+from gigaledger.ledger.log.tables import EventRow, LogTables
 from gigaledger.v1.ledger_pb2 import AppendEventsRequest, AppendEventStreamRequest
 from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 
@@ -24,7 +25,6 @@ from benchmarks.stage import (
     schema_of,
     umadb_server,
 )
-from services.ledger.log.tables import EventRow, LogTables
 
 Figures = dict[str, float]
 

@@ -18,6 +18,8 @@ from uuid import uuid4
 
 import grpc
 import psycopg
+from gigaledger.common.quantities import date_from_message, date_to_message, instant_to_message
+from gigaledger.projections.queries.paging import Place
 from gigaledger.v1.control_facts_pb2 import BookClock
 from gigaledger.v1.events_pb2 import Event
 from gigaledger.v1.ledger_pb2 import (
@@ -43,8 +45,6 @@ from gigaledger.v1.projections_pb2_grpc import ProjectionServiceStub
 from benchmarks.appends import Figures
 from benchmarks.report import Growth
 from benchmarks.stage import CHANNEL_OPTIONS, Stage, schema_of, stage
-from services.projections.pages import Place
-from services.quantities import date_from_message, date_to_message, instant_to_message
 from tests.facts import (
     called,
     certified,

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 
 import grpc
 import psycopg
+from gigaledger.ledger.log.schema import SESSION_OPTIONS
+from gigaledger.projections.engine.registry import PROJECTIONS
 from gigaledger.v1.ledger_pb2 import (
     AppendEventStreamRequest,
     ReadEventsRequest,
@@ -30,8 +32,6 @@ from benchmarks.stage import (
     schema_of,
     umadb_server,
 )
-from services.ledger.log.schema import SESSION_OPTIONS
-from services.projections.catalogue import PROJECTIONS
 
 ORDER_FACTS = 1000
 LAG_RATE = 1000

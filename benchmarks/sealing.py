@@ -21,6 +21,9 @@ from uuid import uuid4
 
 import grpc
 import psycopg
+from gigaledger.common.postgres.embedded import embedded_postgres
+from gigaledger.common.transparency.keys import new_key, write_keys
+from gigaledger.ledger.log.schema import prepare_database
 from gigaledger.v1.audit_pb2 import GetLatestCheckpointRequest
 from gigaledger.v1.audit_pb2_grpc import AuditServiceStub
 from gigaledger.v1.ledger_pb2 import (
@@ -31,9 +34,6 @@ from gigaledger.v1.ledger_pb2 import (
 from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 
 from benchmarks.stage import CHANNEL_OPTIONS, ORDERED, request_of
-from services.ledger.log.schema import prepare_database
-from services.proofs.keys import new_key, write_keys
-from services.runtime.embedded import embedded_postgres
 from tests.facts import parties, placed
 from tests.processes import ServiceProcess
 

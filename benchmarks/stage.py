@@ -16,11 +16,11 @@ from uuid import uuid4
 
 import grpc
 import psycopg
+from gigaledger.common.postgres.embedded import embedded_postgres
+from gigaledger.ledger.log.schema import prepare_database
 from gigaledger.v1.ledger_pb2 import AppendEventsRequest, CreateBookRequest
 from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 
-from services.ledger.log.schema import prepare_database
-from services.runtime.embedded import embedded_postgres
 from tests.facts import parties, placed, received
 from tests.processes import ServiceProcess
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from gigaledger.common.quantities import date_to_message, money_to_message
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.events_pb2 import Event
 from google.protobuf.json_format import ParseDict
-
-from services.quantities import date_to_message, money_to_message
 
 START = dt.date(2026, 1, 5)
 """The day on which most test facts take effect."""

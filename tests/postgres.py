@@ -26,10 +26,9 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from gigaledger.common.postgres.embedded import MAX_CONNECTIONS, embedded_postgres
+from gigaledger.ledger.log.schema import prepare_database
 from psycopg import sql
-
-from services.ledger.log.schema import prepare_database
-from services.runtime.embedded import MAX_CONNECTIONS, embedded_postgres
 
 IMAGE = "postgres:18"
 

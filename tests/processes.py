@@ -18,8 +18,7 @@ from typing import IO, Literal
 
 import grpc
 import pytest
-
-from services.runtime.server import MAX_MESSAGE_BYTES
+from gigaledger.common.grpc.server import MAX_MESSAGE_BYTES
 
 COMMAND = Path(sys.executable).with_name("gigaledger")
 

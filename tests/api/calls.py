@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import grpc
 import pytest
+from gigaledger.common.quantities import instant_to_message
 from gigaledger.v1.control_facts_pb2 import BookClock
 from gigaledger.v1.events_pb2 import Event, RecordedEvent
 from gigaledger.v1.ledger_pb2 import (
@@ -25,8 +26,6 @@ from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
-
-from services.quantities import instant_to_message
 
 SECONDS = 30
 M = TypeVar("M", bound=Message)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from gigaledger.ledger.log.schema import prepare_database
 from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 
-from services.ledger.log.schema import prepare_database
 from tests.api.calls import Caller
 from tests.postgres import PostgresServer
 from tests.processes import ServiceProcess

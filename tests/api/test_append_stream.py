@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
+from gigaledger.ledger.api.service import STREAM_WINDOW
 from gigaledger.v1.ledger_pb2 import (
     AppendEventsRequest,
     AppendEventStreamRequest,
@@ -16,7 +17,6 @@ from gigaledger.v1.ledger_pb2 import (
 from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from google.rpc.error_details_pb2 import ErrorInfo
 
-from services.ledger.api.service import STREAM_WINDOW
 from tests.api.calls import SECONDS, Caller
 from tests.facts import parties, placed, received
 from tests.processes import StartLedger

@@ -8,17 +8,22 @@ from typing import Any
 
 import grpc
 import pytest
+from gigaledger.common.transparency.checkpoints import Checkpoint, open_checkpoint
+from gigaledger.common.transparency.keys import new_key, write_keys
+from gigaledger.common.transparency.leaves import recorded_events
+from gigaledger.common.transparency.merkle import (
+    Frontier,
+    check_consistency,
+    check_inclusion,
+    leaf_hash,
+)
+from gigaledger.common.transparency.notes import Verifier
+from gigaledger.ledger.log.schema import prepare_database
 from gigaledger.v1 import audit_pb2 as pb
 from gigaledger.v1.audit_pb2_grpc import AuditServiceStub
 from gigaledger.v1.ledger_pb2 import ReadEventsRequest
 from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 
-from services.ledger.log.schema import prepare_database
-from services.proofs.checkpoints import Checkpoint, open_checkpoint
-from services.proofs.keys import new_key, write_keys
-from services.proofs.leaves import recorded_events
-from services.proofs.merkle import Frontier, check_consistency, check_inclusion, leaf_hash
-from services.proofs.notes import Verifier
 from tests.api.calls import Caller, error_of
 from tests.facts import parties
 from tests.log.books import until

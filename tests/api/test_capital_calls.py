@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
+from gigaledger.common.quantities import date_to_message
 from gigaledger.v1.ledger_pb2 import (
     EvaluateCapitalCallRequest,
     EvaluateCapitalCallResponse,
@@ -15,7 +16,6 @@ from gigaledger.v1.ledger_pb2 import (
 )
 from google.type.money_pb2 import Money
 
-from services.quantities import date_to_message
 from tests.api.calls import SECONDS, Caller, error_of
 from tests.facts import START, called, certified, claimed, definitive, parties
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 import pytest
+from gigaledger.common.quantities import instant_to_message
 from gigaledger.v1.ledger_pb2 import (
     EventFilter,
     ListEventsRequest,
@@ -25,7 +26,6 @@ from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.date_pb2 import Date
 
-from services.quantities import instant_to_message
 from tests.api.calls import SECONDS, Caller, error_of, events_of
 from tests.facts import fact, parties, placed, received
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import grpc
 import pytest
+from gigaledger.ledger.api.errors import MAX_NAMED_VIOLATIONS
+from gigaledger.ledger.domain.refusals import Kind, Rule
 from gigaledger.v1.ledger_pb2 import ListAttemptsRequest, StreamCheck
 from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure
 
-from services.ledger.api.errors import MAX_NAMED_VIOLATIONS
-from services.ledger.domain.refusals import Kind, Rule
 from tests.api.calls import Caller, error_of
 from tests.facts import certified, parties, placed, received
 from tests.rules.refusals import CASES, CERTIFIED, NOW, Case

@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from gigaledger.common.quantities import date_to_message
+from gigaledger.ledger.domain.refusals import Refused
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.events_pb2 import Event, RecordedEvent
 from hypothesis import strategies as st
 
-from services.ledger.domain.refusals import Refused
-from services.quantities import date_to_message
 from tests.facts import (
     START,
     called,

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from gigaledger.audit.verify.verification import Checkpoints, Finding, Verification, trusted_keys
+from gigaledger.common.quantities import instant_to_message
+from gigaledger.common.transparency.checkpoints import Checkpoint, origin_of
+from gigaledger.common.transparency.merkle import Frontier, leaf_hash
+from gigaledger.common.transparency.notes import Signer, Verifier
 from gigaledger.v1.audit_pb2 import SigningKey
 from gigaledger.v1.events_pb2 import RecordedEvent
 
-from services.audit.verification import Checkpoints, Finding, Verification, trusted_keys
-from services.proofs.checkpoints import Checkpoint, origin_of
-from services.proofs.merkle import Frontier, leaf_hash
-from services.proofs.notes import Signer, Verifier
-from services.quantities import instant_to_message
 from tests.facts import invoiced, paid, parties, placed, received
 
 KEY = Signer(origin_of("ledger.test", "main"), bytes(range(32)))

@@ -10,6 +10,19 @@ from itertools import product
 
 import networkx as nx
 import pytest
+from gigaledger.audit.recompute.circulation import (
+    Edge,
+    Payment,
+    cheapest_with_same_positions,
+    largest_circulation,
+    returned_in_time,
+)
+from gigaledger.audit.recompute.comparison import Difference, differences
+from gigaledger.audit.verify.published import circular_flow_figures
+from gigaledger.projections.trade.circular_flow_queries import query_circular_flows
+from gigaledger.projections.trade.circular_flows import FlowKind, maximum_circulation
+from gigaledger.projections.trade.timed import DatedFlow
+from gigaledger.projections.trade.timed import returned_in_time as published_in_time
 from gigaledger.v1.projections_pb2 import (
     CircularFlows,
     PartyLevel,
@@ -19,19 +32,6 @@ from gigaledger.v1.projections_pb2 import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.audit.circulation import (
-    Edge,
-    Payment,
-    cheapest_with_same_positions,
-    largest_circulation,
-    returned_in_time,
-)
-from services.audit.figures import Difference, differences
-from services.audit.published import circular_flow_figures
-from services.projections.circular_flows.figures import FlowKind, maximum_circulation
-from services.projections.circular_flows.queries import query_circular_flows
-from services.projections.circular_flows.timed import DatedFlow
-from services.projections.circular_flows.timed import returned_in_time as published_in_time
 from tests.audit.test_figures import added
 from tests.facts import definitive, fact, funded, money, paid, parties, reversed_entry
 from tests.instruments import (

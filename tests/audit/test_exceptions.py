@@ -7,13 +7,7 @@ from copy import deepcopy
 from typing import Any, LiteralString
 
 import pytest
-from gigaledger.v1.common_pb2 import AssertionStatus
-from gigaledger.v1.events_pb2 import Event
-from gigaledger.v1.projections_pb2 import QueryExceptionsRequest, QueryExceptionsResponse
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
-from services.audit.exceptions import (
+from gigaledger.audit.exceptions.exceptions import (
     RULES,
     exception_counts,
     exceptions,
@@ -21,14 +15,20 @@ from services.audit.exceptions import (
     published_reviews,
     reviews,
 )
-from services.audit.figures import Difference, differences
-from services.audit.published import EXCEPTIONS_PAGE
-from services.audit.sums import Key, Value
-from services.ledger.domain.refusals import Refused
-from services.projections.exceptions.catalogue import RULES as PUBLISHED_RULES
-from services.projections.exceptions.fold import EXCEPTIONS
-from services.projections.exceptions.queries import query_exceptions
-from services.quantities import date_from_message
+from gigaledger.audit.recompute.comparison import Difference, differences
+from gigaledger.audit.recompute.figure_sheet import Key, Value
+from gigaledger.audit.verify.published import EXCEPTIONS_PAGE
+from gigaledger.common.quantities import date_from_message
+from gigaledger.ledger.domain.refusals import Refused
+from gigaledger.projections.exceptions.catalogue import RULES as PUBLISHED_RULES
+from gigaledger.projections.exceptions.fold import EXCEPTIONS
+from gigaledger.projections.exceptions.queries import query_exceptions
+from gigaledger.v1.common_pb2 import AssertionStatus
+from gigaledger.v1.events_pb2 import Event
+from gigaledger.v1.projections_pb2 import QueryExceptionsRequest, QueryExceptionsResponse
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from tests.audit.histories import EVENTS
 from tests.audit.test_filters import INSTRUMENTS
 from tests.facts import (

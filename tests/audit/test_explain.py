@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from gigaledger.audit.explain.explain import UnknownFigureError, explain, names, position_known_on
+from gigaledger.audit.explain.replay import by_month, by_position
 from gigaledger.v1.events_pb2 import RecordedEvent
 from hypothesis import HealthCheck, given, settings
 
-from services.audit.explain import UnknownFigureError, explain, names, position_known_on
-from services.audit.replay import by_month, by_position
 from tests.audit.histories import histories
 from tests.audit.test_figures import added
 from tests.projections.log import example

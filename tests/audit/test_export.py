@@ -15,23 +15,17 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from gigaledger.audit.export.columns import EVENTS
+from gigaledger.audit.export.csv_tables import CsvWriter, text_of
+from gigaledger.audit.export.journal import BEANCOUNT, HLEDGER, JournalWriter, account_name, hledger
+from gigaledger.audit.export.manifest import ExportError, Writer, write_export
+from gigaledger.audit.export.parquet_tables import ParquetWriter
+from gigaledger.audit.export.postings import transactions
 from gigaledger.v1.events_pb2 import Event, RecordedEvent
 from google.protobuf.json_format import ParseDict
 from hypothesis import HealthCheck, given, settings
 from pyarrow import parquet
 
-from services.audit.export.columns import EVENTS
-from services.audit.export.csv_tables import CsvWriter, text_of
-from services.audit.export.journal import (
-    BEANCOUNT,
-    HLEDGER,
-    JournalWriter,
-    account_name,
-    hledger,
-)
-from services.audit.export.manifest import ExportError, Writer, write_export
-from services.audit.export.parquet_tables import ParquetWriter
-from services.audit.export.postings import transactions
 from tests.audit.histories import histories
 from tests.audit.test_figures import added
 from tests.facts import START, parties, placed, received, reversed_entry
@@ -291,7 +285,7 @@ def test_parquet_in_row_groups_holds_every_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events = example("corrections")
-    monkeypatch.setattr("services.audit.export.parquet_tables.ROW_GROUP", 7)
+    monkeypatch.setattr("gigaledger.audit.export.parquet_tables.ROW_GROUP", 7)
     folder = exported(events, tmp_path / "p", ParquetWriter)
     again = exported(events, tmp_path / "q", ParquetWriter)
 

@@ -9,6 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gigaledger.audit.recompute.comparison import Figures, HistoryError
+from gigaledger.audit.recompute.figure_sheet import Key
+from gigaledger.audit.verify.published import (
+    Published,
+    capacity_figures,
+    circular_flow_figures,
+    investment_figures,
+    round_trip_figures,
+)
+from gigaledger.common.quantities import instant_from_message
+from gigaledger.projections.capacity.queries import query_capacity
+from gigaledger.projections.investment.queries import query_investment
+from gigaledger.projections.queries.snapshot import Known
+from gigaledger.projections.trade.circular_flow_queries import query_circular_flows
+from gigaledger.projections.trade.round_trip_queries import query_round_trip
 from gigaledger.v1.events_pb2 import RecordedEvent
 from gigaledger.v1.projections_pb2 import (
     PartyLevel,
@@ -18,21 +33,6 @@ from gigaledger.v1.projections_pb2 import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.audit.figures import Figures, HistoryError
-from services.audit.published import (
-    Published,
-    capacity_figures,
-    circular_flow_figures,
-    investment_figures,
-    round_trip_figures,
-)
-from services.audit.sums import Key
-from services.projections.capacity.queries import query_capacity
-from services.projections.circular_flows.queries import query_circular_flows
-from services.projections.investment.queries import query_investment
-from services.projections.reading import Known
-from services.projections.round_trip.queries import query_round_trip
-from services.quantities import instant_from_message
 from tests.audit.histories import histories
 from tests.facts import fact, invoiced, money, parties, placed, received
 from tests.projections.conftest import ReadModels
@@ -247,7 +247,7 @@ def test_the_fold_shares_no_code_with_the_projections() -> None:
     audit = Path(__file__).parents[2] / "services" / "audit"
 
     assert not [
-        path.name for path in audit.glob("**/*.py") if "services.projections" in path.read_text()
+        path.name for path in audit.glob("**/*.py") if "gigaledger.projections" in path.read_text()
     ]
 
 

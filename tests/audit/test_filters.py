@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from gigaledger.audit.verify.filters import Asked, Filters
+from gigaledger.audit.verify.verification import Kind
+from gigaledger.ledger.domain.refusals import Refused
 from gigaledger.v1.events_pb2 import Event
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.audit.filters import Asked, Filters
-from services.audit.verification import Kind
-from services.ledger.domain.refusals import Refused
 from tests.audit.histories import EVENTS
 from tests.facts import cancelled, claimed, definitive, parties, placed, received, reversed_entry
 from tests.instruments import (

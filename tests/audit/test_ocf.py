@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gigaledger.audit.export.manifest import ExportError, write_export
+from gigaledger.audit.export.ocf import OcfWriter
+from gigaledger.audit.export.ocf_supplement import read_supplement
+from gigaledger.ledger.domain.refusals import Refused
 from gigaledger.v1.events_pb2 import Event, RecordedEvent
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 from referencing import Registry, Resource
 
-from services.audit.export.manifest import ExportError, write_export
-from services.audit.export.ocf import OcfWriter
-from services.audit.export.ocf_supplement import read_supplement
-from services.ledger.domain.refusals import Refused
 from tests.audit.test_figures import added
 from tests.facts import authorised, definitive, fact, issued, money, number, parties
 from tests.projections.log import Log, example

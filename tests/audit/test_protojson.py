@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from gigaledger.audit.export.book_file import ExportError, readable
+from gigaledger.audit.export.protojson import to_json
 from gigaledger.v1.events_pb2 import RecordedEvent
 from google.protobuf.json_format import MessageToDict, SerializeToJsonError
 from google.protobuf.message import Message
@@ -10,8 +12,6 @@ from google.protobuf.struct_pb2 import Struct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.audit.exported import ExportError, readable
-from services.audit.protojson import to_json
 from tests.messages import messages
 from tests.projections.log import example
 

@@ -7,14 +7,14 @@ import random
 from collections.abc import Callable
 
 import pytest
+from gigaledger.audit.verify.verification import Finding, Kind
+from gigaledger.common.transparency.checkpoints import IMPORTED, Checkpoint
+from gigaledger.common.transparency.keys import new_key, succession_of
+from gigaledger.common.transparency.merkle import Frontier, leaf_hash
+from gigaledger.common.transparency.notes import Signer
 from gigaledger.v1.audit_pb2 import SigningKey
 from gigaledger.v1.events_pb2 import RecordedEvent
 
-from services.audit.verification import Finding, Kind
-from services.proofs.checkpoints import IMPORTED, Checkpoint
-from services.proofs.keys import new_key, succession_of
-from services.proofs.merkle import Frontier, leaf_hash
-from services.proofs.notes import Signer
 from tests.audit.sealed import KEY, Sealed, leaves_of, recorded, sealed
 
 COUNT = 24

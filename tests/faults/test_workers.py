@@ -13,6 +13,12 @@ from typing import LiteralString
 import grpc
 import psycopg
 import pytest
+from gigaledger.projections.capacity.fold import CAPACITY
+from gigaledger.projections.engine import generations
+from gigaledger.projections.engine.generations import BeingRebuiltError
+from gigaledger.projections.engine.projection import Projection as Definition
+from gigaledger.projections.engine.registry import PROJECTIONS
+from gigaledger.projections.engine.sessions import SESSION_OPTIONS
 from gigaledger.v1.ledger_pb2 import CreateBookRequest
 from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from gigaledger.v1.projections_pb2 import (
@@ -28,12 +34,6 @@ from gigaledger.v1.projections_pb2 import (
 from gigaledger.v1.projections_pb2_grpc import ProjectionServiceStub
 from psycopg import sql
 
-from services.projections import generations
-from services.projections.capacity.fold import CAPACITY
-from services.projections.catalogue import PROJECTIONS
-from services.projections.generations import BeingRebuiltError
-from services.projections.projection import Projection as Definition
-from services.projections.sessions import SESSION_OPTIONS
 from tests.api.calls import Caller
 from tests.facts import (
     certified,

@@ -12,11 +12,17 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN_TIME = ROOT / "requirements.lock"
+LOCAL = ROOT / "requirements-local.lock"
 DEVELOPMENT = ROOT / "requirements-dev.lock"
 BENCHMARKS = ROOT / "requirements-bench.lock"
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-RUN_TIME_REQUIREMENTS: list[str] = PROJECT["project"]["dependencies"]
+CLIENT = tomllib.loads((ROOT / "proto" / "pyproject.toml").read_text())
+RUN_TIME_REQUIREMENTS: list[str] = [
+    *CLIENT["project"]["dependencies"],
+    *(r for r in PROJECT["project"]["dependencies"] if not r.startswith("gigaledger==")),
+]
+LOCAL_REQUIREMENTS: list[str] = PROJECT["project"]["optional-dependencies"]["local"]
 DEVELOPMENT_REQUIREMENTS: list[str] = [
     *PROJECT["build-system"]["requires"],
     *PROJECT["dependency-groups"]["dev"],
@@ -33,7 +39,8 @@ def locked_versions(lock: Path) -> dict[str, str]:
     ("lock", "requirements"),
     [
         (RUN_TIME, RUN_TIME_REQUIREMENTS),
-        (DEVELOPMENT, RUN_TIME_REQUIREMENTS + DEVELOPMENT_REQUIREMENTS),
+        (LOCAL, RUN_TIME_REQUIREMENTS + LOCAL_REQUIREMENTS),
+        (DEVELOPMENT, RUN_TIME_REQUIREMENTS + LOCAL_REQUIREMENTS + DEVELOPMENT_REQUIREMENTS),
         (BENCHMARKS, PROJECT["dependency-groups"]["bench"]),
     ],
     ids=lambda value: value.name if isinstance(value, Path) else "",
@@ -50,10 +57,11 @@ def test_lock_satisfies_the_project(lock: Path, requirements: list[str]) -> None
 
 
 def test_development_runs_the_versions_of_run_time() -> None:
-    assert locked_versions(RUN_TIME).items() <= locked_versions(DEVELOPMENT).items()
+    assert locked_versions(RUN_TIME).items() <= locked_versions(LOCAL).items()
+    assert locked_versions(LOCAL).items() <= locked_versions(DEVELOPMENT).items()
 
 
-@pytest.mark.parametrize("lock", [RUN_TIME, DEVELOPMENT, BENCHMARKS], ids=lambda lock: lock.name)
+@pytest.mark.parametrize("lock", [RUN_TIME, LOCAL, DEVELOPMENT, BENCHMARKS], ids=lambda lock: lock.name)
 def test_lock_has_hashes_and_no_address(lock: Path) -> None:
     text = lock.read_text()
     assert "://" not in text

@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 from typing import LiteralString, TypeVar
 
 import psycopg
+from gigaledger.ledger.api.requests import submission_of
+from gigaledger.ledger.domain.refusals import Refused, Violation
+from gigaledger.ledger.log.books import create_book
+from gigaledger.ledger.log.schema import SESSION_OPTIONS
+from gigaledger.ledger.log.tables import EventRow, Head, LogTables
+from gigaledger.ledger.log.writer import BookWriter, Receipt, Submission
 from gigaledger.v1.events_pb2 import Event
 from gigaledger.v1.ledger_pb2 import AppendEventsRequest, NewEvent, StreamCheck
 from psycopg import sql
 from psycopg_pool import ConnectionPool
 
-from services.ledger.api.requests import submission_of
-from services.ledger.domain.refusals import Refused, Violation
-from services.ledger.log.books import create_book
-from services.ledger.log.schema import SESSION_OPTIONS
-from services.ledger.log.tables import EventRow, Head, LogTables
-from services.ledger.log.writer import BookWriter, Receipt, Submission
 from tests.facts import parties
 
 NOW = dt.datetime(2026, 6, 1, 12, tzinfo=dt.UTC)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from gigaledger.ledger.log.writer import BookWriter
 
-from services.ledger.log.writer import BookWriter
 from tests.log.books import SIDES, LoggedBook, append, new_book
 
 

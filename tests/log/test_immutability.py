@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from gigaledger.ledger.log.writer import BookWriter
 from psycopg import sql
 
-from services.ledger.log.writer import BookWriter
 from tests.facts import placed
 from tests.log.books import LOG_TABLES, SIDES, LoggedBook, append
 from tests.postgres import PostgresServer, with_login

@@ -10,6 +10,9 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from uuid import uuid4
 
+from gigaledger.ledger.api.requests import submission_of
+from gigaledger.ledger.domain.refusals import Refused
+from gigaledger.ledger.log.writer import BookWriter, Receipt
 from gigaledger.v1.ledger_pb2 import AppendEventsRequest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -21,9 +24,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from services.ledger.api.requests import submission_of
-from services.ledger.domain.refusals import Refused
-from services.ledger.log.writer import BookWriter, Receipt
 from tests.facts import (
     called,
     cancelled,

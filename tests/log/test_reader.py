@@ -9,12 +9,12 @@ from random import Random
 
 import psycopg
 import pytest
+from gigaledger.ledger.log import reader as reading
+from gigaledger.ledger.log.reader import Filter, Lend, LogReader, Page
+from gigaledger.ledger.log.schema import SESSION_OPTIONS
 from gigaledger.v1.events_pb2 import RecordedEvent
 from gigaledger.v1.ledger_pb2 import ReadEventsResponse
 
-from services.ledger.log import reader as reading
-from services.ledger.log.reader import Filter, Lend, LogReader, Page
-from services.ledger.log.schema import SESSION_OPTIONS
 from tests.facts import definitive, fact, invoiced, parties, placed
 from tests.log.books import SIDES, LoggedBook, append
 

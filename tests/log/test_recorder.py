@@ -19,11 +19,11 @@ from eventsourcing.tests.persistence import (
     NonInterleavingNotificationIDsBaseCase,
     RecorderTestCase,
 )
+from gigaledger.ledger.log.recorder import BookRecorder
+from gigaledger.ledger.log.schema import SESSION_OPTIONS
+from gigaledger.ledger.log.tables import LogTables
 from psycopg_pool import ConnectionPool
 
-from services.ledger.log.recorder import BookRecorder
-from services.ledger.log.schema import SESSION_OPTIONS
-from services.ledger.log.tables import LogTables
 from tests.log.books import NOW
 
 

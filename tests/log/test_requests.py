@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from gigaledger.common.quantities import instant_to_message
+from gigaledger.ledger.api.requests import content_hash
+from gigaledger.ledger.domain.refusals import Kind, Rule
+from gigaledger.ledger.log.writer import BookWriter, Receipt
 
-from services.ledger.api.requests import content_hash
-from services.ledger.domain.refusals import Kind, Rule
-from services.ledger.log.writer import BookWriter, Receipt
-from services.quantities import instant_to_message
 from tests.facts import fact, parties, placed, received
 from tests.log.books import (
     NOW,

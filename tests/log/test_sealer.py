@@ -9,19 +9,10 @@ from functools import partial
 
 import psycopg
 import pytest
-from gigaledger.v1.ledger_pb2 import ReadEventsResponse
-from psycopg_pool import ConnectionPool
-
-from services.ledger.log import sealer as sealing
-from services.ledger.log.books import BookRow
-from services.ledger.log.schema import SESSION_OPTIONS
-from services.ledger.log.sealer import Sealer, UnknownKeyError
-from services.ledger.log.seals import BLOCK, CheckpointRow, KeyRow, SealTables, TreeDamagedError
-from services.ledger.log.writer import BookWriter
-from services.proofs.checkpoints import Checkpoint, open_checkpoint
-from services.proofs.keys import SUCCESSION, new_key
-from services.proofs.leaves import recorded_events
-from services.proofs.merkle import (
+from gigaledger.common.transparency.checkpoints import Checkpoint, open_checkpoint
+from gigaledger.common.transparency.keys import SUCCESSION, new_key
+from gigaledger.common.transparency.leaves import recorded_events
+from gigaledger.common.transparency.merkle import (
     Frontier,
     check_consistency,
     check_inclusion,
@@ -29,7 +20,16 @@ from services.proofs.merkle import (
     inclusion_proof,
     leaf_hash,
 )
-from services.proofs.notes import Signer, Verifier, open_note
+from gigaledger.common.transparency.notes import Signer, Verifier, open_note
+from gigaledger.ledger.log import sealer as sealing
+from gigaledger.ledger.log.books import BookRow
+from gigaledger.ledger.log.schema import SESSION_OPTIONS
+from gigaledger.ledger.log.sealer import Sealer, UnknownKeyError
+from gigaledger.ledger.log.seals import BLOCK, CheckpointRow, KeyRow, SealTables, TreeDamagedError
+from gigaledger.ledger.log.writer import BookWriter
+from gigaledger.v1.ledger_pb2 import ReadEventsResponse
+from psycopg_pool import ConnectionPool
+
 from tests.facts import parties, placed, received
 from tests.log.books import NOW, LoggedBook, append, until
 

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 
 import psycopg
 import pytest
+from gigaledger.ledger.log.reader import LogReader
+from gigaledger.ledger.log.schema import SESSION_OPTIONS
+from gigaledger.ledger.log.shared_tail import Tail
 
-from services.ledger.log.reader import LogReader
-from services.ledger.log.schema import SESSION_OPTIONS
-from services.ledger.log.tail import Tail
 from tests.facts import parties
 from tests.log.books import LoggedBook, append
 

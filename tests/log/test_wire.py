@@ -7,13 +7,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from gigaledger.common.quantities import instant_to_message
+from gigaledger.ledger.log import wire
 from gigaledger.v1 import ledger_pb2 as pb
 from gigaledger.v1.events_pb2 import Event, RecordedEvent
 from hypothesis import given
 from hypothesis import strategies as st
-
-from services.ledger.log import wire
-from services.quantities import instant_to_message
 
 # Sizes around those at which a length takes one more byte.
 EVENTS = st.sampled_from([0, 1, 40, 60, 125, 126, 127, 128, 16_380, 16_384, 65_535]).map(

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from gigaledger.ledger.domain.book import Check, Request
+from gigaledger.ledger.log import writer as writing
+from gigaledger.ledger.log.writer import BookWriter, StoreUnavailableError, WriterBusyError
 
-from services.ledger.domain.book import Check, Request
-from services.ledger.log import writer as writing
-from services.ledger.log.writer import BookWriter, StoreUnavailableError, WriterBusyError
 from tests.facts import certified, claimed, definitive, fact, parties, placed, received
 from tests.log.books import (
     LIMIT_SECONDS,

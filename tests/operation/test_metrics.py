@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from gigaledger.cli.errors import ExitCode
 from gigaledger.v1.ledger_pb2 import CreateBookRequest
 from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from prometheus_client.parser import text_string_to_metric_families
 
-from services.command.errors import ExitCode
 from tests.api.calls import Caller
-from tests.command.conftest import Shell, clean_environment
+from tests.cli.conftest import Shell, clean_environment
 from tests.facts import paid, parties, placed, received
 from tests.log.books import until
 from tests.processes import ServiceProcess

@@ -12,12 +12,12 @@ from contextlib import ExitStack, contextmanager
 import grpc
 import psutil
 import pytest
+from gigaledger.cli.errors import ExitCode
+from gigaledger.cli.run.processes import free_addresses
+from gigaledger.common.grpc.health import HealthError, check_health
 from gigaledger.v1.ledger_pb2 import CreateBookRequest, ReadEventsRequest
 from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 
-from services.command.errors import ExitCode
-from services.command.processes import free_addresses
-from services.runtime.health import HealthError, check_health
 from tests.api.calls import Caller
 from tests.facts import parties, placed, received
 from tests.log.books import until

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
-
-from services.ledger.log.schema import (
+from gigaledger.common.postgres.embedded import embedded_postgres
+from gigaledger.ledger.log.schema import (
     LEDGER_ROLE,
     DatabaseNotPreparedError,
     check_prepared,
     prepare_database,
 )
-from services.runtime.embedded import embedded_postgres
+
 from tests.postgres import with_database, with_login
 from tests.processes import ServiceProcess
 

@@ -9,18 +9,17 @@ from dataclasses import dataclass
 
 import psycopg
 import pytest
+from gigaledger.ledger.log.schema import SESSION_OPTIONS as LEDGER_OPTIONS
+from gigaledger.projections.engine import evaluation, generations, leases, store
+from gigaledger.projections.engine.generations import Generation
+from gigaledger.projections.engine.projection import Projection
+from gigaledger.projections.engine.registry import PROJECTIONS
+from gigaledger.projections.engine.sessions import SESSION_OPTIONS
+from gigaledger.projections.queries.snapshot import Known, Reader, open_reader, reading_pool
 from gigaledger.v1.events_pb2 import RecordedEvent
 from psycopg import AsyncConnection, sql
 from psycopg.rows import DictRow
 from psycopg_pool import AsyncConnectionPool
-
-from services.ledger.log.schema import SESSION_OPTIONS as LEDGER_OPTIONS
-from services.projections import behind, generations, leases, store
-from services.projections.catalogue import PROJECTIONS
-from services.projections.generations import Generation
-from services.projections.projection import Projection
-from services.projections.reading import Known, Reader, open_reader, reading_pool
-from services.projections.sessions import SESSION_OPTIONS
 
 SCHEMA = "book_main"
 WORKER = "worker of the test"
@@ -39,9 +38,9 @@ class ReadModels:
         led = [Generation(projection, 1) for projection in projections or PROJECTIONS]
         stopped = await store.apply(self.connection, SCHEMA, led, events, "resume", WORKER)
         judges = {one.key: one.projection.judge() for one in led if one.projection.judge}
-        while await behind.judge_on(self.connection, SCHEMA, led, WORKER, judges):
+        while await evaluation.judge_on(self.connection, SCHEMA, led, WORKER, judges):
             pass
-        while await behind.sum_up(self.connection, SCHEMA, led, WORKER):
+        while await evaluation.sum_up(self.connection, SCHEMA, led, WORKER):
             pass
         for error in stopped.values():
             raise error

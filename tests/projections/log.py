@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from concurrent.futures import Future
 from pathlib import Path
 
+from gigaledger.common.quantities import date_from_message, instant_to_message
+from gigaledger.ledger.api.requests import submission_of
+from gigaledger.ledger.domain.book import Book, Request
+from gigaledger.ledger.domain.pending import Accepted, EmptySource
 from gigaledger.v1.events_pb2 import Event, RecordedEvent
 from gigaledger.v1.ledger_pb2 import AppendEventsRequest
 from google.protobuf.json_format import Parse
 
-from services.ledger.api.requests import submission_of
-from services.ledger.domain.book import Book, Request
-from services.ledger.domain.pending import Accepted, EmptySource
-from services.quantities import date_from_message, instant_to_message
 from tests.facts import fact
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

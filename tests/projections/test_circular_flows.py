@@ -5,6 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
+from gigaledger.common.quantities import money_from_message
+from gigaledger.projections.trade.circular_flow_queries import CAVEAT, query_circular_flows
+from gigaledger.projections.trade.fold import ROUND_TRIP
+from gigaledger.projections.trade.round_trip_queries import query_round_trip
 from gigaledger.v1.events_pb2 import Event
 from gigaledger.v1.projections_pb2 import (
     CircularFlows,
@@ -17,10 +21,6 @@ from gigaledger.v1.projections_pb2 import (
 )
 from google.type.money_pb2 import Money
 
-from services.projections.circular_flows.queries import CAVEAT, query_circular_flows
-from services.projections.round_trip.fold import ROUND_TRIP
-from services.projections.round_trip.queries import query_round_trip
-from services.quantities import money_from_message
 from tests.facts import START, definitive, fact, funded, money, parties
 from tests.instruments import contributed, distributed, drawn, formed, leased, rent, repaid
 from tests.projections.conftest import ReadModels

@@ -12,10 +12,7 @@ from typing import Any
 
 import networkx as nx
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from services.projections.circular_flows.figures import (
+from gigaledger.projections.trade.circular_flows import (
     Decomposition,
     Edge,
     Flow,
@@ -27,7 +24,9 @@ from services.projections.circular_flows.figures import (
     pure_maximum,
     shares_of,
 )
-from services.projections.circular_flows.timed import DatedFlow, returned_in_time
+from gigaledger.projections.trade.timed import DatedFlow, returned_in_time
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 _VECTORS = json.loads((Path(__file__).parent / "circulation_vectors.json").read_text("utf-8"))
 _NAMED = {vector["id"]: vector for vector in _VECTORS}

@@ -6,6 +6,10 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from gigaledger.common.quantities import money_from_message
+from gigaledger.projections.investment.counterfactual_queries import query_counterfactual
+from gigaledger.projections.investment.queries import query_investment
+from gigaledger.projections.queries.read_spec import InvalidArgumentError
 from gigaledger.v1.events_pb2 import RecordedEvent
 from gigaledger.v1.projections_pb2 import (
     CounterfactualFigures,
@@ -19,10 +23,6 @@ from gigaledger.v1.projections_pb2 import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.projections.investment.counterfactual_queries import query_counterfactual
-from services.projections.investment.queries import query_investment
-from services.projections.read_spec import InvalidArgumentError
-from services.quantities import money_from_message
 from tests.audit.histories import histories
 from tests.facts import called, certified, claimed, definitive, fact, funded, parties
 from tests.projections.conftest import ReadModels

@@ -7,6 +7,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from gigaledger.common.quantities import date_from_message, decimal_to_text, instant_from_message
+from gigaledger.projections.engine.statements import statement
+from gigaledger.projections.queries import drill_down
+from gigaledger.projections.queries.figure_diff import FigureKey
+from gigaledger.projections.queries.line_items import (
+    Batch,
+    Contributions,
+    Sum,
+    roll_forward,
+    sums_of,
+    totals,
+)
+from gigaledger.projections.queries.line_items import Contribution as Added
+from gigaledger.projections.queries.paging import Place, page_place, read_page
+from gigaledger.projections.queries.snapshot import Known, Reader
+from gigaledger.projections.shared.amounts import units
+from gigaledger.projections.shared.periods import Length, Period, periods
+from gigaledger.projections.trade.daily_balances import BY_EVENT
 from gigaledger.v1.events_pb2 import RecordedEvent
 from gigaledger.v1.projections_pb2 import (
     Contribution,
@@ -19,24 +37,6 @@ from gigaledger.v1.projections_pb2 import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.projections import drill_down
-from services.projections.amounts import units
-from services.projections.contributions import (
-    Batch,
-    Contributions,
-    Sum,
-    roll_forward,
-    sums_of,
-    totals,
-)
-from services.projections.contributions import Contribution as Added
-from services.projections.measures import FigureKey
-from services.projections.pages import Place, page_place, read_page
-from services.projections.periods import Length, Period, periods
-from services.projections.reading import Known, Reader
-from services.projections.round_trip.sums import BY_EVENT
-from services.projections.statements import statement
-from services.quantities import date_from_message, decimal_to_text, instant_from_message
 from tests.audit.histories import histories
 from tests.facts import START, fact, invoiced, money, paid, parties, placed, received
 from tests.projections.conftest import ReadModels

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gigaledger.common.quantities import date_from_message, instant_from_message
+from gigaledger.ledger.domain.refusals import Refused
+from gigaledger.projections.engine.folding import enum_text
+from gigaledger.projections.exceptions.catalogue import RULES
+from gigaledger.projections.exceptions.policy import Policy
+from gigaledger.projections.exceptions.posting import Posting
+from gigaledger.projections.exceptions.register import Verdict, register_of
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.events_pb2 import Event, RecordedEvent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.ledger.domain.refusals import Refused
-from services.projections.exceptions.catalogue import RULES
-from services.projections.exceptions.policy import Policy
-from services.projections.exceptions.posting import Posting
-from services.projections.exceptions.register import Verdict, register_of
-from services.projections.facts import enum_text
-from services.quantities import date_from_message, instant_from_message
 from tests.facts import (
     certified,
     claimed,

@@ -6,6 +6,10 @@ import datetime as dt
 from dataclasses import replace
 
 import pytest
+from gigaledger.common.quantities import date_from_message
+from gigaledger.projections.exceptions.queries import UnknownRuleError, page_place, query_exceptions
+from gigaledger.projections.queries.page_tokens import PageTokenError
+from gigaledger.projections.queries.snapshot import TooManyEventsError
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.projections_pb2 import (
     ExceptionFinding,
@@ -14,14 +18,6 @@ from gigaledger.v1.projections_pb2 import (
     QueryExceptionsResponse,
 )
 
-from services.projections.exceptions.queries import (
-    UnknownRuleError,
-    page_place,
-    query_exceptions,
-)
-from services.projections.page_tokens import PageTokenError
-from services.projections.reading import TooManyEventsError
-from services.quantities import date_from_message
 from tests.facts import fact, funded, paid, reversed_entry
 from tests.projections.conftest import ReadModels
 from tests.projections.exception_cases import BOUGHT

@@ -8,6 +8,19 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from gigaledger.common.quantities import money_from_message
+from gigaledger.ledger.domain.refusals import Refused
+from gigaledger.projections.investment.figures import (
+    Evidence,
+    Figures,
+    Recorded,
+    figures_of,
+    split_amount,
+    split_shares,
+)
+from gigaledger.projections.investment.queries import query_investment
+from gigaledger.projections.shared.agreements import Condition, Standing, Terms, Tranche
+from gigaledger.projections.shared.amounts import Amount
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.events_pb2 import Event, RecordedEvent
 from gigaledger.v1.projections_pb2 import (
@@ -19,19 +32,6 @@ from gigaledger.v1.projections_pb2 import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ledger.domain.refusals import Refused
-from services.projections.agreements import Condition, Standing, Terms, Tranche
-from services.projections.amounts import Amount
-from services.projections.investment.figures import (
-    Evidence,
-    Figures,
-    Recorded,
-    figures_of,
-    split_amount,
-    split_shares,
-)
-from services.projections.investment.queries import query_investment
-from services.quantities import money_from_message
 from tests.facts import (
     authorised,
     called,

@@ -8,6 +8,20 @@ from decimal import Decimal
 from itertools import pairwise
 
 import pytest
+from gigaledger.common.quantities import decimal_to_text, instant_from_message
+from gigaledger.projections.queries import drill_down
+from gigaledger.projections.queries.changes import changes, positions_touched
+from gigaledger.projections.queries.figure_diff import (
+    FigureKey,
+    FigureValue,
+    changes_between,
+    figures_of,
+)
+from gigaledger.projections.queries.page_tokens import PageTokenError
+from gigaledger.projections.queries.paging import Place, page_place
+from gigaledger.projections.queries.reports import Answer, Question, answer, answered_by
+from gigaledger.projections.queries.snapshot import Known
+from gigaledger.projections.shared.periods import Length, periods
 from gigaledger.v1.events_pb2 import RecordedEvent
 from gigaledger.v1.projections_pb2 import (
     EventChanges,
@@ -25,15 +39,6 @@ from gigaledger.v1.projections_pb2 import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.projections import drill_down
-from services.projections.changes import changes, positions_touched
-from services.projections.measures import FigureKey, FigureValue, changes_between, figures_of
-from services.projections.page_tokens import PageTokenError
-from services.projections.pages import Place, page_place
-from services.projections.periods import Length, periods
-from services.projections.questions import Answer, Question, answer, answered_by
-from services.projections.reading import Known
-from services.quantities import decimal_to_text, instant_from_message
 from tests.audit.histories import histories
 from tests.projections.conftest import ReadModels
 from tests.projections.log import example

@@ -9,18 +9,12 @@ from fractions import Fraction
 from itertools import accumulate
 
 import pytest
+from gigaledger.common.quantities import date_from_message, money_from_message
+from gigaledger.projections.trade.matching import Line, Lot, Moved, match, peak_excess_minor
 from gigaledger.v1.events_pb2 import RecordedEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.projections.round_trip.matching import (
-    Line,
-    Lot,
-    Moved,
-    match,
-    peak_excess_minor,
-)
-from services.quantities import date_from_message, money_from_message
 from tests.projections.log import example
 
 

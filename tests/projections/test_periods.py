@@ -6,10 +6,7 @@ import datetime as dt
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from services.projections.periods import (
+from gigaledger.projections.shared.periods import (
     MAX_PERIODS,
     DaysOutOfOrderError,
     Length,
@@ -17,6 +14,8 @@ from services.projections.periods import (
     TooManyPeriodsError,
     periods,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def test_quarters_from_the_middle_of_one_to_the_middle_of_another() -> None:

@@ -6,6 +6,10 @@ import datetime as dt
 from fractions import Fraction
 from typing import Any
 
+from gigaledger.common.quantities import date_from_message
+from gigaledger.projections.capacity.progress import forecast_date, gained_days, reached_since
+from gigaledger.projections.capacity.queries import query_capacity
+from gigaledger.projections.investment.queries import query_investment
 from gigaledger.v1.events_pb2 import RecordedEvent
 from gigaledger.v1.projections_pb2 import (
     MilestoneProgress,
@@ -17,10 +21,6 @@ from google.type.date_pb2 import Date
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.projections.capacity.progress import forecast_date, gained_days, reached_since
-from services.projections.capacity.queries import query_capacity
-from services.projections.investment.queries import query_investment
-from services.quantities import date_from_message
 from tests.audit.histories import histories
 from tests.facts import called, certified, claimed, day, definitive, fact, funded, parties, terms
 from tests.projections.conftest import ReadModels

@@ -11,6 +11,10 @@ from collections.abc import Collection
 from typing import Any
 
 import pytest
+from gigaledger.common.quantities import money_from_message, ratio_ppm
+from gigaledger.projections.trade.circular_flow_queries import query_circular_flows
+from gigaledger.projections.trade.fold import ROUND_TRIP
+from gigaledger.projections.trade.round_trip_queries import query_round_trip
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.events_pb2 import Event
 from gigaledger.v1.projections_pb2 import (
@@ -22,10 +26,6 @@ from gigaledger.v1.projections_pb2 import (
     RoundTripBasis,
 )
 
-from services.projections.circular_flows.queries import query_circular_flows
-from services.projections.round_trip.fold import ROUND_TRIP
-from services.projections.round_trip.queries import query_round_trip
-from services.quantities import money_from_message, ratio_ppm
 from tests.facts import fact, money, parties
 from tests.instruments import contributed, drawn, formed
 from tests.projections.conftest import ReadModels

@@ -7,6 +7,11 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import pytest
+from gigaledger.common.quantities import money_from_message
+from gigaledger.projections.shared.amounts import Amount
+from gigaledger.projections.trade.fold import ROUND_TRIP
+from gigaledger.projections.trade.round_trip import Measure, Movement, pairs_of, series_of
+from gigaledger.projections.trade.round_trip_queries import query_round_trip
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.events_pb2 import Event
 from gigaledger.v1.projections_pb2 import (
@@ -21,11 +26,6 @@ from gigaledger.v1.projections_pb2 import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.projections.amounts import Amount
-from services.projections.round_trip.figures import Measure, Movement, pairs_of, series_of
-from services.projections.round_trip.fold import ROUND_TRIP
-from services.projections.round_trip.queries import query_round_trip
-from services.quantities import money_from_message
 from tests.facts import (
     START,
     called,

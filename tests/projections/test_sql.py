@@ -10,15 +10,15 @@ from typing import Any
 
 import psycopg
 import pytest
+from gigaledger.common.quantities import instant_from_message, money_from_message
+from gigaledger.projections.capacity.queries import query_capacity
+from gigaledger.projections.engine.registry import PROJECTIONS
+from gigaledger.projections.queries.snapshot import Known
+from gigaledger.projections.trade.round_trip_queries import query_round_trip
 from gigaledger.v1.projections_pb2 import PartyLevel, QueryRoundTripRequest
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from services.projections.capacity.queries import query_capacity
-from services.projections.catalogue import PROJECTIONS
-from services.projections.reading import Known
-from services.projections.round_trip.queries import query_round_trip
-from services.quantities import instant_from_message, money_from_message
 from tests.projections.conftest import SCHEMA, ReadModels
 from tests.projections.log import example
 

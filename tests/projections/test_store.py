@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from gigaledger.common.quantities import instant_to_message
+from gigaledger.ledger.domain.refusals import Refused
+from gigaledger.projections.engine import evaluation, generations, store
+from gigaledger.projections.engine.folding import FoldError, fold_event
+from gigaledger.projections.engine.registry import PROJECTIONS
+from gigaledger.projections.queries.snapshot import BehindError
 from gigaledger.v1.events_pb2 import Event, RecordedEvent
 from hypothesis import given, settings
 
-from services.ledger.domain.refusals import Refused
-from services.projections import behind, generations, store
-from services.projections.catalogue import PROJECTIONS
-from services.projections.facts import FoldError, fold_event
-from services.projections.reading import BehindError
-from services.quantities import instant_to_message
 from tests.facts import fact, invoiced, paid, parties, placed, reversed_entry
 from tests.projections.conftest import SCHEMA, ReadModels
 from tests.projections.log import example, log_of
@@ -62,7 +62,7 @@ async def test_what_cannot_be_folded_stops_only_its_projection(read_models: Read
     poison.event.invoice_issued.amount.currency_code = "XXY"
     round_trip = next(p for p in PROJECTIONS if p.name == "round-trip")
 
-    with pytest.raises(behind.JudgeError, match="XXY") as caught:
+    with pytest.raises(evaluation.JudgeError, match="XXY") as caught:
         await read_models.apply([*log[:4], poison, log[5]])
 
     assert caught.value.position == 5

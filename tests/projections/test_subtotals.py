@@ -8,25 +8,25 @@ from dataclasses import replace
 from itertools import chain
 
 import pytest
-from gigaledger.v1.events_pb2 import RecordedEvent
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from psycopg import AsyncConnection, sql
-
-from services.projections import behind, store
-from services.projections.generations import Generation
-from services.projections.reading import Known
-from services.projections.round_trip.figures import BASES, Series
-from services.projections.round_trip.matching import Moved
-from services.projections.round_trip.queries import read_series
-from services.projections.sessions import SESSION_OPTIONS
-from services.projections.subtotals import (
+from gigaledger.common.quantities import instant_from_message
+from gigaledger.projections.engine import evaluation, store
+from gigaledger.projections.engine.generations import Generation
+from gigaledger.projections.engine.sessions import SESSION_OPTIONS
+from gigaledger.projections.engine.subtotals import (
     FAN_OUT,
     Block,
     blocks_before,
     blocks_ending_with,
 )
-from services.quantities import instant_from_message
+from gigaledger.projections.queries.snapshot import Known
+from gigaledger.projections.trade.matching import Moved
+from gigaledger.projections.trade.round_trip import BASES, Series
+from gigaledger.projections.trade.round_trip_queries import read_series
+from gigaledger.v1.events_pb2 import RecordedEvent
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from psycopg import AsyncConnection, sql
+
 from tests.audit.histories import histories
 from tests.projections.conftest import BY_NAME, SCHEMA, WORKER, ReadModels
 from tests.projections.log import example
@@ -182,7 +182,9 @@ async def test_subtotals_are_made_once(read_models: ReadModels, database_url: st
     await store.apply(
         read_models.connection, SCHEMA, [generation], example("nvidia-openai-plan"), "", WORKER
     )
-    assert not await behind.sum_up(read_models.connection, SCHEMA, [generation], "another worker")
+    assert not await evaluation.sum_up(
+        read_models.connection, SCHEMA, [generation], "another worker"
+    )
     assert await _count(read_models) == 0
 
     async with await AsyncConnection.connect(
@@ -201,7 +203,7 @@ async def test_subtotals_are_made_once(read_models: ReadModels, database_url: st
 async def _all_summed(
     connection: AsyncConnection[tuple[object, ...]], generation: Generation
 ) -> None:
-    while await behind.sum_up(connection, SCHEMA, [generation], WORKER):
+    while await evaluation.sum_up(connection, SCHEMA, [generation], WORKER):
         pass
 
 

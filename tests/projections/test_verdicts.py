@@ -6,19 +6,19 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from gigaledger.common.quantities import date_from_message, instant_from_message
+from gigaledger.ledger.domain.refusals import Refused
+from gigaledger.projections.exceptions.policy import Policy
+from gigaledger.projections.exceptions.posting import Posting
+from gigaledger.projections.exceptions.queries import page_place, query_exceptions
+from gigaledger.projections.exceptions.register import Verdict, register_of
+from gigaledger.projections.queries.snapshot import Known, Reader
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.events_pb2 import Event
 from gigaledger.v1.projections_pb2 import ExceptionFinding, QueryExceptionsRequest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.ledger.domain.refusals import Refused
-from services.projections.exceptions.policy import Policy
-from services.projections.exceptions.posting import Posting
-from services.projections.exceptions.queries import page_place, query_exceptions
-from services.projections.exceptions.register import Verdict, register_of
-from services.projections.reading import Known, Reader
-from services.quantities import date_from_message, instant_from_message
 from tests.facts import (
     certified,
     claimed,

@@ -6,14 +6,14 @@ import datetime as dt
 from collections.abc import Sequence
 
 import pytest
+from gigaledger.ledger.domain.book import Book, Check, Request
+from gigaledger.ledger.domain.entries import Entry
+from gigaledger.ledger.domain.pending import EmptySource
+from gigaledger.ledger.domain.refusals import Refused, Violation
+from gigaledger.ledger.domain.validation import malformed
 from gigaledger.v1.control_facts_pb2 import BookOpened
 from gigaledger.v1.events_pb2 import Event
 
-from services.ledger.domain.book import Book, Check, Request
-from services.ledger.domain.entries import Entry
-from services.ledger.domain.pending import EmptySource
-from services.ledger.domain.refusals import Refused, Violation
-from services.ledger.domain.validation import malformed
 from tests.facts import fact
 
 

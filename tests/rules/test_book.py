@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from gigaledger.ledger.domain.book import Book, Check, Request
+from gigaledger.ledger.domain.pending import EmptySource
+from gigaledger.ledger.domain.refusals import Kind, Refused, Rule
 
-from services.ledger.domain.book import Book, Check, Request
-from services.ledger.domain.pending import EmptySource
-from services.ledger.domain.refusals import Kind, Refused, Rule
 from tests.facts import fact, parties, placed, received
 from tests.rules.ledger import MemoryLedger
 from tests.rules.refusals import NOW

@@ -5,14 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from gigaledger.common.quantities import money_to_message
+from gigaledger.ledger.domain.book import Request
+from gigaledger.ledger.domain.call_questions import CallAnswer, CallQuestion, answer_call
+from gigaledger.ledger.domain.refusals import Refused
 from gigaledger.v1.common_pb2 import AssertionStatus
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.ledger.domain.book import Request
-from services.ledger.domain.call_questions import CallAnswer, CallQuestion, answer_call
-from services.ledger.domain.refusals import Refused
-from services.quantities import money_to_message
 from tests.facts import (
     START,
     called,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from services.ledger.domain.refusals import Rule
+from gigaledger.ledger.domain.refusals import Rule
 
 PAGE = Path(__file__).parents[2] / "docs" / "refusals.md"
 

@@ -6,14 +6,14 @@ import datetime as dt
 from decimal import Decimal
 from typing import Any
 
+from gigaledger.common.quantities import money_from_message
+from gigaledger.ledger.domain.folding import fold
+from gigaledger.ledger.domain.refusals import Refused
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.events_pb2 import Event
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.ledger.domain.folding import fold
-from services.ledger.domain.refusals import Refused
-from services.quantities import money_from_message
 from tests.facts import fact, money, number, parties, reversed_entry
 from tests.instruments import (
     EXERCISE,

@@ -7,12 +7,12 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
+from gigaledger.ledger.domain.entries import Entry
+from gigaledger.ledger.domain.folding import apply, fold
+from gigaledger.ledger.domain.refusals import Refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.ledger.domain.entries import Entry
-from services.ledger.domain.folding import apply, fold
-from services.ledger.domain.refusals import Refused
 from tests.facts import (
     authorised,
     called,

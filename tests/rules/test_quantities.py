@@ -7,15 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from google.protobuf.timestamp_pb2 import Timestamp
-from google.type.date_pb2 import Date
-from google.type.money_pb2 import Money as MoneyMessage
-from hypothesis import given
-from hypothesis import strategies as st
-
-from services.ledger.domain.refusals import Refused
-from services.ledger.domain.validation import is_lei
-from services.quantities import (
+from gigaledger.common.quantities import (
     MAX_AMOUNT_MINOR,
     Money,
     QuantityError,
@@ -30,6 +22,14 @@ from services.quantities import (
     money_to_message,
     ratio_ppm,
 )
+from gigaledger.ledger.domain.refusals import Refused
+from gigaledger.ledger.domain.validation import is_lei
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.type.date_pb2 import Date
+from google.type.money_pb2 import Money as MoneyMessage
+from hypothesis import given
+from hypothesis import strategies as st
+
 from tests.facts import definitive, issued, money, number, parties
 from tests.rules.ledger import MemoryLedger
 from tests.rules.refusals import NOW

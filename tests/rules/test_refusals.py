@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from gigaledger.ledger.domain.refusals import Kind, Rule
 
-from services.ledger.domain.refusals import Kind, Rule
 from tests.rules.instrument_refusals import INSTRUMENT_CASES
 from tests.rules.ledger import MemoryLedger
 from tests.rules.refusals import CASES, NOW, Case

@@ -16,6 +16,7 @@ from typing import Any
 
 import grpc
 import pytest
+from gigaledger.common.quantities import date_to_message, money_from_message
 from gigaledger.v1.common_pb2 import CapacityLayer, PowerBasis
 from gigaledger.v1.control_facts_pb2 import BookClock
 from gigaledger.v1.ledger_pb2 import AppendEventsRequest, CreateBookRequest
@@ -35,7 +36,6 @@ from google.rpc.status_pb2 import Status
 from google.type.date_pb2 import Date
 from google.type.money_pb2 import Money
 
-from services.quantities import date_to_message, money_from_message
 from tests.processes import RunningServices
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

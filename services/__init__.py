@@ -1,1 +1,0 @@
-"""The services of gigaledger, and the command that starts and calls them."""

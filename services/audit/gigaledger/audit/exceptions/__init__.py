@@ -1,0 +1,1 @@
+"""Exceptions, evaluated a second time."""

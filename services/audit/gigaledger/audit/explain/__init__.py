@@ -1,0 +1,1 @@
+"""Replay, and the events behind a figure."""

@@ -1,0 +1,1 @@
+"""Every published figure, recomputed by a second fold."""

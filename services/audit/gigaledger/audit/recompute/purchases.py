@@ -1,0 +1,368 @@
+"""Purchases, recomputed: what was ordered, received, invoiced and paid, and what stands open.
+
+A document that was recorded in error still tells what its number stands for, where no other does:
+so nothing that was recorded under it drops out.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from gigaledger.audit.recompute.figure_sheet import Sum, in_proportion
+from gigaledger.audit.recompute.history import Entry, View, by_time
+from gigaledger.common.quantities import money_from_message
+
+_ORDERED = ("purchase_order_placed", "purchase_order_amended")
+_PAYMENTS = ("supplier_payment_settled", "prepayment_made")
+Line = tuple[str, int]
+"""Number of an order, and number of the line in it."""
+Document = tuple[str, str]
+"""Account (an order, or buyer and supplier), and the number of a document in it."""
+
+
+class Purchase(NamedTuple):
+    """Something bought by a customer from a supplier.
+
+    Attributes:
+        measure: ordered, received, invoiced, paid, received_not_invoiced, open_payable, refund_due
+            or unapplied_payments.
+        day: on which it was added; for what stands open, none.
+        amount: what it adds, with the events behind it.
+    """
+
+    measure: str
+    supplier: str
+    customer: str
+    currency: str
+    day: dt.date | None
+    amount: Sum
+
+
+class _Order(NamedTuple):
+    supplier: str
+    buyer: str
+    currency: str
+
+
+class _Bill(NamedTuple):
+    """An invoice. `order_minor` is its amount in the currency of its order."""
+
+    supplier: str
+    buyer: str
+    currency: str
+    amount_minor: int
+    order_minor: int
+
+
+class _Claim(NamedTuple):
+    """An invoice, or a credit note with negative amounts; `order_minor` as for `_Bill`."""
+
+    entry: Entry
+    order: str
+    document: Document
+    amount_minor: int
+    order_minor: int
+
+
+class _Settled(NamedTuple):
+    """A payment. `document_minor` is its amount in the currency of what it was applied to."""
+
+    invoice: str
+    amount_minor: int
+    document_minor: int
+
+
+class _Units(NamedTuple):
+    """Units of a line that were ordered, or received; an amount where the fact states one."""
+
+    entry: Entry
+    quantity: int
+    amount_minor: int | None
+    undisclosed: bool = False
+
+
+def purchases(view: View) -> Iterator[Purchase]:
+    """Yield all purchases that count, and what stands open."""
+    orders = _orders(view)
+    bills = _bills(view, orders)
+    received: dict[str, Sum] = {}
+    for purchase, order in _goods(view, orders):
+        yield purchase
+        if purchase.measure == "received":
+            received[order] = received.get(order, _zero(view)) + purchase.amount
+    claims = list(_claims(view, bills))
+    for claim in claims:
+        if claim.document in bills:
+            one = _single(view, claim.entry, claim.amount_minor)
+            yield Purchase("invoiced", *bills[claim.document][:3], claim.entry.day, one)
+    yield from _not_invoiced(view, orders, received, claims)
+    open_: dict[Document, Sum] = defaultdict(lambda: _zero(view))
+    for claim in claims:
+        open_[claim.document].add(claim.entry.position, claim.entry.day, claim.amount_minor)
+    for entry, purchase, document, document_minor in _cash(view):
+        yield purchase
+        if document[1]:
+            open_[document].add(entry.position, entry.day, -document_minor)
+        else:
+            yield purchase._replace(measure="unapplied_payments")
+    for document, rest in open_.items():
+        if document in bills and rest.value:
+            bill = bills[document]
+            measure = "open_payable" if rest.value > 0 else "refund_due"
+            amount = rest if rest.value > 0 else _zero(view) - rest
+            yield Purchase(measure, *bill[:3], None, amount)
+
+
+def _goods(view: View, orders: dict[str, _Order]) -> Iterator[tuple[Purchase, str]]:
+    """Yield what was ordered and received, each with the number of its order."""
+    for (number, _), measure, entry, value in _valued(view):
+        if number in orders:
+            one = _single(view, entry, value.minor, value.undisclosed)
+            yield Purchase(measure, *orders[number], entry.day, one), number
+
+
+def _not_invoiced(
+    view: View, orders: dict[str, _Order], received: dict[str, Sum], claims: list[_Claim]
+) -> Iterator[Purchase]:
+    """Yield, order by order, what was received and not invoiced."""
+    invoiced: dict[str, Sum] = defaultdict(lambda: _zero(view))
+    for claim in claims:
+        invoiced[claim.order].add(claim.entry.position, claim.entry.day, claim.order_minor)
+    for number, value in received.items():
+        rest = (value - invoiced[number]).at_least_zero()
+        yield Purchase("received_not_invoiced", *orders[number], None, rest)
+
+
+def _zero(view: View) -> Sum:
+    return Sum(traced=view.traced)
+
+
+def _single(view: View, entry: Entry, amount: int, undisclosed: int = 0) -> Sum:
+    one = _zero(view)
+    one.add(entry.position, entry.day, None if undisclosed and not amount else amount)
+    one.undisclosed = undisclosed
+    return one
+
+
+def _minor(message: Any) -> int:
+    return money_from_message(message).amount_minor
+
+
+def _orders(view: View) -> dict[str, _Order]:
+    def read(order: Any) -> tuple[str, _Order]:
+        told = (line.amount.currency_code or line.unit_price.currency_code for line in order.lines)
+        currency = next(filter(None, told), "")
+        return order.purchase_order, _Order(order.supplier, order.buyer, currency)
+
+    return view.latest(read, *_ORDERED[:1])
+
+
+def _ordered(entry: Entry) -> Iterator[tuple[Line, _Units]]:
+    """Yield the units that an order or an amendment adds to lines."""
+    fact = entry.fact
+    if entry.kind == "purchase_order_amended":
+        amount: int | None = None
+        if fact.HasField("amount_delta"):
+            amount = _minor(fact.amount_delta)
+        elif fact.HasField("unit_price"):
+            amount = fact.quantity_delta * _minor(fact.unit_price)
+        yield (fact.purchase_order, fact.line), _Units(entry, fact.quantity_delta, amount)
+        return
+    for line in fact.lines:
+        amount = None
+        if line.HasField("amount"):
+            amount = _minor(line.amount)
+        elif line.HasField("unit_price"):
+            amount = line.quantity * _minor(line.unit_price)
+        units = _Units(entry, line.quantity, amount, line.amount_undisclosed)
+        yield (fact.purchase_order, line.line), units
+
+
+class _Price(NamedTuple):
+    """The average price of a line: an amount in minor units, for so many units."""
+
+    amount_minor: int = 0
+    quantity: int = 0
+
+    def plus(self, units: _Units) -> _Price:
+        """Return the price where more was ordered at a price of its own."""
+        return _Price(self.amount_minor + (units.amount_minor or 0), self.quantity + units.quantity)
+
+
+class _Value(NamedTuple):
+    """What units are worth to date, in minor units, and of how many facts nothing tells it."""
+
+    minor: int = 0
+    undisclosed: int = 0
+
+
+class _Movement(NamedTuple):
+    """A change of a line. What has a price tells what all units of the line are worth."""
+
+    measure: str
+    units: _Units
+    priced: bool
+
+
+def _ever_priced(view: View) -> dict[Line, _Price | None]:
+    """Return the average price of each line by all that was ever recorded, counted or not.
+
+    It is None for a line of which anything is not disclosed.
+    """
+    found: dict[Line, _Price | None] = {}
+    for entry in view.recorded(*_ORDERED):
+        for line, units in _ordered(entry):
+            price = found.setdefault(line, _Price())
+            if units.undisclosed or price is None:
+                found[line] = None
+            elif units.amount_minor is not None:
+                found[line] = price.plus(units)
+    return found
+
+
+def _movements(view: View) -> dict[Line, list[_Movement]]:
+    """Return what was ordered, cancelled, received and returned of each line, by time."""
+    lines: dict[Line, list[_Movement]] = defaultdict(list)
+    for entry in view.counted(*_ORDERED):
+        for line, units in _ordered(entry):
+            lines[line].append(_Movement("ordered", units, units.amount_minor is not None))
+    for entry in view.counted("purchase_order_cancelled"):
+        fact = entry.fact
+        amount = -_minor(fact.amount) if fact.HasField("amount") else None
+        units = _Units(entry, -fact.quantity, amount)
+        lines[fact.purchase_order, fact.line].append(_Movement("ordered", units, priced=False))
+    for entry in view.counted("goods_received", "goods_returned"):
+        fact = entry.fact
+        sign = 1 if entry.kind == "goods_received" else -1
+        units = _Units(entry, sign * fact.quantity, None)
+        lines[fact.purchase_order, fact.line].append(_Movement("received", units, priced=False))
+    for found in lines.values():
+        found.sort(key=lambda movement: by_time(movement.units.entry))
+    return lines
+
+
+def _valued(view: View) -> Iterator[tuple[Line, str, Entry, _Value]]:
+    """Yield by how much each fact changes what was ordered and received is worth.
+
+    Units without an amount of their own have the average price of their line: of what was ordered
+    to date, or before that of all that ever was. What is rounded is the value to date.
+    """
+    ever_priced = _ever_priced(view)
+    for line, movements in _movements(view).items():
+        ever = ever_priced.get(line)
+        price: _Price | None = None
+        to_date = {"ordered": _ToDate(), "received": _ToDate()}
+        for movement in movements:
+            if movement.priced:
+                price = (price or _Price()).plus(movement.units)
+            to_date[movement.measure].add(movement.units)
+            for measure, units in to_date.items():
+                change = units.revalued(None if ever is None else price or ever)
+                if measure == movement.measure or change != _Value():
+                    yield line, measure, movement.units.entry, change
+
+
+class _ToDate:
+    """What was ordered, or received, of a line to date."""
+
+    def __init__(self) -> None:
+        self._stated_minor = 0
+        self._quantity = 0
+        self._unpriced = 0
+        self._value = _Value()
+
+    def add(self, units: _Units) -> None:
+        """Add units, or an amount of their own."""
+        if units.amount_minor is not None:
+            self._stated_minor += units.amount_minor
+            return
+        self._quantity += units.quantity
+        self._unpriced += 1
+
+    def revalued(self, price: _Price | None) -> _Value:
+        """Value all of it, and return by how much it is worth more than before."""
+        before = self._value
+        if price is not None and price.quantity > 0:
+            worth = in_proportion(self._quantity, price.quantity, price.amount_minor)
+            self._value = _Value(self._stated_minor + worth)
+        else:
+            self._value = _Value(self._stated_minor, self._unpriced)
+        return _Value(
+            self._value.minor - before.minor, self._value.undisclosed - before.undisclosed
+        )
+
+
+def _account(order: str, buyer: str, supplier: str) -> str:
+    return order or f"{buyer}:{supplier}"
+
+
+def _in_document(fact: Any) -> int:
+    """Return an amount in the currency of the document that it is set against."""
+    return _minor(fact.fx.document_amount if fact.HasField("fx") else fact.amount)
+
+
+def _bills(view: View, orders: dict[str, _Order]) -> dict[Document, _Bill]:
+    def read(invoice: Any) -> tuple[Document, _Bill]:
+        order = orders.get(invoice.purchase_order, _Order("", "", ""))
+        account = _account(invoice.purchase_order, invoice.buyer, invoice.supplier)
+        bill = _Bill(
+            invoice.supplier or order.supplier,
+            invoice.buyer or order.buyer,
+            invoice.amount.currency_code,
+            _minor(invoice.amount),
+            _in_document(invoice),
+        )
+        return (account, invoice.invoice), bill
+
+    return view.latest(read, "invoice_issued")
+
+
+def _claims(view: View, bills: dict[Document, _Bill]) -> Iterator[_Claim]:
+    """Yield invoices and credit notes."""
+    for entry in view.counted("invoice_issued", "credit_note_issued"):
+        fact = entry.fact
+        account = _account(fact.purchase_order, fact.buyer, fact.supplier)
+        document = (account, fact.invoice)
+        amount = _minor(fact.amount)
+        if entry.kind == "invoice_issued":
+            yield _Claim(entry, fact.purchase_order, document, amount, _in_document(fact))
+        elif document in bills:
+            bill = bills[document]
+            order_minor = in_proportion(-amount, bill.amount_minor, bill.order_minor)
+            yield _Claim(entry, fact.purchase_order, document, -amount, order_minor)
+
+
+def _cash(view: View) -> Iterator[tuple[Entry, Purchase, Document, int]]:
+    """Yield payments and refunds, the document they apply to, and their amount in its currency.
+
+    A refund applies to what the payment applied to that goes back.
+    """
+
+    def read(payment: Any) -> tuple[Document, _Settled]:
+        account = _account(payment.purchase_order, payment.payer, payment.payee)
+        invoice = getattr(payment, "invoice", "")
+        settled = _Settled(invoice, _minor(payment.amount), _in_document(payment))
+        return (account, payment.payment), settled
+
+    settled = view.latest(read, *_PAYMENTS)
+    for entry in view.counted(*_PAYMENTS, "supplier_refund_settled"):
+        fact = entry.fact
+        customer, supplier, sign = fact.payer, fact.payee, 1
+        if entry.kind == "supplier_refund_settled":
+            customer, supplier, sign = fact.payee, fact.payer, -1
+        account = _account(fact.purchase_order, customer, supplier)
+        payment = settled.get((account, fact.payment))
+        if payment is None:
+            continue
+        amount = sign * _minor(fact.amount)
+        if sign > 0:
+            document_minor = _in_document(fact)
+        else:
+            document_minor = in_proportion(amount, payment.amount_minor, payment.document_minor)
+        one = _single(view, entry, amount)
+        currency = fact.amount.currency_code
+        purchase = Purchase("paid", supplier, customer, currency, entry.day, one)
+        yield entry, purchase, (account, payment.invoice), document_minor

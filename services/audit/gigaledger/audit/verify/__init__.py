@@ -1,0 +1,1 @@
+"""Verification of a history and of everything published from it."""

@@ -1,0 +1,269 @@
+"""Verification of a history: every leaf, every root, the order of everything. Pure.
+
+Whatever is wrong becomes a finding with its position, and the verification goes on, so that all
+that is wrong is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gigaledger.common.transparency.checkpoints import Checkpoint, parse_checkpoint
+from gigaledger.common.transparency.keys import SUCCESSION
+from gigaledger.common.transparency.merkle import HASH_BYTES, Frontier, leaf_hash
+from gigaledger.common.transparency.notes import NoteError, Verifier, open_note
+from gigaledger.v1.audit_pb2 import SigningKey
+from gigaledger.v1.events_pb2 import RecordedEvent
+from google.protobuf.message import DecodeError
+
+MAX_EXPLAINED = 1_000_000
+"""Events of which the hashes are kept until the next checkpoint, to tell which were altered."""
+
+
+class Kind(StrEnum):
+    """What is wrong."""
+
+    UNREADABLE = "unreadable"
+    """The bytes of an event are not those of one."""
+    POSITION = "position"
+    """An event is missing, is there twice, or stands in another's place."""
+    VERSION = "version"
+    """The versions of a stream do not follow one another."""
+    TIME = "time"
+    """An event was recorded before the one before it."""
+    ALTERED = "altered"
+    """An event is not the one that was sealed."""
+    ROOT = "root"
+    """The events up to a checkpoint are not those that it was signed for."""
+    TRUNCATED = "truncated"
+    """There are fewer events than were signed."""
+    FORK = "fork"
+    """Two checkpoints of one size differ, or one names another book."""
+    SIGNATURE = "signature"
+    """A checkpoint is not signed by a key that is trusted."""
+    KEY = "key"
+    """A key follows another without a statement of that one."""
+    READABLE = "readable"
+    """What a file shows of an event is not what its bytes say."""
+    FILTER = "filter"
+    """Who asks for some events does not get those that match, by what their bytes say."""
+    FIGURE = "figure"
+    """A published figure is not what the facts give."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong.
+
+    Attributes:
+        position: where; for a range its last position.
+        kind: what.
+        message: what exactly, for people.
+    """
+
+    position: int
+    kind: Kind
+    message: str
+
+
+def trusted_keys(
+    keys: Sequence[SigningKey], trusted: Verifier
+) -> tuple[list[Verifier], list[Finding]]:
+    """Follow the statements of keys from one that is trusted on.
+
+    Args:
+        keys: those of a book, in the order in which they signed.
+        trusted: the key that the auditor holds.
+
+    Returns:
+        The keys that are trusted by that, and what is wrong.
+    """
+    names = [key.verifier_key for key in keys]
+    if str(trusted) not in names:
+        message = f"the book is signed by {', '.join(names) or 'nobody'}, not by {trusted}"
+        return [trusted], [Finding(0, Kind.KEY, message)]
+    found = [trusted]
+    for key in keys[names.index(str(trusted)) + 1 :]:
+        stated = f"{SUCCESSION}\n{key.verifier_key}\n{key.from_size}\n"
+        try:
+            note = open_note(key.succession, [found[-1]])
+            follower = Verifier.parse(key.verifier_key)
+        except NoteError as error:
+            message = f"the statement that {key.verifier_key} follows {found[-1]}: {error}"
+            return found, [Finding(key.from_size, Kind.KEY, message)]
+        if note.text != stated or not note.signed_by:
+            message = f"{found[-1]} has not stated that {key.verifier_key} follows it"
+            return found, [Finding(key.from_size, Kind.KEY, message)]
+        found.append(follower)
+    return found, []
+
+
+class Checkpoints:
+    """The checkpoints that a history is held against.
+
+    Attributes:
+        roots: by size.
+        findings: what is wrong with the checkpoints themselves.
+        origin: of the book.
+        imported: whether the recorded times of the book came with its facts.
+    """
+
+    def __init__(self, keys: Sequence[Verifier]) -> None:
+        """Take checkpoints that one of these keys has signed."""
+        self.roots: dict[int, bytes] = {}
+        self.findings: list[Finding] = []
+        self.origin = keys[0].name
+        self.imported: bool | None = None
+        self._keys = keys
+
+    @property
+    def size(self) -> int:
+        """That of the largest."""
+        return max(self.roots, default=0)
+
+    def add(self, note: str) -> None:
+        """Take a checkpoint, or find what is wrong with it."""
+        try:
+            opened = open_note(note, self._keys)
+            checkpoint = parse_checkpoint(opened.text)
+        except NoteError as error:
+            self.findings.append(Finding(0, Kind.SIGNATURE, str(error)))
+            return
+        size = checkpoint.size
+        if not opened.signed_by:
+            message = f"the checkpoint of {size} events is not signed by a key that is trusted"
+            self.findings.append(Finding(size, Kind.SIGNATURE, message))
+        elif checkpoint.origin != self.origin:
+            message = f"the checkpoint of {size} events is of {checkpoint.origin}, another book"
+            self.findings.append(Finding(size, Kind.FORK, message))
+        elif self.roots.setdefault(size, checkpoint.root) != checkpoint.root:
+            message = f"there are two checkpoints of {size} events with different roots"
+            self.findings.append(Finding(size, Kind.FORK, message))
+        else:
+            self._check_clock(checkpoint)
+
+    def _check_clock(self, checkpoint: Checkpoint) -> None:
+        if self.imported not in (None, checkpoint.imported):
+            message = (
+                f"the checkpoint of {checkpoint.size} events differs in whose clock it runs on"
+            )
+            self.findings.append(Finding(checkpoint.size, Kind.FORK, message))
+        self.imported = checkpoint.imported
+
+
+class Verification:
+    """Verifies the events of a history one after another.
+
+    Attributes:
+        count: how many events were seen.
+    """
+
+    def __init__(self, roots: Mapping[int, bytes]) -> None:
+        """Hold a history against the roots of checkpoints, by size."""
+        self.count = 0
+        self._roots = dict(sorted(roots.items()))
+        self._position = 0
+        self._versions: dict[str, int] = {}
+        self._time = (0, 0)
+        self._frontier = Frontier()
+        self._good = Frontier()
+        self._since_good = bytearray()
+        self._unexplained: dict[int, tuple[Frontier, bytes]] = {}
+
+    def add(self, leaf: bytes) -> Iterator[Finding]:
+        """Take the bytes of the next event; yield what is wrong with it."""
+        self.count += 1
+        try:
+            recorded = RecordedEvent.FromString(leaf)
+        except DecodeError:
+            self._position += 1
+            yield Finding(self._position, Kind.UNREADABLE, "the bytes are not those of an event")
+        else:
+            yield from self._order(recorded)
+        hashed = leaf_hash(leaf)
+        for _ in self._frontier.append(hashed):
+            pass
+        if len(self._since_good) < MAX_EXPLAINED * HASH_BYTES:
+            self._since_good += hashed
+        root = self._roots.get(self.count)
+        if root is not None:
+            yield from self._at_checkpoint(root)
+
+    def _order(self, recorded: RecordedEvent) -> Iterator[Finding]:
+        position, expected = recorded.position, self._position + 1
+        self._position = position
+        if position != expected:
+            if position > expected:
+                one = position - 1 == expected
+                which = (
+                    f"event {expected} is" if one else f"events {expected} to {position - 1} are"
+                )
+                message = f"the {which} missing: {position} comes next"
+            else:
+                message = f"the event at {position} stands where {expected} should stand"
+            yield Finding(expected, Kind.POSITION, message)
+        stream, version = recorded.stream, recorded.stream_version
+        following = self._versions.get(stream, 0) + 1
+        self._versions[stream] = version
+        if version != following:
+            message = f"{stream} is at version {version}; {following} should come next"
+            yield Finding(position, Kind.VERSION, message)
+        time = (recorded.recorded_time.seconds, recorded.recorded_time.nanos)
+        if time < self._time:
+            message = f"it was recorded before the event at {position - 1}"
+            yield Finding(position, Kind.TIME, message)
+        self._time = max(time, self._time)
+
+    def _at_checkpoint(self, root: bytes) -> Iterator[Finding]:
+        """Compare with a checkpoint, and remember what a later explanation needs."""
+        if self._frontier.root() == root:
+            self._good = self._frontier.copy()
+            self._since_good.clear()
+            return
+        if not self._unexplained:
+            self._unexplained[self.count] = (self._good.copy(), bytes(self._since_good))
+            message = (
+                f"the events from {self._good.size + 1} to {self.count} are not those that were"
+                f" signed"
+            )
+            yield Finding(self.count, Kind.ROOT, message)
+
+    @property
+    def first_wrong_size(self) -> int | None:
+        """Size of the first checkpoint that the events do not lead to; None where all hold."""
+        return next(iter(self._unexplained), None)
+
+    def explain(self, first_position: int, hashes: bytes) -> Iterator[Finding]:
+        """Yield which events were altered, by the hashes that were sealed with a checkpoint.
+
+        Args:
+            first_position: of the hashes.
+            hashes: those that the first checkpoint with a wrong root adds to the one before it.
+                They are believed only where they lead to the root that was signed.
+        """
+        ((size, (good, own)),) = self._unexplained.items()
+        good = good.copy()
+        if first_position != good.size + 1 or len(hashes) != len(own):
+            return
+        sealed = _hashes(hashes)
+        good.extend(sealed)
+        if good.root() != self._roots[size]:
+            return
+        for offset, (ours, theirs) in enumerate(zip(_hashes(own), sealed, strict=True)):
+            if ours != theirs:
+                position = first_position + offset
+                message = f"event {position} of the log is not the one that was sealed"
+                yield Finding(position, Kind.ALTERED, message)
+
+    def finish(self) -> Iterable[Finding]:
+        """Yield what is missing at the end."""
+        signed = max(self._roots, default=0)
+        if self.count < signed:
+            message = f"{signed} events were signed, but there are only {self.count}"
+            yield Finding(self.count + 1, Kind.TRUNCATED, message)
+
+
+def _hashes(joined: bytes) -> list[bytes]:
+    return [joined[at : at + HASH_BYTES] for at in range(0, len(joined), HASH_BYTES)]

@@ -1,0 +1,191 @@
+"""`gigaledger audit verify FILE`: a book in a file against its proofs, and what both ways share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gigaledger.audit.export.book_file import (
+    ExportError,
+    read_event,
+    read_footer,
+    read_header,
+    readable,
+)
+from gigaledger.audit.verify.verification import (
+    Checkpoints,
+    Finding,
+    Kind,
+    Verification,
+    trusted_keys,
+)
+from gigaledger.cli.errors import CommandError, ExitCode
+from gigaledger.cli.output import error_console
+from gigaledger.common.transparency.notes import NoteError, Verifier
+from gigaledger.v1 import audit_pb2 as pb
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+STEP = 1000
+"""Events after which progress is shown."""
+
+
+@dataclass
+class Report:
+    """What was verified, and what is wrong.
+
+    Attributes:
+        book: resource name of the book.
+        origin: of its checkpoints.
+        size: of the latest checkpoint.
+        checkpoints: how many were held against the events.
+        events: how many were read.
+        filters: how many filtered reads were held against the events; None where none were.
+        figures: how many published figures were recomputed; None where none were asked for.
+        exceptions: how many exceptions were judged again; None where none were asked for.
+        not_judged: rules of published exceptions that this version does not judge.
+        findings: what is wrong.
+    """
+
+    book: str
+    origin: str
+    size: int = 0
+    checkpoints: int = 0
+    events: int = 0
+    filters: int | None = None
+    figures: int | None = None
+    exceptions: int | None = None
+    not_judged: tuple[str, ...] = ()
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def holds(self) -> bool:
+        """Whether everything holds."""
+        return not self.findings
+
+
+def read_key(text: str) -> Verifier:
+    """Return a public key, given as it is or as a file that holds it.
+
+    Raises:
+        CommandError: neither.
+    """
+    path = Path(text)
+    try:
+        return Verifier.parse(path.read_text("utf-8") if path.is_file() else text)
+    except (NoteError, OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"--key {text}: {error}", ExitCode.USAGE) from error
+
+
+def verify_file(path: Path, key: Verifier, kept: str | None) -> Report:
+    """Verify a file, with nothing but the public key.
+
+    Raises:
+        CommandError: it can't be read as a book.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="\n") as file:
+            header = read_header(next(file, ""))
+            notes = read_footer(_last_line(path))
+            report, checkpoints = held_against(header.keys, key, header.book, kept, notes)
+            verification = Verification(checkpoints.roots)
+            with progress("Verifying", header.size) as advance:
+                for line in file:
+                    try:
+                        found = read_event(line)
+                    except ExportError as error:
+                        position = verification.count + 1
+                        report.findings.append(Finding(position, Kind.UNREADABLE, str(error)))
+                        continue
+                    if found is None:
+                        break
+                    report.findings += verification.add(found[0])
+                    report.findings += _shown(*found, verification.count)
+                    advance()
+                if any(True for _ in file):
+                    message = "there are lines after the checkpoints"
+                    report.findings.append(Finding(verification.count, Kind.READABLE, message))
+    except (ExportError, UnicodeDecodeError) as error:
+        raise CommandError(f"{path}: {error}", ExitCode.INVALID_INPUT) from error
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}", ExitCode.NOT_FOUND) from error
+    report.findings += verification.finish()
+    report.events = verification.count
+    if report.events != header.size:
+        message = f"the file says that it holds {header.size} events, but holds {report.events}"
+        report.findings.append(Finding(report.events, Kind.TRUNCATED, message))
+    return report
+
+
+def held_against(
+    keys: Iterable[pb.SigningKey],
+    key: Verifier,
+    book: str,
+    kept: str | None,
+    notes: Iterable[str],
+) -> tuple[Report, Checkpoints]:
+    """Return what a book is held against, with what is wrong with that."""
+    trusted, findings = trusted_keys(list(keys), key)
+    checkpoints = Checkpoints(trusted)
+    for note in notes:
+        checkpoints.add(note)
+    report = Report(book, checkpoints.origin, checkpoints.size, len(checkpoints.roots), findings=[])
+    if kept is not None:
+        checkpoints.add(kept)
+    report.findings += findings + checkpoints.findings
+    if not checkpoints.roots:
+        message = "there is no checkpoint that a trusted key has signed: nothing is proven"
+        report.findings.append(Finding(0, Kind.SIGNATURE, message))
+    return report, checkpoints
+
+
+def _shown(leaf: bytes, shown: Any, position: int) -> Iterator[Finding]:
+    """Yield where a line shows something else than its bytes say."""
+    try:
+        said = readable(leaf)
+    except ExportError as error:
+        yield Finding(position, Kind.READABLE, f"what the line shows of event {position}: {error}")
+        return
+    if shown != said:
+        yield Finding(position, Kind.READABLE, f"what the line shows of event {position} is not so")
+
+
+def _last_line(path: Path) -> str:
+    """Return the last line of a file without reading all of it."""
+    with path.open("rb") as file:
+        end = file.seek(0, 2)
+        found = b""
+        while end > 0 and b"\n" not in found.rstrip(b"\n"):
+            start = max(0, end - 65_536)
+            file.seek(start)
+            found = file.read(end - start) + found
+            end = start
+    return found.rstrip(b"\n").rpartition(b"\n")[2].decode()
+
+
+@contextmanager
+def progress(what: str, total: int, step: int = STEP) -> Iterator[Callable[[], None]]:
+    """Show how far it has come, on a terminal, after each so many."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=error_console(),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    task = bar.add_task(what, total=total)
+    seen = 0
+
+    def advance() -> None:
+        nonlocal seen
+        seen += 1
+        if not seen % step:
+            bar.update(task, completed=seen)
+
+    with bar:
+        yield advance

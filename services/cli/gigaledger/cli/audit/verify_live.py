@@ -1,0 +1,188 @@
+"""`gigaledger audit verify` and `export` of a book that is served."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import grpc
+from gigaledger.audit.exceptions.exceptions import (
+    RULES,
+    exceptions,
+    published_exceptions,
+    published_reviews,
+    reviews,
+)
+from gigaledger.audit.export.book_file import Header, write
+from gigaledger.audit.recompute.comparison import Figures, HistoryError, differences
+from gigaledger.audit.verify import published
+from gigaledger.audit.verify.filters import Filters
+from gigaledger.audit.verify.verification import Finding, Kind, Verification
+from gigaledger.cli import client
+from gigaledger.cli.audit.verify import Report, held_against, progress
+from gigaledger.common.transparency.leaves import recorded_events
+from gigaledger.common.transparency.notes import Verifier
+from gigaledger.v1 import audit_pb2 as pb
+from gigaledger.v1.audit_pb2_grpc import AuditServiceStub
+from gigaledger.v1.events_pb2 import RecordedEvent
+from gigaledger.v1.ledger_pb2 import ReadEventsRequest
+from gigaledger.v1.projections_pb2 import ReadSpec
+
+PAGE = 1000
+READ_EVENTS = "/gigaledger.v1.LedgerService/ReadEvents"
+
+
+def verify_live(
+    book: str, key: Verifier, kept: str | None, ledger: str, projections: str | None
+) -> Report:
+    """Verify a book that is served.
+
+    Args:
+        book: resource name of the book.
+        key: the public key that the auditor holds.
+        kept: a checkpoint that the auditor kept, as it was signed.
+        ledger: address of the ledger.
+        projections: address of the projections whose figures are recomputed; None for none.
+    """
+    filters = Filters()
+    figures = Figures() if projections is not None else None
+    leaves: list[bytes] = []
+    with client.audit(ledger) as channel:
+        stub = AuditServiceStub(channel)
+        report, checkpoints = held_against(_keys(stub, book), key, book, kept, _notes(stub, book))
+        verification = Verification(checkpoints.roots)
+        with progress("Verifying", checkpoints.size) as advance:
+            for leaf in read_leaves(channel, ReadEventsRequest(book=book)):
+                report.findings += verification.add(leaf)
+                if report.holds:
+                    recorded = RecordedEvent.FromString(leaf)
+                    filters.add(recorded)
+                    if figures is not None:
+                        _add(figures, recorded, report)
+                        leaves.append(leaf)
+                advance()
+        report.findings += verification.finish()
+        wrong = verification.first_wrong_size
+        if wrong is not None:
+            name = f"{book}/checkpoints/{wrong}"
+            sealed = stub.GetLeafHashes(pb.GetLeafHashesRequest(name=name))
+            report.findings += verification.explain(sealed.first_position, sealed.hashes)
+        report.events = verification.count
+        if report.holds:
+            _ask_filters(channel, filters, book, report)
+        if figures is not None and projections is not None and report.holds:
+            _compare(channel, (figures, leaves), book, projections, report)
+    return report
+
+
+def export_book(book: str, ledger: str, out: Callable[[str], object]) -> int:
+    """Write a book, up to its latest checkpoint, as lines; return how many events it has."""
+    with client.audit(ledger) as channel:
+        stub = AuditServiceStub(channel)
+        latest = stub.GetLatestCheckpoint(pb.GetLatestCheckpointRequest(book=book)).checkpoint
+        keys = tuple(_keys(stub, book))
+        notes = [note for size, note in _sized_notes(stub, book) if size <= latest.size]
+        leaves = read_leaves(channel, ReadEventsRequest(book=book, to_position=latest.size))
+        with progress("Exporting", latest.size) as advance:
+            for line in write(Header(book, latest.size, keys), _each(leaves, advance), notes):
+                out(line)
+        return int(latest.size)
+
+
+def latest_note(book: str, ledger: str) -> str:
+    """Return the latest checkpoint of a book, as it is signed."""
+    with client.audit(ledger) as channel:
+        stub = AuditServiceStub(channel)
+        answer = stub.GetLatestCheckpoint(pb.GetLatestCheckpointRequest(book=book))
+        note: str = answer.checkpoint.note
+        return note
+
+
+def _keys(stub: AuditServiceStub, book: str) -> Iterable[pb.SigningKey]:
+    return list(stub.ListSigningKeys(pb.ListSigningKeysRequest(parent=book)).keys)
+
+
+def _notes(stub: AuditServiceStub, book: str) -> Iterator[str]:
+    # Asked first, so that a ledger that seals nothing says why.
+    stub.GetLatestCheckpoint(pb.GetLatestCheckpointRequest(book=book))
+    return (note for _, note in _sized_notes(stub, book))
+
+
+def _sized_notes(stub: AuditServiceStub, book: str) -> Iterator[tuple[int, str]]:
+    request = pb.ListCheckpointsRequest(parent=book, page_size=PAGE)
+    while True:
+        page = stub.ListCheckpoints(request)
+        yield from ((one.size, one.note) for one in page.checkpoints)
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token
+
+
+def read_leaves(channel: grpc.Channel, request: ReadEventsRequest) -> Iterator[bytes]:
+    """Yield the bytes of each event as the ledger sends them."""
+    read: Callable[[ReadEventsRequest], Iterable[bytes]] = channel.unary_stream(
+        READ_EVENTS, request_serializer=ReadEventsRequest.SerializeToString
+    )
+    for answer in read(request):
+        yield from recorded_events(answer)
+
+
+def _ask_filters(channel: grpc.Channel, filters: Filters, book: str, report: Report) -> None:
+    """Ask for the events of each value that occurs, and compare with what the bytes say."""
+    with progress("Asking filters", len(filters), 10) as advance:
+        for asked in filters.asked():
+            request = ReadEventsRequest(book=book, to_position=report.events, filter=asked.filter())
+            given = [
+                RecordedEvent.FromString(leaf).position for leaf in read_leaves(channel, request)
+            ]
+            report.findings += asked.compare(given)
+            advance()
+    report.filters = len(filters)
+
+
+def _add(figures: Figures, recorded: RecordedEvent, report: Report) -> None:
+    try:
+        figures.add(recorded)
+    except HistoryError as error:
+        report.findings.append(Finding(figures.position + 1, Kind.POSITION, str(error)))
+
+
+def _compare(
+    channel: grpc.Channel,
+    history: tuple[Figures, list[bytes]],
+    book: str,
+    projections: str,
+    report: Report,
+) -> None:
+    """Recompute what the projections publish."""
+    figures, leaves = history
+    with client.projections(projections) as stub:
+        read = ReadSpec(min_position=figures.position)
+        position, answers = published.ask(stub, book, read)
+        judged, flagged, counts = published.ask_exceptions(stub, book, read)
+    for leaf in read_leaves(
+        channel, ReadEventsRequest(book=book, from_position=figures.position + 1)
+    ):
+        if figures.position < max(position, judged):
+            _add(figures, RecordedEvent.FromString(leaf), report)
+            leaves.append(leaf)
+    report.figures = len(answers)
+    wrong = figures.compare(answers, position)
+    known = [one for one in flagged if one.rule in RULES]
+    report.exceptions = len(known)
+    report.not_judged = tuple(sorted({one.rule for one in flagged} - set(RULES)))
+    own = exceptions(leaves[:judged])
+    own |= reviews(leaves[:judged], [one.exception for one in flagged])
+    told = published_exceptions(known) | published_reviews(flagged) | counts
+    if report.not_judged:
+        # What is said of all together is of others as well.
+        own, told = ({key: found[key] for key in found.keys() - counts} for found in (own, told))
+    wrong += differences(own, told, judged)
+    report.findings += [
+        Finding(difference.position, Kind.FIGURE, str(difference)) for difference in wrong
+    ]
+
+
+def _each(leaves: Iterable[bytes], advance: Callable[[], None]) -> Iterator[bytes]:
+    for leaf in leaves:
+        yield leaf
+        advance()

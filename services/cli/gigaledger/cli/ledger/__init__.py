@@ -1,0 +1,1 @@
+"""Commands that write and read the log: append, book, events, key."""

@@ -1,0 +1,240 @@
+"""The columns of facts in CSV, and what a cell of a column means.
+
+Columns are the contract's own: the fields of `Event` and of the fact's message, by their names in
+the .proto files. Amounts are decimal numbers in the currency of the column `currency`. What is
+nested deeper than a line of an order has no CSV form: it goes into JSON Lines.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from functools import cache
+
+from gigaledger.common.quantities import (
+    QuantityError,
+    currency_exponent,
+    date_to_message,
+    decimal_from_text,
+    decimal_to_text,
+    money_to_message,
+)
+from gigaledger.v1.events_pb2 import Event
+from google.api import field_behavior_pb2
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.message import Message
+from google.type.decimal_pb2 import Decimal as DecimalMessage
+
+LIST_SEPARATOR = ";"
+LINES = "lines"
+"""The repeated message that has a CSV form: rows of one order, one after another, are its lines."""
+REQUEST_COLUMNS = {
+    "fact": "which fact the row is, e.g. goods_received",
+    "request_id": "names the request for ever; derived from file, line and content where empty",
+    "recorded_time": "for an imported book: an instant such as 2026-01-15T12:00:00Z",
+    "currency": "ISO 4217 code of the amounts in the row, e.g. USD",
+}
+EVIDENCE_COLUMNS = {
+    "evidence_uri": "where the document is kept that supports the fact",
+    "evidence_sha256": "SHA-256 of that document: 64 hex digits",
+    "evidence_document_type": "what the document is, e.g. bank statement",
+}
+ENVELOPE = {
+    name: Event.DESCRIPTOR.fields_by_name[name]
+    for name in (
+        "effective_date",
+        "effective_time_zone",
+        "assertion_status",
+        "actor",
+        "approver",
+        "correlation_id",
+        "causation_id",
+        "source_system",
+        "note",
+    )
+}
+_RESERVED = {"book_opened"}
+"""Facts that the ledger writes itself."""
+_MONEY, _DATE, _DECIMAL = "google.type.Money", "google.type.Date", "google.type.Decimal"
+_LEAVES = {_MONEY, _DATE, _DECIMAL}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as people are told of it."""
+
+    name: str
+    required: bool
+    form: str
+
+
+@cache
+def fact_types() -> tuple[str, ...]:
+    """Return the facts that have a CSV form, by their field's name in Event."""
+    facts = [field.name for field in Event.DESCRIPTOR.oneofs_by_name["fact"].fields]
+    return tuple(
+        fact
+        for fact in facts
+        if fact not in _RESERVED
+        and all(_is_cell(field) for field in _message_of(fact).fields if is_required(field))
+    )
+
+
+@cache
+def fields_of(fact: str) -> dict[str, FieldDescriptor]:
+    """Return the fields of a fact that are columns, but for those of an order's lines."""
+    return {
+        field.name: field
+        for field in _message_of(fact).fields
+        if field.name != LINES and _is_cell(field)
+    }
+
+
+@cache
+def line_fields_of(fact: str) -> dict[str, FieldDescriptor]:
+    """Return the fields of an order's line; none where the fact has no lines."""
+    lines = _message_of(fact).fields_by_name.get(LINES)
+    if lines is None or lines.message_type is None:
+        return {}
+    return {field.name: field for field in lines.message_type.fields}
+
+
+def columns_of(fact: str) -> list[Column]:
+    """Return the columns of a fact; those that every row has first.
+
+    Raises:
+        KeyError: there is no such fact with a CSV form.
+    """
+    if fact not in fact_types():
+        raise KeyError(fact)
+    others = {**REQUEST_COLUMNS, **EVIDENCE_COLUMNS}
+    del others["fact"]
+    return [
+        Column("fact", required=True, form=fact),
+        *(_column(field) for field in ENVELOPE.values()),
+        *(_column(field) for field in fields_of(fact).values()),
+        *(_column(field) for field in line_fields_of(fact).values()),
+        *(Column(name, required=False, form=text) for name, text in others.items()),
+    ]
+
+
+def is_required(field: FieldDescriptor) -> bool:
+    """Say whether the contract marks a field as REQUIRED."""
+    behaviours = field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
+    return field_behavior_pb2.REQUIRED in behaviours
+
+
+def set_field(message: Message, field: FieldDescriptor, text: str, currency: str | None) -> None:
+    """Set a field to what a cell says.
+
+    Args:
+        message: holds the field.
+        field: one of the columns above.
+        text: the cell, not empty.
+        currency: of the row's amounts.
+
+    Raises:
+        ValueError: the cell does not say such a thing. The text tells why.
+    """
+    if field.is_repeated:
+        parts = [part.strip() for part in text.split(LIST_SEPARATOR)]
+        getattr(message, field.name).extend(_scalar(field, part) for part in parts)
+    elif field.message_type is not None:
+        value = _leaf(field.message_type.full_name, text, currency)
+        getattr(message, field.name).CopyFrom(value)
+    else:
+        setattr(message, field.name, _scalar(field, text))
+
+
+def _message_of(fact: str) -> Descriptor:
+    message = Event.DESCRIPTOR.fields_by_name[fact].message_type
+    if message is None:
+        raise AssertionError("every fact is a message")
+    return message
+
+
+def _is_cell(field: FieldDescriptor) -> bool:
+    if field.message_type is None or field.name == LINES:
+        return True
+    return field.message_type.full_name in _LEAVES and not field.is_repeated
+
+
+def _leaf(type_name: str, text: str, currency: str | None) -> Message:
+    """Return the date, number or amount that a text is."""
+    message: Message
+    if type_name == _DATE:
+        try:
+            message = date_to_message(dt.date.fromisoformat(text))
+        except ValueError:
+            raise ValueError(f"{text!r} is not a date such as 2026-12-31") from None
+        return message
+    number = decimal_from_text(_without_separators(text))
+    if type_name == _DECIMAL:
+        message = DecimalMessage(value=decimal_to_text(number))
+        return message
+    if currency is None:
+        raise QuantityError("an amount needs its currency: fill the column currency, e.g. USD")
+    exponent = currency_exponent(currency)
+    minor = number.scaleb(exponent)
+    if minor != minor.to_integral_value():
+        raise QuantityError(f"{currency} has {exponent} decimal places, not more: {text}")
+    message = money_to_message(int(minor), currency)
+    return message
+
+
+def _scalar(field: FieldDescriptor, text: str) -> str | int | bool:
+    if field.enum_type is not None:
+        return _enum(field.enum_type, text)
+    if field.type == FieldDescriptor.TYPE_BOOL:
+        if text.lower() not in {"true", "false"}:
+            raise ValueError(f"{text!r} is neither true nor false")
+        return text.lower() == "true"
+    if field.type == FieldDescriptor.TYPE_STRING:
+        return text
+    digits = _without_separators(text)
+    try:
+        return int(digits)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a whole number") from None
+
+
+def _enum(enum: EnumDescriptor, text: str) -> int:
+    prefix = _enum_prefix(enum)
+    numbers = {value.name: value.number for value in enum.values if value.number}
+    written = text.upper()
+    for name in (written, prefix + written):
+        if name in numbers:
+            return numbers[name]
+    choices = ", ".join(name.removeprefix(prefix) for name in numbers)
+    raise ValueError(f"{text!r} is none of {choices}")
+
+
+def _enum_prefix(enum: EnumDescriptor) -> str:
+    """Return what the names of an enum's values start with: the first is PREFIX_UNSPECIFIED."""
+    return enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
+
+
+def _without_separators(text: str) -> str:
+    if any(letter in text for letter in ", _'"):
+        raise ValueError(f"{text!r}: write numbers without separators, e.g. 34980000000.00")
+    return text
+
+
+def _column(field: FieldDescriptor) -> Column:
+    if field.enum_type is not None:
+        prefix = _enum_prefix(field.enum_type)
+        form = " | ".join(value.name.removeprefix(prefix) for value in field.enum_type.values[1:])
+    elif field.message_type is not None:
+        form = {
+            _MONEY: "amount in currency, e.g. 1250.00",
+            _DATE: "date, e.g. 2026-12-31",
+            _DECIMAL: "decimal number",
+        }[field.message_type.full_name]
+    else:
+        form = {
+            FieldDescriptor.TYPE_BOOL: "true | false",
+            FieldDescriptor.TYPE_STRING: "text",
+        }.get(field.type, "whole number")
+    if field.is_repeated:
+        form += f"; several separated by {LIST_SEPARATOR}"
+    return Column(field.name, is_required(field), form)

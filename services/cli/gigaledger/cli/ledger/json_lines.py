@@ -1,0 +1,59 @@
+"""Requests from JSON Lines: each line is an AppendEventsRequest in protobuf's JSON mapping."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from gigaledger.cli.ledger.requests import FileRequest, InputError, derived_request_id, text_of
+from gigaledger.v1.ledger_pb2 import AppendEventsRequest
+from google.protobuf import json_format
+
+_JSON_TROUBLE = "Failed to load JSON: "
+
+
+def read_json_lines(file: BinaryIO, name: str) -> Iterator[FileRequest]:
+    """Read requests, one a line; empty lines are passed over.
+
+    A line without `requestId` gets one that is derived from its place and content, so that reading
+    the same file again repeats the same requests.
+
+    Args:
+        file: the lines, in UTF-8.
+        name: of the file, for errors and derived ids.
+
+    Raises:
+        InputError: a line is not such a request; the lines before it have been yielded.
+    """
+    read_bytes = 0
+    for number, raw in enumerate(file, start=1):
+        read_bytes += len(raw)
+        line = text_of(raw, name, number)
+        if not line.strip():
+            continue
+        place = f"{name}:{number}"
+        request = AppendEventsRequest()
+        try:
+            json_format.Parse(line, request)
+        except json_format.ParseError as error:
+            raise InputError(place, _readable(str(error))) from None
+        if request.validate_only:
+            raise InputError(place, "validateOnly is not for files: use --dry-run")
+        if not request.events:
+            raise InputError(place, "the line has no events")
+        if not request.request_id:
+            request.request_id = derived_request_id(name, number, raw)
+        yield FileRequest(request, name, number, read_bytes)
+
+
+def _readable(message: str) -> str:
+    if message.startswith(_JSON_TROUBLE):
+        reason = message.removeprefix(_JSON_TROUBLE).removesuffix(".").replace("line 1 ", "")
+        return f"not JSON: {reason}"
+    # the innermost reason alone, without the list of every field that there could have been
+    reason = re.sub(r"^(?:Failed to parse \S+ field: )+", "", message.partition("\n")[0])
+    unknown = re.search(r'has no field named "([^"]*)"', reason)
+    near = difflib.get_close_matches(unknown[1], re.findall(r"'(\w+)'", message)) if unknown else []
+    return f"{reason} Did you mean {near[0]}?" if near else reason

@@ -1,0 +1,1 @@
+"""Commands that ask for figures: report, ask, projection."""

@@ -1,0 +1,290 @@
+"""Commands about figures over time: report series, changes, drill-down and roll-forward."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from gigaledger.cli import client
+from gigaledger.cli.errors import CommandError, ExitCode
+from gigaledger.cli.options import parse_date, parse_knowledge
+from gigaledger.cli.output import console, print_json, print_json_line
+from gigaledger.cli.report.history_reports import (
+    change_tables,
+    contribution_tables,
+    roll_forward_tables,
+    series_tables,
+)
+from gigaledger.cli.report.report_commands import AsKnown, AsOf, Level, Statuses, read_spec
+from gigaledger.cli.report.reports import print_report
+from gigaledger.cli.run.settings import (
+    Book,
+    Json,
+    ProjectionsAddress,
+    book_name,
+    projections_address,
+)
+from gigaledger.common.quantities import date_to_message, instant_to_message
+from gigaledger.v1.projections_pb2 import (
+    FigureSubject,
+    Interval,
+    ListContributionsRequest,
+    ListContributionsResponse,
+    PartyLevel,
+    QueryCapacityRequest,
+    QueryChangesRequest,
+    QueryCircularFlowsRequest,
+    QueryInvestmentRequest,
+    QueryRollForwardRequest,
+    QueryRoundTripRequest,
+    QuerySeriesRequest,
+    ReadSpec,
+)
+
+LONG_CALL_SECONDS = 600.0
+"""How long a question may take that is asked for many days or after many events."""
+
+
+class Topic(StrEnum):
+    """What is asked about."""
+
+    CAPACITY = "capacity"
+    INVESTMENT = "investment"
+    ROUND_TRIP = "round-trip"
+    CIRCULAR_FLOWS = "circular-flows"
+
+
+class Every(StrEnum):
+    """How far apart days are, or how long periods."""
+
+    DAY = "day"
+    MONTH = "month"
+    QUARTER = "quarter"
+    YEAR = "year"
+
+
+TopicArgument = Annotated[Topic, typer.Argument(help="What is asked about.", show_default=False)]
+FigureArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="FIGURE",
+        help="E.g. investment.funded, capacity.certified_kw, round-trip.paid.",
+        show_default=False,
+    ),
+]
+FromDate = Annotated[
+    str,
+    typer.Option("--from", metavar="DATE", help="A day of the first period.", show_default=False),
+]
+ToDate = Annotated[
+    str, typer.Option("--to", metavar="DATE", help="The last day.", show_default=False)
+]
+EveryOption = Annotated[Every, typer.Option(help="How long the periods are.")]
+About = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--about",
+        metavar="FIELD=VALUE",
+        help="Only figures about this, e.g. agreement=AGR-DA. Repeat for more.",
+        show_default=False,
+    ),
+]
+LevelOption = Annotated[Level, typer.Option(help="Groups of companies, or legal entities.")]
+
+
+def report_series(  # noqa: PLR0913 - options of the command line
+    topic: TopicArgument,
+    *,
+    from_date: FromDate,
+    to_date: ToDate,
+    every: EveryOption = Every.MONTH,
+    book: Book = "main",
+    as_known: AsKnown = None,
+    status: Statuses = None,
+    level: LevelOption = Level.GROUP,
+    projections: ProjectionsAddress = None,
+    as_json: Json = False,
+) -> None:
+    """The same figures at the end of each day, month, quarter or year."""
+    request = QuerySeriesRequest(
+        from_date=date_to_message(parse_date(from_date, "--from")),
+        to_date=date_to_message(parse_date(to_date, "--to")),
+        interval=_interval(every),
+    )
+    _ask(request, topic, book, read_spec(None, as_known, status), level)
+    with client.projections(projections_address(projections)) as stub:
+        answers = []
+        for answer in stub.QuerySeries(request, timeout=LONG_CALL_SECONDS):
+            if as_json:
+                print_json_line(answer)
+            else:
+                answers.append(answer)
+    if not as_json:
+        last = answers[-1]
+        context = getattr(last, str(last.WhichOneof("answer"))).context
+        print_report(console(), context, *series_tables(answers))
+
+
+def report_changes(  # noqa: PLR0913 - options of the command line
+    topic: TopicArgument,
+    *,
+    since: Annotated[
+        str,
+        typer.Option(
+            "--since",
+            metavar="POSITION|INSTANT",
+            help="The earlier state of knowledge.",
+            show_default=False,
+        ),
+    ],
+    book: Book = "main",
+    as_of: AsOf = None,
+    as_known: AsKnown = None,
+    status: Statuses = None,
+    level: LevelOption = Level.GROUP,
+    projections: ProjectionsAddress = None,
+    as_json: Json = False,
+) -> None:
+    """Which events moved figures between two states of knowledge, and by how much.
+
+    The later state is the latest one, or that of --as-known.
+    """
+    request = QueryChangesRequest()
+    known = parse_knowledge(since, "--since")
+    if isinstance(known, int):
+        request.since_position = known
+    else:
+        request.since_time.CopyFrom(instant_to_message(known))
+    _ask(request, topic, book, read_spec(as_of, as_known, status), level)
+    with client.projections(projections_address(projections)) as stub:
+        parts = stub.QueryChanges(request, timeout=LONG_CALL_SECONDS)
+        if as_json:
+            for part in parts:
+                print_json_line(part)
+            return
+        found = list(parts)
+    total = found[-1].total
+    print_report(console(), total.after, *change_tables(found))
+
+
+def report_drill_down(  # noqa: PLR0913 - options of the command line
+    figure: FigureArgument,
+    *,
+    book: Book = "main",
+    about: About = None,
+    as_of: AsOf = None,
+    as_known: AsKnown = None,
+    status: Statuses = None,
+    level: LevelOption = Level.GROUP,
+    projections: ProjectionsAddress = None,
+    as_json: Json = False,
+) -> None:
+    """The events that make up a figure, each with what it adds."""
+    request = ListContributionsRequest(
+        book=book_name(book),
+        read=read_spec(as_of, as_known, status),
+        figure=figure,
+        about=_subjects(about),
+        level=_level(level),
+        page_size=1000,
+    )
+    answer: ListContributionsResponse | None = None
+    with client.projections(projections_address(projections)) as stub:
+        while answer is None or request.page_token:
+            page = stub.ListContributions(request, timeout=client.CALL_SECONDS)
+            if answer is None:
+                answer = page
+            else:
+                answer.contributions.extend(page.contributions)
+            request.page_token = page.next_page_token
+    answer.next_page_token = ""
+    if as_json:
+        print_json(answer)
+    else:
+        print_report(console(), answer.context, *contribution_tables(answer))
+
+
+def report_roll_forward(  # noqa: PLR0913 - options of the command line
+    figure: FigureArgument,
+    *,
+    from_date: FromDate,
+    to_date: ToDate,
+    every: EveryOption = Every.QUARTER,
+    book: Book = "main",
+    about: About = None,
+    as_known: AsKnown = None,
+    status: Statuses = None,
+    level: LevelOption = Level.GROUP,
+    projections: ProjectionsAddress = None,
+    as_json: Json = False,
+) -> None:
+    """Opening, additions, reductions and closing of a figure, period by period."""
+    request = QueryRollForwardRequest(
+        book=book_name(book),
+        read=read_spec(None, as_known, status),
+        figure=figure,
+        about=_subjects(about),
+        level=_level(level),
+        from_date=date_to_message(parse_date(from_date, "--from")),
+        to_date=date_to_message(parse_date(to_date, "--to")),
+        interval=_interval(every),
+    )
+    with client.projections(projections_address(projections)) as stub:
+        answer = stub.QueryRollForward(request, timeout=client.CALL_SECONDS)
+    if as_json:
+        print_json(answer)
+    else:
+        print_report(console(), answer.context, *roll_forward_tables(answer))
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to those that report."""
+    app.command("series")(report_series)
+    app.command("changes")(report_changes)
+    app.command("drill-down")(report_drill_down)
+    app.command("roll-forward")(report_roll_forward)
+
+
+def _ask(
+    request: QuerySeriesRequest | QueryChangesRequest,
+    topic: Topic,
+    book: str,
+    read: ReadSpec,
+    level: Level,
+) -> None:
+    """Put the question of the command line into a request."""
+    name = book_name(book)
+    match topic:
+        case Topic.CAPACITY:
+            request.capacity.CopyFrom(QueryCapacityRequest(book=name, read=read))
+        case Topic.INVESTMENT:
+            request.investment.CopyFrom(QueryInvestmentRequest(book=name, read=read))
+        case Topic.ROUND_TRIP:
+            request.round_trip.CopyFrom(
+                QueryRoundTripRequest(book=name, read=read, level=_level(level))
+            )
+        case Topic.CIRCULAR_FLOWS:
+            request.circular_flows.CopyFrom(
+                QueryCircularFlowsRequest(book=name, read=read, level=_level(level))
+            )
+
+
+def _level(level: Level) -> PartyLevel.ValueType:
+    return PartyLevel.Value(f"PARTY_LEVEL_{level.name}")
+
+
+def _interval(every: Every) -> Interval.ValueType:
+    return Interval.Value(f"INTERVAL_{every.name}")
+
+
+def _subjects(about: list[str] | None) -> list[FigureSubject]:
+    subjects = []
+    for text in about or ():
+        field, separator, value = text.partition("=")
+        if not separator:
+            raise CommandError(
+                f"--about: {text!r} is not FIELD=VALUE, such as agreement=AGR-DA", ExitCode.USAGE
+            )
+        subjects.append(FigureSubject(field=field, value=value))
+    return subjects

@@ -1,0 +1,238 @@
+"""Figures over time as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+from gigaledger.cli.output import add_row, table
+from gigaledger.cli.report.formats import (
+    NOT_AVAILABLE,
+    billions,
+    day,
+    enum_label,
+    figure,
+    gigawatts,
+    instant,
+    percent,
+    ratio,
+)
+from gigaledger.cli.report.reports import layer_and_basis
+from gigaledger.v1.projections_pb2 import (
+    CapacityFigures,
+    CircularFlows,
+    FigureChange,
+    FigureSubject,
+    InvestmentFigures,
+    ListContributionsResponse,
+    QueryChangesResponse,
+    QueryRollForwardResponse,
+    QuerySeriesResponse,
+    RoundTripBasis,
+    RoundTripPair,
+)
+from rich.console import RenderableType
+
+_Lines = dict[str, list[list[str]]]
+"""Rows of cells by the title of their table."""
+
+_CAPACITY = ("planned", "claimed", "certified", "of planned", "hardware can carry")
+_INVESTMENT = ("committed", "entitled", "called", "funded", "issued", "remaining")
+_ROUND_TRIP = ("purchases", "investment", "net balance", "recycled, at most", "of the investment")
+_FLOWS = ("all flows", "circulating, at most", "between two", "outside", "circularity index")
+
+
+def series_tables(answers: Sequence[QuerySeriesResponse]) -> list[RenderableType]:
+    """Return the main figures of a series: a table for each thing, a line for each day."""
+    found: _Lines = {}
+    columns: tuple[str, ...] = ()
+    for answer in answers:
+        match answer.WhichOneof("answer"):
+            case "capacity":
+                columns = _CAPACITY
+                date = day(answer.capacity.context.as_of)
+                for layer in answer.capacity.figures:
+                    basis = layer_and_basis(layer.capacity_layer, layer.power_basis)
+                    title = f"Capacity: {basis}, in GW"
+                    found.setdefault(title, []).append([date, *_capacity_cells(layer)])
+            case "investment":
+                columns = _INVESTMENT
+                date = day(answer.investment.context.as_of)
+                for total in answer.investment.totals:
+                    title = f"Investment: all agreements, in {total.currency_code} billions"
+                    found.setdefault(title, []).append([date, *_investment_cells(total)])
+            case "round_trip":
+                columns = _ROUND_TRIP
+                date = day(answer.round_trip.context.as_of)
+                for pair in answer.round_trip.pairs:
+                    title = (
+                        f"Round trip, cash: {pair.supplier_investor} and "
+                        f"{pair.customer_investee}, in {pair.currency_code} billions"
+                    )
+                    found.setdefault(title, []).append([date, *_pair_cells(pair)])
+            case _:
+                columns = _FLOWS
+                date = day(answer.circular_flows.context.as_of)
+                for flows in answer.circular_flows.flows:
+                    basis = enum_label(RoundTripBasis.Name, flows.basis, "ROUND_TRIP_BASIS_")
+                    title = (
+                        f"Circular flows: {basis}, bilateral first, in "
+                        f"{flows.currency_code} billions"
+                    )
+                    found.setdefault(title, []).append([date, *_flow_cells(flows)])
+    return list(_tables(found, ("as of", *columns))) or ["Nothing is recorded that would count."]
+
+
+def _tables(found: _Lines, columns: Iterable[str]) -> Iterable[RenderableType]:
+    for title, lines in found.items():
+        made = table(title, *columns, numbers_from=0)
+        for cells in lines:
+            add_row(made, cells)
+        yield made
+
+
+def _capacity_cells(item: CapacityFigures) -> list[str]:
+    performance = (
+        percent(item.schedule_performance_ppm)
+        if item.HasField("schedule_performance_ppm")
+        else NOT_AVAILABLE
+    )
+    return [
+        gigawatts(item.planned_kw),
+        gigawatts(item.claimed_kw),
+        gigawatts(item.certified_kw),
+        performance,
+        gigawatts(item.delivered_implied_kw),
+    ]
+
+
+def _investment_cells(item: InvestmentFigures) -> list[str]:
+    return [
+        figure(value, in_billions=True)
+        for value in (
+            item.committed,
+            item.entitled,
+            item.called,
+            item.funded,
+            item.issued,
+            item.remaining_commitment,
+        )
+    ]
+
+
+def _pair_cells(pair: RoundTripPair) -> list[str]:
+    (cash,) = [item for item in pair.balances if item.basis == RoundTripBasis.ROUND_TRIP_BASIS_CASH]
+    return [
+        figure(cash.purchases, in_billions=True),
+        figure(cash.investment, in_billions=True),
+        billions(cash.net_balance),
+        billions(cash.recycled),
+        ratio(cash.ratio_investment),
+    ]
+
+
+def _flow_cells(flows: CircularFlows) -> list[str]:
+    found = flows.bilateral_first
+    return [
+        figure(flows.gross, in_billions=True),
+        billions(found.circulating),
+        billions(found.bilateral),
+        billions(found.outside),
+        ratio(found.circularity),
+    ]
+
+
+def change_tables(parts: Sequence[QueryChangesResponse]) -> list[RenderableType]:
+    """Return what each event did to figures, and how they differ in the end."""
+    total = parts[-1].total
+    before = total.before.position
+    if not total.changes and len(parts) == 1:
+        return [f"No figure has moved since position {before:,}."]
+    shown: list[RenderableType] = []
+    for part in parts[:-1]:
+        event = part.event
+        if event.position:
+            what = event.fact_type.replace("_", " ")
+            title = (
+                f"Position {event.position:,}: {what}, effective {day(event.effective_date)}, "
+                f"recorded {instant(event.recorded_time)}"
+            )
+        else:
+            title = f"Time alone, looked at on {day(event.effective_date)}"
+        shown.append(_changes(title, event.changes))
+    if not total.changes:
+        return [*shown, f"All together, no figure is other than at position {before:,}."]
+    return [*shown, _changes(f"All together since position {before:,}", total.changes)]
+
+
+def _changes(title: str, changes: Iterable[FigureChange]) -> RenderableType:
+    made = table(title, "figure", "about", "before", "after", "difference", numbers_from=2)
+    changes = list(changes)
+    # The sum over agreements says something new only where more than one of them moved.
+    agreements = {
+        change.about[0].value
+        for change in changes
+        if change.figure.startswith("investment.") and change.about[0].field == "agreement"
+    }
+    for change in changes:
+        if len(agreements) == 1 and change.figure.startswith("investment.total."):
+            continue
+        cells = [_number(text, change.unit) for text in (change.before, change.after)]
+        moved = _number(change.difference, change.unit, signed=True)
+        add_row(made, [change.figure, _about(change.about), *cells, moved])
+    return made
+
+
+def contribution_tables(answer: ListContributionsResponse) -> list[RenderableType]:
+    """Return the events behind a figure, and their sums."""
+    if not answer.contributions:
+        return ["Nothing is recorded that goes into it."]
+    made = table(
+        "Events",
+        *("position", "effective", "recorded", "figure", "about", "document", "adds"),
+        numbers_from=6,
+    )
+    for item in answer.contributions:
+        cells = [f"{item.position:,}", day(item.effective_date), instant(item.recorded_time)[:10]]
+        cells += [item.figure, _about(item.about), item.document]
+        added = _number(item.amount, item.unit, signed=True) if item.amount else "not disclosed"
+        add_row(made, [*cells, added])
+    sums = table("Sums", "figure", "about", "sum", "not disclosed", numbers_from=2)
+    for total in answer.totals:
+        cells = [total.figure, _about(total.about), _number(total.amount, total.unit)]
+        add_row(sums, [*cells, str(total.undisclosed_count or "")])
+    return [made, sums]
+
+
+def roll_forward_tables(answer: QueryRollForwardResponse) -> list[RenderableType]:
+    """Return how figures went on, period by period."""
+    if not answer.figures:
+        return ["Nothing is recorded that goes into it."]
+    shown: list[RenderableType] = []
+    for item in answer.figures:
+        title = f"{item.figure}: {_about(item.about)}, in {item.unit}"
+        made = table(
+            title, "from", "to", "opening", "additions", "reductions", "closing", numbers_from=2
+        )
+        for period in item.periods:
+            numbers = (period.opening, period.additions, period.reductions, period.closing)
+            cells = [_number(text) for text in numbers]
+            if period.undisclosed_count:
+                cells[-1] = f"≥ {cells[-1]}"
+            add_row(made, [day(period.from_date), day(period.to_date), *cells])
+        shown.append(made)
+    return shown
+
+
+def _about(about: Iterable[FigureSubject]) -> str:
+    return ", ".join(subject.value for subject in about if subject.value)
+
+
+def _number(text: str, unit: str = "", *, signed: bool = False) -> str:
+    """Return a decimal number with separators and its unit; other texts as they are."""
+    if not text:
+        return ""
+    if not text.lstrip("-").replace(".", "", 1).isdecimal():
+        return text
+    shown = format(Decimal(text), "+,f" if signed else ",f")
+    return f"{shown} {unit}".rstrip()

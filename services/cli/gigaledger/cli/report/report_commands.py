@@ -1,0 +1,327 @@
+"""The commands that ask the projections: report."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from gigaledger.cli import client
+from gigaledger.cli.options import parse_date, parse_knowledge
+from gigaledger.cli.output import console, print_json
+from gigaledger.cli.report.flow_reports import circular_flow_tables
+from gigaledger.cli.report.reports import (
+    capacity_tables,
+    exception_tables,
+    investment_tables,
+    print_report,
+    round_trip_tables,
+)
+from gigaledger.cli.run.settings import (
+    Book,
+    Json,
+    ProjectionsAddress,
+    book_name,
+    projections_address,
+)
+from gigaledger.common.quantities import date_to_message, instant_to_message
+from gigaledger.v1.common_pb2 import AssertionStatus
+from gigaledger.v1.projections_pb2 import (
+    ExceptionFinding,
+    PartyLevel,
+    QueryCapacityRequest,
+    QueryCircularFlowsRequest,
+    QueryExceptionsRequest,
+    QueryExceptionsResponse,
+    QueryInvestmentRequest,
+    QueryRoundTripRequest,
+    ReadSpec,
+)
+
+_REPORT_HELP = """Ask how many GW, how much invested, and what came back.
+
+Every answer says up to which position of the log it holds, and HYPOTHETICAL where it rests on \
+plans or assumptions.
+
+\b
+[bold]Examples[/bold]
+  gigaledger report capacity --as-of 2026-12-31
+  gigaledger report investment --agreement AGR-DA --json
+  gigaledger report round-trip --status fact --status reported --level entity
+  gigaledger report round-trip --as-of 2026-08-31 --as-known 2026-09-06T23:59:59Z
+  gigaledger report exceptions --open
+"""
+
+_EXCEPTIONS_PAGE = 1000
+
+report_app = typer.Typer(
+    help=_REPORT_HELP,
+    no_args_is_help=True,
+)
+
+
+class Status(StrEnum):
+    """How firmly a fact is asserted, as typed on the command line."""
+
+    FACT = "fact"
+    REPORTED = "reported"
+    PLAN = "plan"
+    ASSUMPTION = "assumption"
+
+
+class Level(StrEnum):
+    """Whom the pairs of the round trip stand for."""
+
+    GROUP = "group"
+    ENTITY = "entity"
+
+
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of", metavar="DATE", help="Only facts effective by this day.", show_default=False
+    ),
+]
+Statuses = Annotated[
+    list[Status] | None,
+    typer.Option("--status", help="Only facts asserted so. Repeat for more.", show_default=False),
+]
+Agreement = Annotated[
+    str,
+    typer.Option(
+        "--agreement",
+        metavar="A",
+        help="Only this agreement and those that it supersedes.",
+        show_default=False,
+    ),
+]
+AsKnown = Annotated[
+    str | None,
+    typer.Option(
+        "--as-known",
+        metavar="POSITION|INSTANT",
+        help="Only what was recorded by then, and what was not yet reversed, e.g. 1234 or "
+        "2026-09-06T23:59:59Z.",
+        show_default=False,
+    ),
+]
+MinPosition = Annotated[
+    int,
+    typer.Option(
+        "--min-position",
+        min=0,
+        metavar="N",
+        help="Wait, at most 5 seconds, until the answer reflects the log up to this position.",
+        show_default=False,
+    ),
+]
+
+
+@report_app.command("capacity")
+def report_capacity(  # noqa: PLR0913 - options of the command line
+    *,
+    book: Book = "main",
+    as_of: AsOf = None,
+    as_known: AsKnown = None,
+    agreement: Agreement = "",
+    status: Statuses = None,
+    min_position: MinPosition = 0,
+    projections: ProjectionsAddress = None,
+    as_json: Json = False,
+) -> None:
+    """GW: contracted, planned, claimed, certified, and what the hardware received can carry."""
+    request = QueryCapacityRequest(
+        book=book_name(book),
+        read=read_spec(as_of, as_known, status, min_position),
+        agreement=agreement,
+    )
+    with client.projections(projections_address(projections)) as stub:
+        response = stub.QueryCapacity(request, timeout=client.CALL_SECONDS)
+    if as_json:
+        print_json(response)
+    else:
+        print_report(console(), response.context, *capacity_tables(response))
+
+
+@report_app.command("investment")
+def report_investment(  # noqa: PLR0913 - options of the command line
+    *,
+    book: Book = "main",
+    as_of: AsOf = None,
+    as_known: AsKnown = None,
+    agreement: Agreement = "",
+    status: Statuses = None,
+    min_position: MinPosition = 0,
+    projections: ProjectionsAddress = None,
+    as_json: Json = False,
+) -> None:
+    """Money invested: committed, entitled, called, funded, issued, by agreement and tranche."""
+    request = QueryInvestmentRequest(
+        book=book_name(book),
+        read=read_spec(as_of, as_known, status, min_position),
+        agreement=agreement,
+    )
+    with client.projections(projections_address(projections)) as stub:
+        response = stub.QueryInvestment(request, timeout=client.CALL_SECONDS)
+    if as_json:
+        print_json(response)
+    else:
+        print_report(console(), response.context, *investment_tables(response))
+
+
+@report_app.command("round-trip")
+def report_round_trip(  # noqa: PLR0913 - options of the command line
+    *,
+    book: Book = "main",
+    as_of: AsOf = None,
+    as_known: AsKnown = None,
+    status: Statuses = None,
+    level: Annotated[
+        Level, typer.Option(help="Groups of companies, or legal entities.")
+    ] = Level.GROUP,
+    supplier: Annotated[
+        str,
+        typer.Option(metavar="P", help="Only pairs with this supplier.", show_default=False),
+    ] = "",
+    customer: Annotated[
+        str,
+        typer.Option(metavar="P", help="Only pairs with this customer.", show_default=False),
+    ] = "",
+    lots: Annotated[
+        bool, typer.Option("--lots", help="How long dollars took, and each lot of them.")
+    ] = False,
+    min_position: MinPosition = 0,
+    projections: ProjectionsAddress = None,
+    as_json: Json = False,
+) -> None:
+    """Purchases against investment between those who supply and invest and those who buy."""
+    request = QueryRoundTripRequest(
+        book=book_name(book),
+        read=read_spec(as_of, as_known, status, min_position),
+        level=PartyLevel.Value(f"PARTY_LEVEL_{level.name}"),
+        supplier_investor=supplier,
+        customer_investee=customer,
+        include_lots=lots,
+    )
+    with client.projections(projections_address(projections)) as stub:
+        response = stub.QueryRoundTrip(request, timeout=client.CALL_SECONDS)
+    if as_json:
+        print_json(response)
+    else:
+        print_report(console(), response.context, *round_trip_tables(response, with_lots=lots))
+
+
+@report_app.command("circular-flows")
+def report_circular_flows(  # noqa: PLR0913 - options of the command line
+    *,
+    book: Book = "main",
+    as_of: AsOf = None,
+    as_known: AsKnown = None,
+    from_date: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="DATE",
+            help="Only what moved on this day or later.",
+            show_default=False,
+        ),
+    ] = None,
+    status: Statuses = None,
+    level: Annotated[
+        Level, typer.Option(help="Groups of companies, or legal entities.")
+    ] = Level.GROUP,
+    min_position: MinPosition = 0,
+    projections: ProjectionsAddress = None,
+    as_json: Json = False,
+) -> None:
+    """What runs in circles between any number of parties, and what is left as outside flow."""
+    request = QueryCircularFlowsRequest(
+        book=book_name(book),
+        read=read_spec(as_of, as_known, status, min_position),
+        level=PartyLevel.Value(f"PARTY_LEVEL_{level.name}"),
+    )
+    if from_date is not None:
+        request.from_date.CopyFrom(date_to_message(parse_date(from_date, "--from")))
+    with client.projections(projections_address(projections)) as stub:
+        response = stub.QueryCircularFlows(request, timeout=client.CALL_SECONDS)
+    if as_json:
+        print_json(response)
+    else:
+        print_report(console(), response.context, *circular_flow_tables(response))
+
+
+@report_app.command("exceptions")
+def report_exceptions(  # noqa: PLR0913 - options of the command line
+    *,
+    book: Book = "main",
+    as_of: AsOf = None,
+    as_known: AsKnown = None,
+    status: Statuses = None,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rule",
+            metavar="SX-...",
+            help="Only this rule. Repeat for more.",
+            show_default=False,
+        ),
+    ] = None,
+    open_only: Annotated[
+        bool, typer.Option("--open", help="Only what is not cleared.", show_default=False)
+    ] = False,
+    min_position: MinPosition = 0,
+    projections: ProjectionsAddress = None,
+    as_json: Json = False,
+) -> None:
+    """What is legal to record but worth a look: each exception, since when and until when."""
+    request = QueryExceptionsRequest(
+        book=book_name(book),
+        read=read_spec(as_of, as_known, status, min_position),
+        rules=rule or [],
+        open_only=open_only,
+        page_size=_EXCEPTIONS_PAGE,
+    )
+    response = QueryExceptionsResponse(next_page_token="first")  # noqa: S106 - no secret
+    listed: list[ExceptionFinding] = []
+    with client.projections(projections_address(projections)) as stub:
+        while response.next_page_token:
+            response = stub.QueryExceptions(request, timeout=client.CALL_SECONDS)
+            listed += response.exceptions
+            request.page_token = response.next_page_token
+    del response.exceptions[:]
+    response.exceptions.extend(listed)
+    if as_json:
+        print_json(response)
+    else:
+        print_report(console(), response.context, *exception_tables(response))
+
+
+def register(app: typer.Typer, panel: str) -> None:
+    """Add the commands to the program, under a heading of its help."""
+    app.add_typer(report_app, name="report", rich_help_panel=panel)
+
+
+def read_spec(
+    as_of: str | None,
+    as_known: str | None,
+    statuses: list[Status] | None,
+    min_position: int = 0,
+) -> ReadSpec:
+    """Return which facts an answer counts, by the options of the command line.
+
+    Raises:
+        CommandError: an option can't be read.
+    """
+    read = ReadSpec(min_position=min_position)
+    if as_of is not None:
+        read.as_of.CopyFrom(date_to_message(parse_date(as_of, "--as-of")))
+    if as_known is not None:
+        known = parse_knowledge(as_known, "--as-known")
+        if isinstance(known, int):
+            read.as_known_position = known
+        else:
+            read.as_known_time.CopyFrom(instant_to_message(known))
+    read.assertion_statuses.extend(
+        AssertionStatus.Value(f"ASSERTION_STATUS_{status.name}") for status in statuses or []
+    )
+    return read

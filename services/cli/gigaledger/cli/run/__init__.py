@@ -1,0 +1,1 @@
+"""Commands that run services: up, demo, serve, database, health."""

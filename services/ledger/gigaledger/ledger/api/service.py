@@ -1,0 +1,508 @@
+"""LedgerService: what each method does with the log."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import datetime as dt
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Literal
+from uuid import UUID, uuid4
+
+import psycopg
+from gigaledger.common.quantities import (
+    QuantityError,
+    date_from_message,
+    instant_from_message,
+    instant_to_message,
+)
+from gigaledger.ledger.api import names
+from gigaledger.ledger.api.capital_calls import call_response, question_of
+from gigaledger.ledger.api.errors import (
+    AlreadyExistsError,
+    Context,
+    HistoryDivergedError,
+    InvalidArgumentError,
+    NotFoundError,
+    ShuttingDownError,
+    answered,
+    answered_stream,
+    status_of,
+)
+from gigaledger.ledger.api.requests import submission_of
+from gigaledger.ledger.domain.call_questions import CallAnswer, answer_call
+from gigaledger.ledger.domain.refusals import Refused
+from gigaledger.ledger.log.book_registry import Shelf
+from gigaledger.ledger.log.books import BookExistsError, BookRow, create_book, head_of, list_books
+from gigaledger.ledger.log.reader import Filter, LogReader, Page
+from gigaledger.ledger.log.writer import (
+    Inquiry,
+    NotedAttempt,
+    Receipt,
+    Succession,
+    WriterBusyError,
+    attempt,
+)
+from gigaledger.v1.control_facts_pb2 import BookClock
+from gigaledger.v1.events_pb2 import Event
+from gigaledger.v1.ledger_pb2 import (
+    AppendEventsRequest,
+    AppendEventsResponse,
+    AppendEventStreamRequest,
+    AppendEventStreamResponse,
+    Attempt,
+    Book,
+    CreateBookRequest,
+    CreateBookResponse,
+    EvaluateCapitalCallRequest,
+    EvaluateCapitalCallResponse,
+    EventFilter,
+    EventReceipt,
+    GetBookRequest,
+    GetBookResponse,
+    GetEventRequest,
+    ListAttemptsRequest,
+    ListAttemptsResponse,
+    ListBooksRequest,
+    ListBooksResponse,
+    ListEventsRequest,
+    ListEventsResponse,
+    ReadEventsRequest,
+    ReadEventsResponse,
+    ResolvePositionRequest,
+    ResolvePositionResponse,
+    SubscribeEventsRequest,
+    SubscribeEventsResponse,
+)
+
+MAX_DISPLAY_NAME = 200
+STREAM_WINDOW = 256
+"""Requests of one stream that are decided on together, at the most."""
+BUSY_SECONDS = 0.01
+"""How soon a stream tries again where the writer's queue is full."""
+_POSITION = re.compile(r"[1-9][0-9]{0,17}")
+_FACT_TYPES = frozenset(field.name for field in Event.DESCRIPTOR.oneofs_by_name["fact"].fields)
+
+
+class LedgerService:
+    """The methods of `gigaledger.v1.LedgerService`.
+
+    Methods that return events return serialized responses, put together from stored bytes.
+    """
+
+    def __init__(self, shelf: Shelf, clock: Callable[[], dt.datetime]) -> None:
+        """Serve the books of a shelf."""
+        self._shelf = shelf
+        self._clock = clock
+        self._taking: set[asyncio.Task[None]] = set()
+
+    @answered
+    async def create_book(
+        self, request: CreateBookRequest, _context: Context
+    ) -> CreateBookResponse:
+        """Open a book."""
+        book = names.book_id(request.book_id, "book_id")
+        if len(request.display_name) > MAX_DISPLAY_NAME or not request.display_name.isprintable():
+            message = f"must be at most {MAX_DISPLAY_NAME} printable characters"
+            raise InvalidArgumentError("display_name", message)
+        imported = request.clock == BookClock.BOOK_CLOCK_IMPORTED
+        opened_at = self._opened_at(request, imported=imported)
+        try:
+            row = await asyncio.to_thread(
+                self._create, book, request.display_name or book, opened_at, imported=imported
+            )
+        except BookExistsError as error:
+            raise AlreadyExistsError("BOOK_EXISTS", str(error)) from error
+        async with self._shelf.reading() as connection:
+            return CreateBookResponse(book=await _book(connection, row))
+
+    def _opened_at(self, request: CreateBookRequest, *, imported: bool) -> dt.datetime:
+        if request.clock not in BookClock.values():
+            raise InvalidArgumentError("clock", f"{request.clock} is not a clock")
+        if not imported:
+            if request.HasField("opened_time"):
+                message = "must be unset: this book runs on the server's clock"
+                raise InvalidArgumentError("opened_time", message)
+            return self._clock()
+        if not request.HasField("opened_time"):
+            raise InvalidArgumentError("opened_time", "is required for an imported book")
+        try:
+            return instant_from_message(request.opened_time)
+        except QuantityError as error:
+            raise InvalidArgumentError("opened_time", str(error)) from error
+
+    def _create(
+        self, book: str, display_name: str, opened_at: dt.datetime, *, imported: bool
+    ) -> BookRow:
+        with self._shelf.writing_pool.connection() as connection:
+            return create_book(connection, book, display_name, opened_at, imported=imported)
+
+    @answered
+    async def get_book(self, request: GetBookRequest, _context: Context) -> GetBookResponse:
+        """Return a book with its head."""
+        book = await self._shelf.book(names.book_of(request.name, "name"))
+        async with self._shelf.reading() as connection:
+            return GetBookResponse(book=await _book(connection, book))
+
+    @answered
+    async def list_books(self, request: ListBooksRequest, _context: Context) -> ListBooksResponse:
+        """List books in order of id."""
+        size = names.page_size(request.page_size)
+        after = ""
+        if request.page_token:
+            after = names.book_id(names.page_place(request.page_token, b"books"), "page_token")
+        async with self._shelf.reading() as connection:
+            rows = await list_books(connection, after, size + 1)
+            books = [await _book(connection, row) for row in rows[:size]]
+        more = names.page_token(rows[size - 1].book, b"books") if len(rows) > size else ""
+        return ListBooksResponse(books=books, next_page_token=more)
+
+    @answered
+    async def append_events(
+        self, request: AppendEventsRequest, _context: Context
+    ) -> AppendEventsResponse:
+        """Append facts, all or none."""
+        return _response(await (await self._submit(request)))
+
+    @answered
+    async def evaluate_capital_call(
+        self, request: EvaluateCapitalCallRequest, _context: Context
+    ) -> EvaluateCapitalCallResponse:
+        """Answer whether a call would be accepted, from the book as decisions see it."""
+        book = await self._shelf.book(names.book_of(request.book, "book"))
+        question = question_of(request, f"asking-{uuid4()}")
+        future: asyncio.Future[CallAnswer] = asyncio.get_running_loop().create_future()
+        inquiry = Inquiry(lambda state, now: answer_call(state, question, now), future)
+        return call_response(await self._shelf.writer(book).inquire(inquiry))
+
+    async def _submit(
+        self,
+        request: AppendEventsRequest,
+        succession: Succession | None = None,
+        *,
+        in_sequence: bool = False,
+    ) -> asyncio.Future[Receipt]:
+        """Hand a request to the writer of its book.
+
+        Args:
+            request: the request.
+            succession: those before it in its stream.
+            in_sequence: whether it is recorded only where those before it were.
+
+        Raises:
+            Refused: its form is wrong.
+            ShuttingDownError: the process ends.
+            UnknownBookError: there is no such book.
+            WriterBusyError: too many requests are waiting.
+        """
+        if self._shelf.wakeups.ended:
+            raise ShuttingDownError("the ledger is shutting down; repeat the request elsewhere")
+        book = await self._shelf.book(names.book_of(request.book, "book"))
+        writer = self._shelf.writer(book)
+        loop = asyncio.get_running_loop()
+        try:
+            submission = submission_of(request, loop.create_future())
+        except Refused as refused:
+            if not request.validate_only:
+                actor = request.events[0].event.actor if request.events else ""
+                row = attempt(self._clock(), request.request_id, actor, refused)
+                kept: asyncio.Future[None] = loop.create_future()
+                writer.note_attempt(NotedAttempt(row, kept, succession))
+                await kept
+            raise
+        submission.succession, submission.in_sequence = succession, in_sequence
+        return writer.submit(submission)
+
+    @answered_stream
+    async def append_event_stream(
+        self, requests: AsyncIterator[AppendEventStreamRequest], _context: Context
+    ) -> AsyncIterator[AppendEventStreamResponse]:
+        """Append requests as they come, and answer them in their order.
+
+        Requests beyond a window are not read before earlier ones are answered: so the caller feels
+        how fast the ledger is, and the stream never has more than its share of the writer's queue.
+        """
+        submitted: asyncio.Queue[asyncio.Future[Receipt] | None] = asyncio.Queue()
+        window = asyncio.Semaphore(STREAM_WINDOW)
+        successions: dict[str, Succession] = {}
+
+        async def take() -> None:
+            try:
+                async for request in requests:
+                    await window.acquire()
+                    submitted.put_nowait(await self._submit_in_turn(request, successions))
+            finally:
+                submitted.put_nowait(None)
+
+        taking = asyncio.create_task(take())
+        self._taking.add(taking)
+        try:
+            while (receipt := await submitted.get()) is not None:
+                yield await _outcome(receipt)
+                window.release()
+        finally:
+            self._taking.discard(taking)
+            taking.cancel()
+            await asyncio.gather(taking, return_exceptions=True)
+        if self._shelf.wakeups.ended:
+            raise ShuttingDownError("the ledger is shutting down; send what is left again")
+
+    async def _submit_in_turn(
+        self, request: AppendEventStreamRequest, successions: dict[str, Succession]
+    ) -> asyncio.Future[Receipt]:
+        """Hand a request of a stream over; what is wrong with it is answered in its turn."""
+        succession = successions.setdefault(request.append.book, Succession())
+        while True:
+            try:
+                return await self._submit(
+                    request.append, succession, in_sequence=request.in_sequence
+                )
+            except WriterBusyError:
+                # The caller waits as well: the stream is not read on.
+                await asyncio.sleep(BUSY_SECONDS)
+            except Exception as error:  # noqa: BLE001 - answered in its turn
+                if not isinstance(error, Refused):
+                    succession.broken = True
+                failed: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+                failed.set_exception(error)
+                return failed
+
+    def drain(self) -> None:
+        """Take no more and end streams without an end of their own. What was taken is answered."""
+        self._shelf.wakeups.end()
+        for taking in self._taking:
+            taking.cancel()
+
+    @answered
+    async def get_event(self, request: GetEventRequest, _context: Context) -> bytes:
+        """Return one event."""
+        book_id, position = names.event_of(request.name)
+        book = await self._shelf.book(book_id)
+        async with self._shelf.reading() as connection:
+            reader = LogReader(book.schema_name)
+            page = await reader.page(connection, position - 1, Filter(), position)
+        if not page.count:
+            raise NotFoundError("EVENT_NOT_FOUND", f"book {book_id} has no event {position}")
+        return page.events
+
+    @answered
+    async def resolve_position(
+        self, request: ResolvePositionRequest, _context: Context
+    ) -> ResolvePositionResponse:
+        """Return the place in the log that an instant stands for."""
+        book = await self._shelf.book(names.book_of(request.book, "book"))
+        if not request.HasField("recorded_time"):
+            raise InvalidArgumentError("recorded_time", "is required")
+        try:
+            instant = instant_from_message(request.recorded_time)
+        except QuantityError as error:
+            raise InvalidArgumentError("recorded_time", str(error)) from error
+        async with self._shelf.reading() as connection:
+            found = await LogReader(book.schema_name).position_at(connection, instant)
+        if found is None:
+            message = f"book {book.book} was not open yet at {instant.isoformat()}"
+            raise NotFoundError("BOOK_NOT_OPEN", message)
+        position, recorded_at = found
+        return ResolvePositionResponse(
+            position=position, recorded_time=instant_to_message(recorded_at)
+        )
+
+    @answered
+    async def list_events(self, request: ListEventsRequest, _context: Context) -> bytes:
+        """List events in order of position, by pages."""
+        book = await self._shelf.book(names.book_of(request.parent, "parent"))
+        chosen = _filter(request.filter)
+        size = names.page_size(request.page_size)
+        query = request.parent.encode() + request.filter.SerializeToString(deterministic=True)
+        token = request.page_token
+        after = _position(names.page_place(token, query)) if token else 0
+        async with self._shelf.reading() as connection:
+            page = await LogReader(book.schema_name).page(connection, after, chosen, limit=size)
+        more = names.page_token(str(page.through_position), query)
+        if page.through_position >= page.head_position:
+            more = ""
+        return page.events + ListEventsResponse(next_page_token=more).SerializeToString()
+
+    @answered_stream
+    async def read_events(
+        self, request: ReadEventsRequest, _context: Context
+    ) -> AsyncIterator[bytes]:
+        """Stream events up to the head that the book has now."""
+        book = await self._shelf.book(names.book_of(request.book, "book"))
+        chosen = _filter(request.filter)
+        for name in ("from_position", "to_position"):
+            if getattr(request, name) < 0:
+                raise InvalidArgumentError(name, "must not be negative")
+        after, to = max(request.from_position - 1, 0), request.to_position or None
+        reader = LogReader(book.schema_name)
+        async with aclosing(reader.pages(self._shelf.reading, after, chosen, to)) as pages:
+            async for page in pages:
+                rest = ReadEventsResponse(through_position=page.through_position)
+                yield page.events + rest.SerializeToString()
+
+    @answered_stream
+    async def subscribe_events(
+        self, request: SubscribeEventsRequest, _context: Context
+    ) -> AsyncIterator[bytes]:
+        """Stream events, say when the head is reached, and go on."""
+        book = await self._shelf.book(names.book_of(request.book, "book"))
+        chosen = _filter(request.filter)
+        after = await self._start(request, book)
+        tail, caught_up = self._shelf.tail(book), False
+        while True:
+            if self._shelf.wakeups.ended:
+                raise ShuttingDownError("the ledger is shutting down; resume with the last token")
+            appended = self._shelf.wakeups.expect(book.schema_name)
+            if chosen.matches_all:
+                page = await tail.page(after)
+            else:
+                async with self._shelf.reading() as connection:
+                    page = await LogReader(book.schema_name).page(connection, after, chosen)
+            if caught_up and page.through_position == after:
+                await self._shelf.wakeups.wait(appended)
+                continue
+            after, caught_up = page.through_position, page.through_position >= page.head_position
+            rest = SubscribeEventsResponse(
+                through_position=after, resume_token=_resume_token(page), caught_up=caught_up
+            )
+            yield page.events + rest.SerializeToString()
+
+    async def _start(self, request: SubscribeEventsRequest, book: BookRow) -> int:
+        """Return the position to go on after.
+
+        Raises:
+            HistoryDivergedError: the book's history is not the one that the token was given for.
+            InvalidArgumentError: not a place in a book.
+        """
+        if not request.resume_token:
+            if request.after_position < 0:
+                raise InvalidArgumentError("after_position", "must not be negative")
+            position, event_id = request.after_position, None
+        else:
+            position, event_id = _parsed_token(request.resume_token)
+        async with self._shelf.reading() as connection:
+            head = (await head_of(connection, book.schema_name)).position
+            found = await LogReader(book.schema_name).event_id(connection, position)
+        if event_id is not None and found != event_id:
+            raise HistoryDivergedError(
+                f"book {book.book} does not hold the event at position {position} that the resume"
+                " token was given for: its history went on differently. Read it from the beginning"
+            )
+        if position > head:
+            message = f"is {position}, beyond the head of the book: {head}"
+            raise InvalidArgumentError("after_position", message)
+        return position
+
+    @answered
+    async def list_attempts(
+        self, request: ListAttemptsRequest, _context: Context
+    ) -> ListAttemptsResponse:
+        """List refused requests, the newest first."""
+        book = await self._shelf.book(names.book_of(request.parent, "parent"))
+        size = names.page_size(request.page_size)
+        query = request.parent.encode()
+        token = request.page_token
+        before = _position(names.page_place(token, query)) if token else None
+        async with self._shelf.reading() as connection:
+            rows = await LogReader(book.schema_name).attempts(connection, before, size + 1)
+        more = names.page_token(str(rows[size - 1].number), query) if len(rows) > size else ""
+        attempts = [
+            Attempt(
+                number=row.number,
+                attempted_time=instant_to_message(row.attempted_at),
+                request_id=row.request_id,
+                actor=row.actor,
+                rules=row.rules,
+                message=row.message,
+            )
+            for row in rows[:size]
+        ]
+        return ListAttemptsResponse(attempts=attempts, next_page_token=more)
+
+
+async def _outcome(receipt: asyncio.Future[Receipt]) -> AppendEventStreamResponse:
+    try:
+        return AppendEventStreamResponse(appended=_response(await receipt))
+    except Exception as error:  # noqa: BLE001 - every error becomes an answer
+        return AppendEventStreamResponse(error=status_of(error))
+
+
+async def _book(connection: psycopg.AsyncConnection, row: BookRow) -> Book:
+    head = await head_of(connection, row.schema_name)
+    clock = BookClock.BOOK_CLOCK_IMPORTED if row.imported else BookClock.BOOK_CLOCK_SERVER
+    return Book(
+        name=f"books/{row.book}",
+        display_name=row.display_name,
+        clock=clock,
+        opened_time=instant_to_message(row.opened_at),
+        head_position=head.position,
+        head_recorded_time=instant_to_message(head.recorded_at),
+    )
+
+
+def _response(receipt: Receipt) -> AppendEventsResponse:
+    return AppendEventsResponse(
+        receipts=[
+            EventReceipt(position=position, stream=stream, stream_version=version, event_id=event)
+            for position, stream, version, event in receipt.entries
+        ],
+        recorded_time=instant_to_message(receipt.recorded_at),
+        replayed=receipt.replayed,
+    )
+
+
+def _filter(message: EventFilter) -> Filter:
+    for index, name in enumerate(message.fact_types):
+        if name not in _FACT_TYPES:
+            raise InvalidArgumentError(
+                f"filter.fact_types[{index}]", f"{name!r} is not the name of a fact in Event"
+            )
+    for name in ("stream", "agreement", "party"):
+        if not getattr(message, name).isprintable():
+            raise InvalidArgumentError(f"filter.{name}", "must hold printable characters only")
+    return Filter(
+        stream=message.stream,
+        fact_types=tuple(message.fact_types),
+        agreement=message.agreement,
+        party=message.party,
+        effective_from=_day(message, "effective_from"),
+        effective_to=_day(message, "effective_to"),
+    )
+
+
+def _day(message: EventFilter, name: Literal["effective_from", "effective_to"]) -> dt.date | None:
+    if not message.HasField(name):
+        return None
+    try:
+        return date_from_message(getattr(message, name))
+    except QuantityError as error:
+        raise InvalidArgumentError(f"filter.{name}", str(error)) from error
+
+
+def _position(text: str, field: str = "page_token") -> int:
+    if not _POSITION.fullmatch(text):
+        raise InvalidArgumentError(field, "is not a token of this service")
+    return int(text)
+
+
+def _resume_token(page: Page) -> str:
+    """Return the token that resumes after a page, bound to the event at its end.
+
+    Event ids are random: a book that was restored to an earlier state and went on differently
+    holds another event at the position.
+    """
+    if page.through_event_id is None:
+        return ""
+    place = page.through_event_id.bytes + str(page.through_position).encode()
+    return base64.urlsafe_b64encode(place).decode()
+
+
+def _parsed_token(token: str) -> tuple[int, UUID]:
+    try:
+        decoded = base64.b64decode(token, altchars=b"-_", validate=True)
+        event_id, place = UUID(bytes=decoded[:16]), decoded[16:].decode()
+    except ValueError:
+        raise InvalidArgumentError("resume_token", "is not a token of this service") from None
+    return _position(place, "resume_token"), event_id

@@ -1,0 +1,187 @@
+"""Seals books: signs what they have become, beside the path of appends.
+
+A checkpoint follows an append within about a second. Several ledger processes may run: one seals a
+book at a time. A signature can't be taken back, so nothing is signed that does not go on from what
+was signed before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+import psycopg
+import psycopg_pool
+import structlog
+from gigaledger.common.transparency.checkpoints import IMPORTED, Checkpoint, origin_of
+from gigaledger.common.transparency.keys import succession_of
+from gigaledger.common.transparency.merkle import Frontier
+from gigaledger.common.transparency.notes import Signer
+from gigaledger.ledger.log.books import BookRow
+from gigaledger.ledger.log.recorder import Clock
+from gigaledger.ledger.log.seals import CheckpointRow, KeyRow, SealTables, TreeDamagedError
+from gigaledger.ledger.log.tables import LogTables
+from psycopg_pool import ConnectionPool
+
+SEAL_SECONDS = 0.5
+"""How often a book is sealed that is being written to."""
+LOOK_SECONDS = 10.0
+"""How often all books are looked at, for a notification can be lost."""
+MAX_SEALED_EVENTS = 20_000
+"""Hashed in one transaction, at the most."""
+
+_PASSING = (psycopg.OperationalError, psycopg_pool.PoolTimeout)
+"""Failures of PostgreSQL that go by."""
+
+_log = structlog.get_logger("gigaledger.sealer")
+
+
+class UnknownKeyError(RuntimeError):
+    """The ledger's key is not the one that signed last, and there is no statement of that one."""
+
+
+class Sealer:
+    """Seals books with one key."""
+
+    def __init__(
+        self,
+        pool: ConnectionPool,
+        keys: Sequence[Signer],
+        clock: Clock,
+        books: Callable[[], Awaitable[Iterable[BookRow]]],
+    ) -> None:
+        """Seal from `run` on.
+
+        Args:
+            pool: connections of the ledger's role.
+            keys: of the ledger, the oldest first; the last one signs.
+            clock: the server's clock.
+            books: lists all books.
+        """
+        self._pool = pool
+        self._keys = keys
+        self._clock = clock
+        self._books = books
+        self._frontiers: dict[str, Frontier] = {}
+        self._written: set[str] = set()
+        self._failed: dict[str, str] = {}
+
+    def note_append(self, schema: str) -> None:
+        """Take notice that something was appended to a book."""
+        self._written.add(schema)
+
+    async def run(self) -> None:
+        """Seal books until cancelled."""
+        known: dict[str, BookRow] = {}
+        looks = 0
+        while True:
+            try:
+                if looks % int(LOOK_SECONDS / SEAL_SECONDS) == 0 or self._written - known.keys():
+                    known = {book.schema_name: book for book in await self._books()}
+                    self._written |= known.keys()
+                looks += 1
+                written, self._written = self._written, set()
+                for schema in sorted(written & known.keys()):
+                    await self._seal_all(known[schema])
+            except _PASSING as error:
+                _log.warning("not sealing: database not available", error=str(error))
+            await asyncio.sleep(SEAL_SECONDS)
+
+    async def _seal_all(self, book: BookRow) -> None:
+        """Seal a book up to its head. What stands against it is said once, and stops no other.
+
+        Raises:
+            psycopg.OperationalError: the database can't be reached.
+            psycopg_pool.PoolTimeout: the same.
+        """
+        try:
+            while await asyncio.to_thread(self.seal, book):
+                pass
+        except _PASSING:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, other books are sealed
+            reason = str(error)
+            if self._failed.get(book.book) != reason:
+                self._failed[book.book] = reason
+                _log.error("not sealed", book=book.book, exc_info=error)
+        else:
+            self._failed.pop(book.book, None)
+
+    def seal(self, book: BookRow) -> bool:
+        """Sign what a book has become; tell whether there is more.
+
+        Raises:
+            TreeDamagedError: what is stored does not go on from what was signed.
+            UnknownKeyError: another key signed last.
+        """
+        tables, log = SealTables(book.schema_name), LogTables(book.schema_name)
+        with self._pool.connection() as connection, connection.transaction():
+            if not tables.take_turn(connection):
+                return False
+            latest = tables.latest(connection)
+            sealed, head = latest.size if latest else 0, log.head_position(connection)
+            if head <= sealed:
+                if head < sealed:
+                    raise TreeDamagedError(
+                        f"{sealed} events were signed, but the log ends at {head}"
+                    )
+                return False
+            frontier = self._frontier(connection, tables, latest)
+            last = min(head, sealed + MAX_SEALED_EVENTS)
+            leaves = tables.leaf_hashes(connection, sealed + 1, last)
+            nodes = frontier.extend(leaves)
+            if frontier.size != last:
+                raise TreeDamagedError(f"there are {frontier.size} events up to position {last}")
+            signer = self._signer(connection, tables, book, last)
+            checkpoint = Checkpoint(
+                signer.name, last, frontier.root(), (IMPORTED,) if book.imported else ()
+            )
+            row = CheckpointRow(last, checkpoint.root, checkpoint.signed(signer), self._clock())
+            tables.insert(connection, leaves, nodes, row)
+        self._frontiers[book.schema_name] = frontier
+        return last < head
+
+    def _frontier(
+        self, connection: psycopg.Connection, tables: SealTables, latest: CheckpointRow | None
+    ) -> Frontier:
+        """Return the right edge of the tree that was signed last, to go on from.
+
+        Raises:
+            TreeDamagedError: the tree that is stored is not the one that was signed.
+        """
+        if latest is None:
+            return Frontier()
+        # Taken out: where the transaction fails, what it has made of it is of no use.
+        frontier = self._frontiers.pop(tables.schema, None)
+        if frontier is None or frontier.size != latest.size:
+            frontier = tables.frontier(connection, latest.size)
+        if frontier.root() != latest.root_hash:
+            raise TreeDamagedError(
+                f"the {latest.size} events that are stored are not those that were signed"
+            )
+        return frontier
+
+    def _signer(
+        self, connection: psycopg.Connection, tables: SealTables, book: BookRow, size: int
+    ) -> Signer:
+        """Return the key that signs a book's checkpoint of a size, under the book's origin.
+
+        Raises:
+            UnknownKeyError: another key signed last.
+        """
+        *olds, signer = [key.named(origin_of(key.name, book.book)) for key in self._keys]
+        kept = tables.keys(connection)
+        succession = ""
+        if kept:
+            last = kept[-1].verifier_key
+            if last == str(signer.verifier):
+                return signer
+            old = next((key for key in olds if str(key.verifier) == last), None)
+            if old is None:
+                raise UnknownKeyError(
+                    f"the checkpoints are signed by {last}: the file of the ledger's key must hold"
+                    " that key, on a line before the one that follows it"
+                )
+            succession = succession_of(old, signer.verifier, size)
+        tables.insert_key(connection, KeyRow(size, str(signer.verifier), succession))
+        return signer

@@ -1,1 +1,0 @@
-"""How much of the money between any number of parties runs in circles."""

@@ -1,0 +1,1 @@
+"""The projection engine: follow the log, fold, write, lead, rebuild."""

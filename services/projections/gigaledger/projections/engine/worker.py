@@ -1,0 +1,485 @@
+"""Workers: follow the log of every book through the ledger's gRPC API, and fold.
+
+Projections of a book that have come equally far go on together: the log is read once for all of
+them, and what they fold of it is written in one transaction. What stops one does not stop another.
+Several processes may run workers on one database: one of them leads each projection, and the others
+stand by to take its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Self
+from uuid import uuid4
+
+import grpc
+import psycopg
+import psycopg_pool
+import structlog
+from gigaledger.common import metrics
+from gigaledger.common.grpc.server import MAX_MESSAGE_BYTES
+from gigaledger.projections.engine import evaluation, generations, leases, store
+from gigaledger.projections.engine.generations import Generation
+from gigaledger.projections.engine.sessions import SESSION_OPTIONS
+from gigaledger.projections.queries.names import schema_of
+from gigaledger.v1.events_pb2 import RecordedEvent
+from gigaledger.v1.ledger_pb2 import (
+    ListBooksRequest,
+    SubscribeEventsRequest,
+    SubscribeEventsResponse,
+)
+from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
+from prometheus_client import Gauge
+from psycopg_pool import AsyncConnectionPool
+
+BOOKS_POLL_SECONDS = 0.5
+"""How soon a new book is followed."""
+FIRST_RETRY_SECONDS = 0.1
+LAST_RETRY_SECONDS = 5.0
+WRITING_CONNECTIONS = 8
+READ_AHEAD_RESPONSES = 16
+BATCH_EVENTS = 10_000
+"""What one transaction writes, at the most, give or take a response."""
+
+GATHER_SECONDS = 0.05
+"""How long events are gathered to be judged together: a few cost little less than many."""
+
+_PASSING = (psycopg.OperationalError, psycopg_pool.PoolTimeout)
+"""Failures of PostgreSQL that go by."""
+
+_HUNG = "-c idle_in_transaction_session_timeout=3s"
+"""A worker that hangs in the middle of a write must not keep its rows locked for ever."""
+
+_log = structlog.get_logger("gigaledger.projections")
+
+
+class Workers:
+    """The workers of a process. An async context manager: they run while it is entered."""
+
+    def __init__(
+        self, database_url: str, ledger_address: str, on_written: Callable[[str], None]
+    ) -> None:
+        """Follow the books of a ledger.
+
+        Args:
+            database_url: where the read models are kept.
+            ledger_address: host:port of the ledger service.
+            on_written: called with the schema of a book after each transaction.
+        """
+        self._pool = AsyncConnectionPool(
+            database_url,
+            kwargs={"options": f"{SESSION_OPTIONS} {_HUNG}", "autocommit": True},
+            min_size=1,
+            max_size=WRITING_CONNECTIONS,
+            open=False,
+            check=AsyncConnectionPool.check_connection,
+        )
+        self._ledger_address = ledger_address
+        self._on_written = on_written
+        self._name = f"{socket.gethostname()}/{os.getpid()}/{uuid4().hex[:8]}"
+        self._books: set[str] = set()
+        self._followed: set[tuple[str, store.Key]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Start following."""
+        await self._stack.enter_async_context(self._pool)
+        channel = grpc.aio.insecure_channel(
+            self._ledger_address,
+            options=[("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)],
+        )
+        self._ledger = LedgerServiceStub(await self._stack.enter_async_context(channel))
+        self._discovery = asyncio.create_task(self._discover())
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        """Stop, and leave the lead to others: what is not committed will be folded again."""
+        tasks = [self._discovery, *self._tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            async with self._pool.connection() as connection:
+                await leases.release(connection, map(schema_of, self._books), self._name)
+        except _PASSING as error:
+            _log.warning("leases not given back", error=str(error))
+        await self._stack.aclose()
+
+    async def _discover(self) -> None:
+        """Find books, again and again, and follow those that are new."""
+        patience = _Patience()
+        while True:
+            try:
+                for book in await self._listed():
+                    await self._follow_book(book)
+            except (grpc.aio.AioRpcError, *_PASSING) as error:
+                await patience.wait("books not listed", error)
+            else:
+                patience.renew()
+                await asyncio.sleep(BOOKS_POLL_SECONDS)
+
+    async def _listed(self) -> list[str]:
+        names: list[str] = []
+        token = ""
+        while True:
+            page = await self._ledger.ListBooks(ListBooksRequest(page_token=token))
+            for book in page.books:
+                metrics.BOOK_HEAD.labels(book.name).set(book.head_position)
+                names.append(book.name)
+            token = page.next_page_token
+            if not token:
+                return names
+
+    async def _follow_book(self, book: str) -> None:
+        if book in self._books:
+            return
+        async with self._pool.connection() as connection:
+            await generations.prepare(connection, schema_of(book))
+        self._books.add(book)
+        self._run(self._lead(book))
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _lead(self, book: str) -> None:
+        """Lead what nobody else leads, for ever, and keep the lead."""
+        patience = _Patience(_log.bind(book=book))
+        tried: set[store.Key] = set()
+        while True:
+            try:
+                async with self._pool.connection() as connection:
+                    led = await leases.claim(connection, schema_of(book), self._name, tried)
+            except Exception as error:  # noqa: BLE001 - whatever it is, a book is not given up
+                await patience.wait("lead not taken", error)
+                continue
+            patience.renew()
+            tried.update(generation.key for generation in led)
+            new = [item for item in led if (book, item.key) not in self._followed]
+            if new:
+                self._spawn(book, new)
+            await asyncio.sleep(leases.HEARTBEAT_SECONDS)
+
+    def _spawn(self, book: str, led: Sequence[Generation]) -> None:
+        for generation in led:
+            self._followed.add((book, generation.key))
+            _observe(metrics.PROJECTION_LEADS, book, generation, 1)
+            _observe(metrics.PROJECTION_FAILED, book, generation, 0)
+        self._run(self._follow(book, list(led)))
+
+    async def _follow(self, book: str, led: list[Generation]) -> None:
+        """Keep generations of a book up to the log until they stop or another worker leads."""
+        try:
+            await self._keep_up(book, led)
+        finally:
+            self._drop(book, led, led)
+
+    def _drop(self, book: str, led: list[Generation], gone: Iterable[Generation]) -> None:
+        """Follow some generations no longer."""
+        for generation in list(gone):
+            led.remove(generation)
+            self._followed.discard((book, generation.key))
+            _observe(metrics.PROJECTION_LEADS, book, generation, 0)
+
+    async def _keep_up(self, book: str, led: list[Generation]) -> None:
+        patience = _Patience(_log.bind(book=book))
+        while led:
+            log = _log.bind(book=book, projections=[item.projection.name for item in led])
+            try:
+                progress = await self._progress(book)
+                self._drop(book, led, [item for item in led if not self._leads(progress, item)])
+                for group in _equally_far(led, progress)[1:]:
+                    for generation in group:
+                        led.remove(generation)
+                    self._spawn(book, group)
+                if not led:
+                    return
+                stopped = await self._read_and_fold(book, led, progress[led[0].key], patience)
+                self._drop(book, led, [item for item in led if item.key in stopped])
+            except evaluation.JudgeError as error:
+                # Said once more: a write that was under way says that it goes on.
+                await self._stop_at(book, error.generation, error.position, str(error))
+                log.error("stopped", position=error.position, reason=str(error))  # noqa: TRY400
+            except store.OvertakenError:
+                log.debug("another worker leads")
+                await asyncio.sleep(patience.next_seconds())
+            except grpc.aio.AioRpcError as error:
+                if error.code() in {
+                    grpc.StatusCode.FAILED_PRECONDITION,
+                    grpc.StatusCode.INVALID_ARGUMENT,
+                }:
+                    await self._stop(book, led, error.details() or "")
+                    log.error("stopped", reason=error.details())  # noqa: TRY400 - said in full
+                    return
+                await patience.wait("ledger not available", error)
+            except _PASSING as error:
+                await patience.wait("database not available", error)
+            except Exception as error:
+                # A fault of ours. It must not look like a worker that has nothing to do, and must
+                # stop no projection that it does not concern.
+                log.exception("failed")
+                if len(led) == 1:
+                    await self._stop(book, led, f"{type(error).__name__}: {error}")
+                    return
+                for generation in led[1:]:
+                    led.remove(generation)
+                    self._spawn(book, [generation])
+
+    def _leads(self, progress: Mapping[store.Key, store.Progress], generation: Generation) -> bool:
+        reached = progress.get(generation.key)
+        return reached is not None and reached.leader == self._name and not reached.failure
+
+    async def _read_and_fold(
+        self,
+        book: str,
+        followed: Sequence[Generation],
+        progress: store.Progress,
+        patience: _Patience,
+    ) -> Collection[store.Key]:
+        """Follow a book until the ledger ends the subscription or a projection stops.
+
+        Returns:
+            The keys of the generations that stopped.
+        """
+        schema = schema_of(book)
+        request = SubscribeEventsRequest(book=book, after_position=progress.position)
+        if progress.resume_token:
+            request = SubscribeEventsRequest(book=book, resume_token=progress.resume_token)
+        building = progress.building
+
+        judges = {
+            generation.key: generation.projection.judge()
+            for generation in followed
+            if generation.projection.judge is not None
+        }
+
+        async def make_subtotals() -> None:
+            async with self._pool.connection() as connection:
+                while summed := await evaluation.sum_up(connection, schema, followed, self._name):
+                    for generation in followed:
+                        if generation.key in summed:
+                            position = summed[generation.key]
+                            _observe(metrics.SUBTOTAL_POSITION, book, generation, position)
+
+        async def judge_events() -> None:
+            async with self._pool.connection() as connection:
+                try:
+                    while judged := await evaluation.judge_on(
+                        connection, schema, followed, self._name, judges
+                    ):
+                        self._on_written(schema)
+                        sum_up()
+                        for generation in followed:
+                            if generation.key in judged:
+                                position = judged[generation.key]
+                                _observe(metrics.PROJECTION_POSITION, book, generation, position)
+                        await asyncio.sleep(GATHER_SECONDS)
+                except evaluation.JudgeError as error:
+                    # Nobody may ask for more for a while.
+                    await self._stop_at(book, error.generation, error.position, str(error))
+                    raise
+
+        async with (
+            _in_background(make_subtotals) as sum_up,
+            _in_background(judge_events) as judge_on,
+            _gathered(self._ledger.SubscribeEvents(request)) as batches,
+        ):
+            # A worker that was here before may have left some to make.
+            sum_up()
+            judge_on()
+            async for events, resume_token in batches:
+                # What cannot be judged stops a projection before it is folded any further.
+                judge_on()
+                if not events:
+                    patience.renew()
+                    building = building and not await self._switch_over(schema, followed)
+                    continue
+                async with self._pool.connection() as connection:
+                    stopped = await store.apply(
+                        connection, schema, followed, events, resume_token, self._name
+                    )
+                patience.renew()
+                for generation in followed:
+                    stopped_here = generation.key in stopped
+                    _observe(metrics.PROJECTION_FAILED, book, generation, int(stopped_here))
+                    if not stopped_here and generation.key not in judges:
+                        position = events[-1].position
+                        _observe(metrics.PROJECTION_POSITION, book, generation, position)
+                building = building and not await self._switch_over(schema, followed)
+                self._on_written(schema)
+                sum_up()
+                judge_on()
+                for (name, _), error in stopped.items():
+                    _log.error(
+                        "stopped",
+                        book=book,
+                        projection=name,
+                        position=error.position,
+                        reason=str(error),
+                    )
+                if stopped:
+                    return stopped.keys()
+        return ()
+
+    async def _switch_over(self, schema: str, followed: Sequence[Generation]) -> bool:
+        """Let generations answer that have caught up with those that do; tell whether all do."""
+        async with self._pool.connection() as connection:
+            switched = [
+                await generations.switch_over(connection, schema, generation)
+                for generation in followed
+            ]
+        return all(switched)
+
+    async def _progress(self, book: str) -> dict[store.Key, store.Progress]:
+        async with self._pool.connection() as connection:
+            return await store.read_progress(connection, schema_of(book))
+
+    async def _stop(self, book: str, followed: Sequence[Generation], reason: str) -> None:
+        """Keep that generations can't go on from where they are."""
+        progress = await self._progress(book)
+        for generation in followed:
+            if generation.key in progress:
+                position = progress[generation.key].position
+                await self._stop_at(book, generation, position, reason)
+
+    async def _stop_at(self, book: str, generation: Generation, position: int, reason: str) -> None:
+        async with self._pool.connection() as connection:
+            await store.fail(connection, schema_of(book), generation, position, reason)
+        _observe(metrics.PROJECTION_FAILED, book, generation, 1)
+
+
+def _observe(gauge: Gauge, book: str, generation: Generation, value: int) -> None:
+    name, number = generation.key
+    gauge.labels(book, name, str(number)).set(value)
+
+
+def _equally_far(
+    followed: Sequence[Generation], progress: Mapping[store.Key, store.Progress]
+) -> list[list[Generation]]:
+    """Group generations by the place from which they go on, apart from those that are built."""
+    groups: dict[tuple[int, str, bool], list[Generation]] = {}
+    for generation in followed:
+        reached = progress[generation.key]
+        place = (reached.position, reached.resume_token, reached.building)
+        groups.setdefault(place, []).append(generation)
+    return list(groups.values())
+
+
+@asynccontextmanager
+async def _in_background(
+    work: Callable[[], Coroutine[Any, Any, None]],
+) -> AsyncIterator[Callable[[], None]]:
+    """Give a function that asks for work to be done, once more where it is being done.
+
+    It raises what the work raised before.
+    """
+    asked = asyncio.Event()
+
+    async def work_when_asked() -> None:
+        while True:
+            await asked.wait()
+            asked.clear()
+            await work()
+
+    working = asyncio.create_task(work_when_asked())
+
+    def ask() -> None:
+        if working.done():
+            working.result()
+        asked.set()
+
+    try:
+        yield ask
+    finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+
+
+class _EndOfStreamError(Exception):
+    """The ledger has ended a subscription without an error."""
+
+
+@asynccontextmanager
+async def _gathered(
+    responses: AsyncIterable[SubscribeEventsResponse],
+) -> AsyncIterator[AsyncIterator[tuple[list[RecordedEvent], str]]]:
+    """Read ahead, and give what has come in meanwhile as one batch with the last resume token.
+
+    A worker that is behind so writes more at once, and one that is not waits for nobody.
+    """
+    arrived: asyncio.Queue[SubscribeEventsResponse | Exception] = asyncio.Queue(
+        READ_AHEAD_RESPONSES
+    )
+
+    async def read() -> None:
+        try:
+            async for response in responses:
+                await arrived.put(response)
+            await arrived.put(_EndOfStreamError())
+        except Exception as error:  # noqa: BLE001 - raised where the batch before it ends
+            await arrived.put(error)
+
+    async def batches() -> AsyncIterator[tuple[list[RecordedEvent], str]]:
+        while True:
+            events: list[RecordedEvent] = []
+            item = await arrived.get()
+            while not isinstance(item, Exception):
+                events += item.events
+                token = item.resume_token
+                if arrived.empty() or len(events) >= BATCH_EVENTS:
+                    yield events, token
+                    break
+                item = arrived.get_nowait()
+            else:
+                if events:
+                    yield events, token
+                if isinstance(item, _EndOfStreamError):
+                    return
+                raise item
+
+    reading = asyncio.create_task(read())
+    try:
+        yield batches()
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+
+
+class _Patience:
+    """Waits longer and longer between tries that fail."""
+
+    def __init__(self, log: Any = _log) -> None:
+        self._log = log
+        self._seconds = FIRST_RETRY_SECONDS
+
+    def renew(self) -> None:
+        """Forget earlier failures."""
+        self._seconds = FIRST_RETRY_SECONDS
+
+    def next_seconds(self) -> float:
+        """Return how long to wait now. The next time it is longer."""
+        seconds = self._seconds
+        self._seconds = min(2 * seconds, LAST_RETRY_SECONDS)
+        return seconds
+
+    def wait(self, what: str, error: Exception) -> Coroutine[Any, Any, None]:
+        """Say what failed, and wait."""
+        text = error.details() if isinstance(error, grpc.aio.AioRpcError) else str(error)
+        seconds = self.next_seconds()
+        self._log.warning(what, error=text, retry_seconds=seconds)
+        return asyncio.sleep(seconds)

@@ -1,0 +1,305 @@
+"""Rules about capacity: claims, certificates and the hardware behind them (SX-CAP-01 to 04)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterator
+from fractions import Fraction
+
+from gigaledger.projections.exceptions.descriptions import kilowatts_text
+from gigaledger.projections.exceptions.policy import Policy
+from gigaledger.projections.exceptions.posting import Posting
+from gigaledger.projections.exceptions.reference_data import World
+from gigaledger.projections.exceptions.rules import (
+    Finding,
+    PostingRule,
+    Severity,
+    SubjectRule,
+    Topic,
+)
+from gigaledger.v1.common_pb2 import CapacityLayer
+
+PPM = 1_000_000
+_LAYER = CapacityLayer.CAPACITY_LAYER_CHIP_SUPPLY
+
+
+def find_late_claim(posting: Posting, world: World, _policy: Policy) -> Finding | None:
+    """Find a claim after the day on which its capacity was due (SX-CAP-01).
+
+    That is the planned date of its milestone, or else the day by which the latest schedule of the
+    agreement, or of one whose place it took, has what is claimed with it.
+    """
+    fact = posting.fact
+    planned = world.planned_dates.get((fact.agreement, fact.milestone), posting.position)
+    due = planned or _scheduled(posting, world)
+    if due is None or posting.effective_date <= due:
+        return None
+    text = f"{fact.milestone} is claimed on {posting.effective_date}, and was due on {due}"
+    return Finding(text, (posting.position,))
+
+
+def later_claims(reversed_posting: Posting, world: World) -> Iterator[int]:
+    """Yield the claims that are due on another day once an earlier one is reversed."""
+    if reversed_posting.kind == "capacity_milestone_claimed":
+        claims = world.claims.positions(reversed_posting.fact.agreement)
+        yield from (claim for claim in claims if claim > reversed_posting.position)
+
+
+def _scheduled(posting: Posting, world: World) -> dt.date | None:
+    agreement = posting.fact.agreement
+    known = posting.position
+    claimed_kw = sum(world.claims.all(agreement, known))
+    waiting = [agreement]
+    for name in waiting:
+        points = world.schedules.get(name, known)
+        if points:
+            return next((day for day, power_kw in points if power_kw >= claimed_kw), None)
+        before = world.predecessors.get(name, known) or ()
+        waiting += [other for other in before if other not in waiting]
+    return None
+
+
+class Milestone:
+    """State of a milestone, in kilowatts.
+
+    What was certified and withdrawn is kept apart: a claim that was answered in full is not open
+    again because a certificate fell. That the money is out of line then is SX-INV-01.
+    """
+
+    def __init__(self, subject: str) -> None:
+        self.name = subject.rpartition("/")[2]
+        self.planned_kw = 0
+        self.claimed_kw = 0
+        self.rejected_kw = 0
+        self.certified_kw = 0
+        self.withdrawn_kw = 0
+        self.claims: list[int] = []
+        self.certificates: list[int] = []
+
+    def apply(self, posting: Posting, _world: World) -> None:
+        """Fold a posting."""
+        power_kw = posting.fact.power_kw
+        match posting.kind:
+            case "capacity_milestone_planned":
+                self.planned_kw += power_kw
+            case "capacity_milestone_claimed":
+                self.claimed_kw += power_kw
+                self.claims.append(posting.position)
+            case "capacity_claim_rejected":
+                self.rejected_kw += power_kw
+            case "capacity_milestone_certified":
+                self.withdrawn_kw -= min(self.withdrawn_kw, power_kw)
+                self.certified_kw += power_kw
+                self.certificates.append(posting.position)
+            case "capacity_certification_reversed":
+                self.certified_kw -= power_kw
+                self.withdrawn_kw += power_kw
+
+
+def find_partly_certified(state: Milestone, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
+    """Find a milestone of which another capacity is certified than claimed (SX-CAP-02)."""
+    claimed_kw = state.claimed_kw - state.rejected_kw
+    answered_kw = state.certified_kw + state.withdrawn_kw
+    if state.certificates and answered_kw != claimed_kw:
+        text = (
+            f"{kilowatts_text(answered_kw)} of {state.name} are certified,"
+            f" and {kilowatts_text(claimed_kw)} are claimed"
+        )
+        yield Finding(text, (*state.claims, *state.certificates))
+
+
+def find_claimed_beyond_plan(state: Milestone, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
+    """Find claims of a milestone that are more than was planned of it (SX-CAP-04)."""
+    claimed_kw = state.claimed_kw - state.rejected_kw
+    if state.planned_kw and claimed_kw > state.planned_kw:
+        text = (
+            f"{kilowatts_text(claimed_kw)} of {state.name} are claimed,"
+            f" and {kilowatts_text(state.planned_kw)} are planned"
+        )
+        yield Finding(text, tuple(state.claims))
+
+
+def _milestones(posting: Posting, world: World) -> Iterator[str]:
+    fact = posting.fact
+    if posting.kind == "capacity_certification_reversed":
+        key = (fact.agreement, fact.certifier, fact.certificate)
+        name = world.certified_milestones.get(key, posting.position)
+    else:
+        name = fact.milestone
+    if name:
+        yield f"agreements/{fact.agreement}/milestones/{name}"
+
+
+class Site:
+    """State of a site in one layer and basis: claims by agreement, in kilowatts."""
+
+    def __init__(self, _subject: str) -> None:
+        self.claims: dict[str, list[int]] = {}
+
+    def apply(self, posting: Posting, world: World) -> None:
+        """Fold a claim; one under an agreement goes on for those whose place it took."""
+        agreement = posting.fact.agreement
+        for name in world.predecessors.get(agreement, posting.position) or ():
+            self.claims.pop(name, None)
+        self.claims.setdefault(agreement, []).append(posting.position)
+
+
+def find_claimed_twice(state: Site, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
+    """Find capacity of one site claimed under several agreements in one layer (SX-CAP-04)."""
+    if len(state.claims) > 1:
+        names = ", ".join(sorted(state.claims))
+        positions = sorted(position for held in state.claims.values() for position in held)
+        yield Finding(f"claimed under {names} in the same layer", tuple(positions))
+
+
+def _sites(posting: Posting, _world: World) -> Iterator[str]:
+    fact = posting.fact
+    if fact.site:
+        layer = CapacityLayer.Name(fact.capacity_layer or _LAYER).removeprefix("CAPACITY_LAYER_")
+        yield f"sites/{fact.site}/layers/{layer}:{fact.power_basis}"
+
+
+class Hardware:
+    """State of an agreement: capacity certified, and what the racks received can carry."""
+
+    def __init__(self, _subject: str) -> None:
+        self.certified_kw: Counter[int] = Counter()
+        self.carried_kw: dict[int, Fraction] = {}
+        self.rated = True
+        self.certificates: list[int] = []
+
+    def apply(self, posting: Posting, world: World) -> None:
+        """Fold a posting, with racks rated as they were when they were received."""
+        fact = posting.fact
+        match posting.kind:
+            case "capacity_milestone_certified":
+                self.certified_kw[fact.power_basis] += fact.power_kw
+                self.certificates.append(posting.position)
+            case "capacity_certification_reversed" | "capacity_retired":
+                self.certified_kw[fact.power_basis] -= fact.power_kw
+            case "goods_received" | "goods_returned":
+                self._receive(posting, world)
+
+    def _receive(self, posting: Posting, world: World) -> None:
+        order = world.orders.get(posting.fact.purchase_order, posting.position)
+        rating = world.ratings.get(sku_received(posting, order), posting.position)
+        if rating is None:
+            # Nothing can be said of an agreement with racks that nobody rated.
+            self.rated = False
+            return
+        power_kw, basis = rating
+        carried_kw = units_received(posting) * power_kw
+        self.carried_kw[basis] = self.carried_kw.get(basis, Fraction(0)) + carried_kw
+
+
+def sku_received(posting: Posting, order: Posting | None) -> str:
+    """Return what a receipt or a return is of, by the order that it names."""
+    lines = order.fact.lines if order else ()
+    return next((line.sku for line in lines if line.line == posting.fact.line), "")
+
+
+def units_received(posting: Posting) -> int:
+    """Return how many units a receipt brings; negative where they are returned."""
+    quantity: int = posting.fact.quantity
+    return quantity if posting.kind == "goods_received" else -quantity
+
+
+def is_mismatched(certified_kw: int, carried_kw: Fraction, limit_ppm: int) -> bool:
+    """Tell whether racks do not bear out what is certified."""
+    return certified_kw > 0 and abs(certified_kw - carried_kw) * PPM > limit_ppm * carried_kw
+
+
+def mismatch_text(certified_kw: int, carried_kw: Fraction) -> str:
+    """Say what is certified, and what the racks carry."""
+    return (
+        f"{kilowatts_text(certified_kw)} are certified, and the racks received carry"
+        f" {kilowatts_text(int(carried_kw))}"
+    )
+
+
+def find_mismatched(state: Hardware, policy: Policy, _day: dt.date) -> Iterator[Finding]:
+    """Find certified capacity that the racks received do not bear out (SX-CAP-03)."""
+    limit = policy.threshold("hardware_tolerance_ppm")
+    if limit is None or not state.rated:
+        return
+    for basis, carried_kw in state.carried_kw.items():
+        certified_kw = state.certified_kw[basis]
+        if is_mismatched(certified_kw, carried_kw, limit):
+            text = mismatch_text(certified_kw, carried_kw)
+            yield Finding(text, (state.certificates[-1],), str(basis))
+
+
+def _agreements(posting: Posting, world: World) -> Iterator[str]:
+    if posting.kind in ("goods_received", "goods_returned"):
+        order = world.orders.get(posting.fact.purchase_order, posting.position)
+        agreement = order.fact.agreement if order else ""
+    else:
+        agreement = posting.fact.agreement
+    if agreement:
+        yield f"agreements/{agreement}"
+
+
+_CERTIFICATES = frozenset({"capacity_milestone_certified", "capacity_certification_reversed"})
+RULES = (
+    PostingRule(
+        "SX-CAP-01",
+        Severity.NOTICE,
+        "claimed after the day on which it was due",
+        frozenset({"capacity_milestone_claimed"}),
+        find_late_claim,
+        lambda posting: f"agreements/{posting.fact.agreement}/milestones/{posting.fact.milestone}",
+        judged_anew=later_claims,
+    ),
+)
+TOPICS = (
+    Topic(
+        kinds=_CERTIFICATES
+        | {
+            *("capacity_milestone_planned", "capacity_milestone_claimed"),
+            "capacity_claim_rejected",
+        },
+        subjects=_milestones,
+        new_state=Milestone,
+        rules=(
+            SubjectRule(
+                "SX-CAP-02",
+                Severity.WARNING,
+                "another capacity is certified than claimed",
+                find_partly_certified,
+            ),
+            SubjectRule(
+                "SX-CAP-04",
+                Severity.WARNING,
+                "the same capacity is claimed twice",
+                find_claimed_beyond_plan,
+            ),
+        ),
+    ),
+    Topic(
+        kinds=frozenset({"capacity_milestone_claimed"}),
+        subjects=_sites,
+        new_state=Site,
+        rules=(
+            SubjectRule(
+                "SX-CAP-04",
+                Severity.WARNING,
+                "the same capacity is claimed twice",
+                find_claimed_twice,
+            ),
+        ),
+    ),
+    Topic(
+        kinds=_CERTIFICATES | {"capacity_retired", "goods_received", "goods_returned"},
+        subjects=_agreements,
+        new_state=Hardware,
+        rules=(
+            SubjectRule(
+                "SX-CAP-03",
+                Severity.WARNING,
+                "certified capacity is not that of the racks received",
+                find_mismatched,
+            ),
+        ),
+    ),
+)

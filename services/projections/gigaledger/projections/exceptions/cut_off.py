@@ -1,0 +1,90 @@
+"""Rules about when facts were recorded: closed periods, late facts, early reversals (SX-CUT-*).
+
+They are about the recording, so a reversal does not heal them.
+"""
+
+from __future__ import annotations
+
+import calendar
+import datetime as dt
+
+from gigaledger.projections.exceptions.policy import Policy
+from gigaledger.projections.exceptions.posting import Posting
+from gigaledger.projections.exceptions.reference_data import World
+from gigaledger.projections.exceptions.rules import Finding, PostingRule, Severity
+
+_CONTROL = frozenset(
+    {
+        *("book_opened", "period_closed", "period_reopened", "policy_adopted"),
+        *("exception_opened", "exception_reviewed", "exception_closed"),
+    }
+)
+"""Facts about the book itself, which belong to no period."""
+
+
+def position_subject(posting: Posting) -> str:
+    """Return an event as the subject of an exception."""
+    return f"events/{posting.position}"
+
+
+def find_closed_period(posting: Posting, world: World, _policy: Policy) -> Finding | None:
+    """Find a fact dated in a period that was closed when it was recorded (SX-CUT-01)."""
+    period = f"{posting.effective_date:%Y-%m}"
+    if posting.kind in _CONTROL or period not in world.closed_periods:
+        return None
+    text = f"dated {posting.effective_date}, recorded {posting.recorded_date}: {period} is closed"
+    return Finding(text, (posting.position,))
+
+
+def find_late(posting: Posting, _world: World, policy: Policy) -> Finding | None:
+    """Find a fact that was recorded many days after it took effect (SX-CUT-02)."""
+    limit = policy.threshold("late_recording_days")
+    days = (posting.recorded_date - posting.effective_date).days
+    if limit is None or posting.kind in _CONTROL or posting.kind == "entry_reversed":
+        return None
+    if days <= limit:
+        return None
+    text = f"recorded {days} days after {posting.effective_date}; the limit is {limit}"
+    return Finding(text, (posting.position,))
+
+
+def find_early_reversal(
+    reversal: Posting, target: Posting, _world: World, policy: Policy
+) -> Finding | None:
+    """Find what was in the books at the end of its period and reversed soon after (SX-CUT-03)."""
+    limit = policy.threshold("reversal_after_period_days")
+    end = _end_of_month(target.effective_date)
+    days = (reversal.recorded_date - end).days
+    if limit is None or target.recorded_date > end or not 0 < days <= limit:
+        return None
+    text = f"recorded {target.recorded_date} and reversed {days} days after {end}"
+    return Finding(text, (target.position, reversal.position))
+
+
+def _end_of_month(day: dt.date) -> dt.date:
+    return day.replace(day=calendar.monthrange(day.year, day.month)[1])
+
+
+RULES = (
+    PostingRule(
+        "SX-CUT-01",
+        Severity.WARNING,
+        "posting into a closed period",
+        frozenset(),
+        find_closed_period,
+        position_subject,
+        outlives_reversal=True,
+    ),
+    PostingRule(
+        "SX-CUT-02",
+        Severity.NOTICE,
+        "recorded late",
+        frozenset(),
+        find_late,
+        position_subject,
+        outlives_reversal=True,
+    ),
+)
+EARLY_REVERSAL = "SX-CUT-03"
+EARLY_REVERSAL_SEVERITY = Severity.WARNING
+EARLY_REVERSAL_STATEMENT = "reversed soon after the end of its period"

@@ -1,0 +1,257 @@
+"""Documents of trade: the postings of one, judged by the rules that look no further. Pure.
+
+A document is an order with all that answers it. What names no order is an invoice or a payment
+by itself. Documents are many and short, and rules about them rest on nothing but their own postings
+and on some reference data: what agreement they are under, what groups their parties belong to,
+which periods are closed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable
+
+from gigaledger.projections.exceptions.bitemporal import Spread, Verdicts
+from gigaledger.projections.exceptions.catalogue import RULES
+from gigaledger.projections.exceptions.policy import Policy
+from gigaledger.projections.exceptions.posting import Posting, fields_of
+from gigaledger.projections.exceptions.register import Register
+from gigaledger.v1.events_pb2 import RecordedEvent
+
+ORDERS, ACCOUNTS = "purchaseOrders/", "tradeAccounts/"
+"""What the streams of trade are called."""
+REVERSAL = "entry_reversed"
+PLACED = "purchase_order_placed"
+PERIODS = frozenset({"period_closed", "period_reopened"})
+"""What counts whatever its date: it was done for the whole book."""
+MEMBERSHIPS = frozenset({"party_registered", "group_membership_changed"})
+TERMS = frozenset({"letter_of_intent_signed", "definitive_agreement_executed", "agreement_amended"})
+REFERENCES = PERIODS | MEMBERSHIPS | TERMS
+"""Facts that rules about a document look up."""
+
+ACROSS = frozenset({"SX-EVD-01", "SX-PO-03", "SX-RT-01", "SX-RT-02", "SX-RT-03", "SX-RT-04"})
+"""Rules that look at many documents at once, or at what a third party says of them. No policy asks
+for them unless it is told to."""
+HARDWARE = "SX-CAP-03"
+"""The rule that sets receipts of many orders against certificates."""
+WITHIN = frozenset(RULES) - ACROSS - {HARDWARE}
+"""Rules that are judged document by document."""
+
+KEPT_DAYS = 16
+"""As of how many days registers of a document are kept, beside the latest. What takes effect a few
+days before it is recorded then costs little more than what does not."""
+
+_Known = tuple[Posting, bool]
+"""A posting, and whether it is judged."""
+_SIDES = ("buyer", "supplier", "payer", "payee")
+
+
+def document_of(recorded: RecordedEvent) -> tuple[str, str]:
+    """Return the document that an event belongs to, and the payment that it settles by.
+
+    Both are empty for what is no trade. A reversal, and a refund that names no order, do not tell
+    their document: the one names its stream, and the other the payment that goes back.
+    """
+    stream = recorded.stream
+    if stream.startswith(ORDERS):
+        return stream, ""
+    if not stream.startswith(ACCOUNTS):
+        return "", ""
+    kind = recorded.event.WhichOneof("fact") or ""
+    fact = getattr(recorded.event, kind)
+    if kind == REVERSAL:
+        return stream, ""
+    invoice = getattr(fact, "invoice", "")
+    payment = f"{stream}/payments/{fact.payment}" if "payment" in fields_of(kind) else ""
+    if invoice:
+        return f"{stream}/invoices/{invoice}", payment
+    return payment, ""
+
+
+def names_of(posting: Posting) -> set[str]:
+    """Return the names of parties and agreements that rules about a posting look up."""
+    fields = fields_of(posting.kind)
+    found = {f"parties/{getattr(posting.fact, side)}" for side in _SIDES if side in fields}
+    if "agreement" in fields:
+        found.add(f"agreements/{posting.fact.agreement}")
+    return found - {"parties/", "agreements/"}
+
+
+def told_of(posting: Posting) -> str | None:
+    """Return the name that reference data is about, empty for all, None for other facts."""
+    if posting.kind in PERIODS:
+        return ""
+    if posting.kind in MEMBERSHIPS:
+        return f"parties/{posting.fact.party}"
+    if posting.kind in TERMS:
+        return f"agreements/{posting.fact.agreement}"
+    return None
+
+
+class References:
+    """Reference data of a book, in the order in which it was recorded, with its reversals."""
+
+    def __init__(self) -> None:
+        """Start with nothing recorded."""
+        self._about: dict[int, str] = {}
+        self._postings: dict[str, list[Posting]] = defaultdict(list)
+
+    def add(self, posting: Posting) -> str | None:
+        """Take in a posting; return the name that it is about, empty for all, None for no one."""
+        if posting.kind == REVERSAL:
+            about = self._about.get(posting.fact.position)
+        else:
+            about = told_of(posting)
+        if about is not None:
+            self._about[posting.position] = about
+            self._postings[about].append(posting)
+        return about
+
+    def about(self, names: Iterable[str]) -> list[Posting]:
+        """Return what is about some names, or about all."""
+        return [posting for name in ("", *names) for posting in self._postings[name]]
+
+
+class Document:
+    """A document: its postings, and what they and time have made of the rules."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        references: References,
+        postings: Iterable[Posting] = (),
+        spread: Spread | None = None,
+    ) -> None:
+        """Go on from postings that are judged already.
+
+        Args:
+            policy: the thresholds.
+            references: reference data, up to the posting that comes next.
+            postings: what was recorded of it, in order.
+            spread: what the rules say of it.
+        """
+        # Names of parties and agreements; facts that placed the order, and stand.
+        self.names: set[str] = set()
+        self.placed: list[Posting] = []
+        self.spread = spread or Spread()
+        self._policy = policy
+        self._references = references
+        self._own = list(postings)
+        for posting in self._own:
+            self.names |= names_of(posting)
+            self._place(posting)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Feed a register with what is known."""
+        known = [(posting, True) for posting in self._own]
+        known += [(posting, False) for posting in self._references.about(self.names)]
+        self._known = sorted(known, key=lambda one: one[0].position)
+        self._days = sorted(set(map(_day, self._known)))
+        self._latest = _AsOf(self._policy, self._known)
+        self._earlier: dict[dt.date, _AsOf] = {}
+
+    def take(self, posting: Posting) -> None:
+        """Judge the next posting of the document."""
+        names = names_of(posting)
+        if not names <= self.names:
+            # What is recorded of parties that it did not name before is looked up as well.
+            self.names |= names
+            self._begin()
+        self._own.append(posting)
+        self._place(posting)
+        self._take(posting, judged=True)
+
+    def know(self, posting: Posting) -> None:
+        """Take in reference data that is recorded, or reversed."""
+        if posting.kind == REVERSAL:
+            self._take(posting, judged=False)
+            return
+        # It tells of what is recorded from here on, and changes nothing of what was.
+        known = posting, False
+        self._known.append(known)
+        self._add_day(_day(known))
+        self._latest.feed(*known)
+        for day, earlier in self._earlier.items():
+            if _day(known) <= day:
+                earlier.feed(*known)
+
+    def judge_by(self, policy: Policy, position: int) -> None:
+        """Judge the whole document by another policy, which is known from a position on."""
+        other = Document(policy, References())
+        for posting, judged in self._known:
+            if judged:
+                other._take(posting, judged=True)
+            else:
+                other.know(posting)
+        self.spread.set_from(other.spread.parts(), position)
+        self._policy, self._latest, self._earlier = policy, other._latest, other._earlier
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything of it is recorded."""
+        return bool(self._own)
+
+    def _place(self, posting: Posting) -> None:
+        if posting.kind == PLACED:
+            self.placed.append(posting)
+        elif posting.kind == REVERSAL:
+            wrong = posting.fact.position
+            self.placed = [placed for placed in self.placed if placed.position != wrong]
+
+    def _take(self, posting: Posting, *, judged: bool) -> None:
+        known = posting, judged
+        day = _day(known)
+        self._known.append(known)
+        self._add_day(day)
+        first, last = bisect_left(self._days, day), len(self._days) - 1
+        # Where it takes effect before others that are recorded already, the register went another
+        # way as of each day from its own on.
+        for at in range(first, last):
+            self._change_as_of(self._days[at], self._days[at + 1], known)
+        gone, come = self._latest.feed(*known)
+        self.spread.change(self._days[last], None, gone, come, posting.position)
+
+    def _change_as_of(self, day: dt.date, end_day: dt.date, known: _Known) -> None:
+        earlier = self._earlier.get(day)
+        if earlier is not None:
+            gone, come = earlier.feed(*known)
+        else:
+            earlier = _AsOf(self._policy, [one for one in self._known if _day(one) <= day])
+            self._earlier[day] = earlier
+            if len(self._earlier) > KEPT_DAYS:
+                del self._earlier[min(self._earlier)]
+            before, after = self.spread.as_of(day), frozenset(earlier.said.values())
+            gone, come = before - after, after - before
+        self.spread.change(day, end_day, gone, come, known[0].position)
+
+    def _add_day(self, day: dt.date) -> None:
+        at = bisect_left(self._days, day)
+        if at == len(self._days) or self._days[at] != day:
+            self._days.insert(at, day)
+
+
+class _AsOf:
+    """What the rules say as of a day."""
+
+    def __init__(self, policy: Policy, known: Iterable[_Known]) -> None:
+        self._register = Register(policy, WITHIN)
+        for posting, judged in known:
+            self._register.feed(posting, judged=judged)
+        self.said = {verdict.id: verdict for verdict in self._register.changed()}
+
+    def feed(self, posting: Posting, judged: bool) -> tuple[Verdicts, Verdicts]:  # noqa: FBT001
+        """Take in a posting; return what is so no more, and what is so now."""
+        self._register.feed(posting, judged=judged)
+        changed = {verdict.id: verdict for verdict in self._register.changed()}
+        before = {self.said[name] for name in changed.keys() & self.said.keys()}
+        after = set(changed.values())
+        self.said |= changed
+        return frozenset(before - after), frozenset(after - before)
+
+
+def _day(known: _Known) -> dt.date:
+    posting, _ = known
+    return dt.date.min if posting.kind in PERIODS else posting.effective_date

@@ -1,0 +1,197 @@
+"""Reading what was judged: how many exceptions there are, and which, as of a day, as then known."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from gigaledger.projections.engine.statements import statement
+from gigaledger.projections.engine.subtotals import subtotals
+from gigaledger.projections.exceptions.capacity_rules import mismatch_text
+from gigaledger.projections.exceptions.documents import HARDWARE
+from gigaledger.projections.exceptions.evaluation_store import verdict_of
+from gigaledger.projections.exceptions.hardware import CERTIFICATE, CERTIFICATES
+from gigaledger.projections.exceptions.posting import Posting
+from gigaledger.projections.exceptions.register import Verdict, exception_id
+from gigaledger.projections.queries.snapshot import Reader
+
+FEW = 5000
+"""So many open exceptions are found by what covers a day and a position, and put in order then.
+More of them are found in their order, in which most that are passed over are open as well."""
+
+_COUNTS = """
+    SELECT day, rule AS measure, ''::text AS subject, 1::numeric AS denominator,
+           sum(verdicts)::numeric AS amount, sum(standing)::bigint AS standing
+    FROM (
+        SELECT effective_date AS day, rule, 1 AS verdicts,
+               (cleared_date IS NULL)::integer AS standing
+        FROM exceptions_verdict WHERE {which} {known}
+        UNION ALL
+        SELECT end_date, rule, -1, -(cleared_date IS NULL)::integer
+        FROM exceptions_verdict WHERE {which} {known} AND end_date IS NOT NULL
+    ) AS verdict GROUP BY 1, 2
+"""
+_CARRIED = """
+    SELECT effective_date, 'CARRIED'::text, agreement || ':' || power_basis, denominator,
+           sum(numerator), sum(receipts)::bigint
+    FROM exceptions_carried WHERE {of} {recorded} GROUP BY 1, 3, 4
+"""
+_ALL = _COUNTS + " UNION ALL " + _CARRIED
+
+SUBTOTALS = subtotals(
+    "exceptions_subtotal",
+    ("measure", "subject", "denominator"),
+    {"amount": "numeric", "standing": "bigint"},
+    touched=statement("""
+        SELECT ARRAY(SELECT exception FROM exceptions_verdict WHERE {touched}) AS exceptions,
+               ARRAY(
+                   SELECT DISTINCT position FROM exceptions_carried
+                   WHERE position > %(before)s AND {recorded}
+               ) AS positions
+    """),
+    of_rows=statement(
+        "SELECT * FROM ({all}) AS sums WHERE day <= %(until)s AND (amount, standing) <> (0, 0)",
+        all=_ALL,
+        which="",
+        of="",
+    ),
+    of_touched=statement(
+        _ALL,
+        which="exception = ANY(%(exceptions)s::text[]) AND",
+        of="position = ANY(%(positions)s::bigint[]) AND",
+    ),
+)
+"""How many exceptions there are more from a day on, and what racks carry more."""
+
+_SUMS = SUBTOTALS.question(
+    """
+    SELECT measure, subject, denominator, sum(amount) AS amount,
+           sum(standing)::bigint AS standing
+    FROM {sums} AS sums GROUP BY 1, 2, 3
+"""
+)
+_COVERS = (
+    "{known} AND effective_date <= %(until)s AND (end_date IS NULL OR end_date > %(until)s)"
+    " AND (arose_position, exception) > (%(after_position)s, %(after_id)s)"
+)
+_IN_ORDER = """
+    SELECT found.* FROM unnest(%(rules)s::text[]) AS asked (code) CROSS JOIN LATERAL (
+        SELECT * FROM exceptions_verdict WHERE rule = code AND {covers} {standing}
+        ORDER BY arose_position, exception LIMIT %(most)s
+    ) AS found
+    ORDER BY arose_position, exception LIMIT %(most)s
+"""
+_PAGE = statement(_IN_ORDER, covers=_COVERS, standing="")
+_OPEN_PAGE = statement(_IN_ORDER, covers=_COVERS, standing="AND cleared_date IS NULL")
+_FEW_OPEN = statement(
+    """
+    SELECT * FROM exceptions_verdict
+    WHERE cleared_date IS NULL AND rule = ANY(%(rules)s)
+        AND int8range(position, reversed_position) @> %(position)s::bigint
+        AND daterange(effective_date, end_date) @> %(until)s::date
+        AND (arose_position, exception) > (%(after_position)s, %(after_id)s)
+    ORDER BY arose_position, exception LIMIT %(most)s
+"""
+)
+_STATUSES = statement("""
+    SELECT DISTINCT assertion_status FROM exceptions_status
+    WHERE {recorded} AND effective_date <= %(until)s
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What there is as of a day.
+
+    Attributes:
+        total: number of exceptions by rule.
+        standing: number of those that are open.
+        carried_kw: what racks carry, by agreement and number of the power basis.
+    """
+
+    total: Counter[str]
+    standing: Counter[str]
+    carried_kw: dict[tuple[str, int], Fraction]
+
+
+async def read_sums(reader: Reader) -> Sums:
+    """Return how many exceptions there are of what is judged, and what racks carry."""
+    sums = Sums(Counter(), Counter(), defaultdict(Fraction))
+    for row in await reader.sums(_SUMS):
+        if row["measure"] == "CARRIED":
+            agreement, _, basis = row["subject"].rpartition(":")
+            carried_kw = Fraction(int(row["amount"]), int(row["denominator"]))
+            sums.carried_kw[agreement, int(basis)] += carried_kw
+        else:
+            sums.total[row["measure"]] += int(row["amount"])
+            sums.standing[row["measure"]] += row["standing"]
+    return sums
+
+
+async def read_verdicts(
+    reader: Reader,
+    sums: Sums,
+    rules: Collection[str],
+    after: tuple[int, str],
+    most: int,
+    *,
+    open_only: bool,
+) -> list[Verdict]:
+    """Return some exceptions of what is judged, in order of arose_position and id.
+
+    Args:
+        reader: a snapshot of the projection.
+        sums: how many there are.
+        rules: codes of the rules.
+        after: arose_position and id of the exception before the first.
+        most: how many are returned, at the most.
+        open_only: whether only those that are open are.
+    """
+    counts = sums.standing if open_only else sums.total
+    found = sorted(rule for rule in rules if counts[rule])
+    if not found or most <= 0:
+        return []
+    few = open_only and sum(counts[rule] for rule in found) <= FEW
+    rows = await reader.rows(
+        _FEW_OPEN if few else _OPEN_PAGE if open_only else _PAGE,
+        rules=found,
+        after_position=after[0],
+        after_id=after[1],
+        most=most,
+    )
+    return [verdict_of(row) for row in rows]
+
+
+async def read_statuses(reader: Reader) -> set[str]:
+    """Return the statuses of all facts that count."""
+    return {row["assertion_status"] for row in await reader.rows(_STATUSES)}
+
+
+def described(verdict: Verdict, sums: Sums, postings: Iterable[Posting]) -> Verdict:
+    """Return what is said of racks with how things stand.
+
+    Args:
+        verdict: what is said of an exception.
+        sums: what racks carry.
+        postings: what is known of certificates.
+    """
+    if verdict.rule != HARDWARE or verdict.cleared_date is not None:
+        return verdict
+    agreement = verdict.subject.removeprefix("agreements/")
+    certified = [p for p in postings if p.kind in CERTIFICATES and p.fact.agreement == agreement]
+    for (of, basis), carried_kw in sums.carried_kw.items():
+        own_id = exception_id(HARDWARE, verdict.arose_position, verdict.subject, str(basis))
+        if of == agreement and own_id == verdict.id:
+            text = mismatch_text(_certified_kw(certified, basis), carried_kw)
+            return verdict._replace(description=text)
+    raise AssertionError(f"{verdict.id} is of no power basis")
+
+
+def _certified_kw(certificates: Sequence[Posting], basis: int) -> int:
+    return sum(
+        posting.fact.power_kw if posting.kind == CERTIFICATE else -posting.fact.power_kw
+        for posting in certificates
+        if posting.fact.power_basis == basis
+    )

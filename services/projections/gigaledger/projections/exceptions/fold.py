@@ -1,0 +1,50 @@
+"""From events to the read model of exceptions: the events themselves, for rules to judge.
+
+Who recorded a fact, when and on what evidence are what some rules are about, so events are kept
+whole. What rules make of documents and of racks, of which books have many, is judged behind the
+fold and kept. What they make of the rest is worked out when a question is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gigaledger.projections.engine.folding import EventFold, Row
+from gigaledger.projections.engine.projection import Projection
+from gigaledger.projections.exceptions.documents import document_of
+from gigaledger.projections.exceptions.evaluation import Judge
+from gigaledger.projections.exceptions.exception_records import SUBTOTALS
+from gigaledger.v1.events_pb2 import Event, RecordedEvent
+
+
+def _kept(recorded: RecordedEvent) -> Iterator[Row]:
+    event = recorded.event
+    document, settlement = document_of(recorded)
+    yield Row(
+        "exceptions_event",
+        {
+            "fact_type": event.WhichOneof("fact"),
+            "document": document,
+            "settlement": settlement,
+            "event": event.SerializeToString(deterministic=True),
+        },
+    )
+
+
+EXCEPTIONS = Projection(
+    name="exceptions",
+    version=2,
+    package="gigaledger.projections.exceptions",
+    folds={
+        field.name: EventFold(_kept) for field in Event.DESCRIPTOR.oneofs_by_name["fact"].fields
+    },
+    tables=("exceptions_event",),
+    judge=Judge,
+    judged_tables=(
+        "exceptions_verdict",
+        "exceptions_carried",
+        "exceptions_document",
+        "exceptions_status",
+    ),
+    subtotals=SUBTOTALS,
+)

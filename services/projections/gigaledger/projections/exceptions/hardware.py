@@ -1,0 +1,353 @@
+"""Racks received under an agreement against what is certified (SX-CAP-03), as of every day. Pure.
+
+Receipts of an agreement are many, and the rule looks at their sum. So what they carry is kept for
+each day on which something takes effect, and each posting adds to all days from its own on.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import NamedTuple
+
+from gigaledger.projections.exceptions.bitemporal import Spread, Verdicts
+from gigaledger.projections.exceptions.capacity_rules import (
+    is_mismatched,
+    mismatch_text,
+    sku_received,
+    units_received,
+)
+from gigaledger.projections.exceptions.documents import HARDWARE, REVERSAL
+from gigaledger.projections.exceptions.policy import Policy
+from gigaledger.projections.exceptions.posting import Posting
+from gigaledger.projections.exceptions.register import Verdict, exception_id
+
+GOODS = frozenset({"goods_received", "goods_returned"})
+CERTIFICATE = "capacity_milestone_certified"
+CERTIFICATES = frozenset({CERTIFICATE, "capacity_certification_reversed", "capacity_retired"})
+RATING = "rack_sku_rated"
+TOLERANCE = "hardware_tolerance_ppm"
+"""The threshold of the rule."""
+
+
+class Move(NamedTuple):
+    """What a posting adds to an agreement from a day on.
+
+    Attributes:
+        agreement: the agreement.
+        day: from which on it counts.
+        power_basis: number of the basis; 0 for what nobody rated.
+        carried_kw: what racks carry.
+        receipts: number of receipts and returns; negative where they were recorded in error.
+    """
+
+    agreement: str
+    day: dt.date
+    power_basis: int
+    carried_kw: Fraction
+    receipts: int
+
+
+class Ratings:
+    """What racks are rated at."""
+
+    def __init__(self) -> None:
+        """Start with nothing rated."""
+        self._postings: dict[str, list[Posting]] = defaultdict(list)
+
+    def add(self, posting: Posting) -> None:
+        """Take in a rating, recorded after all before."""
+        self._postings[posting.fact.sku].append(posting)
+
+    def drop(self, position: int) -> None:
+        """Take out a rating that was recorded in error."""
+        for sku, held in self._postings.items():
+            self._postings[sku] = [rating for rating in held if rating.position != position]
+
+    def of(self, sku: str) -> Sequence[Posting]:
+        """Return the ratings of a SKU in the order in which they were recorded."""
+        return self._postings[sku]
+
+
+def moves_of(posting: Posting, placed: Sequence[Posting], ratings: Ratings) -> Iterator[Move]:
+    """Yield what a receipt or a return adds to agreements.
+
+    As of a day it is of the order, and rated as it is, that was recorded last before it and takes
+    effect by that day.
+
+    Args:
+        posting: the receipt or the return.
+        placed: how its order was placed; several times, where it was recorded in error before.
+        ratings: what racks are rated at.
+    """
+    told = [posting, *placed, *(r for p in placed for r in ratings.of(sku_received(posting, p)))]
+    before: Move | None = None
+    for day in sorted({max(one.effective_date, posting.effective_date) for one in told}):
+        move = _move_as_of(day, posting, placed, ratings)
+        if before is not None and (move is None or move[2:] != before[2:] or move[0] != before[0]):
+            yield before._replace(day=day, carried_kw=-before.carried_kw, receipts=-1)
+            before = None
+        if before is None and move is not None:
+            yield move
+            before = move
+
+
+def _move_as_of(
+    day: dt.date, posting: Posting, placed: Sequence[Posting], ratings: Ratings
+) -> Move | None:
+    order = _latest(placed, posting.position, day)
+    if order is None or not order.fact.agreement:
+        return None
+    rating = _latest(ratings.of(sku_received(posting, order)), posting.position, day)
+    if rating is None:
+        return Move(order.fact.agreement, day, 0, Fraction(0), 1)
+    fact = rating.fact
+    rated_kw = Fraction(fact.rated_power_kw_numerator, fact.rated_power_kw_denominator)
+    carried_kw = units_received(posting) * rated_kw
+    return Move(order.fact.agreement, day, fact.power_basis, carried_kw, 1)
+
+
+def _latest(postings: Iterable[Posting], position: int, day: dt.date) -> Posting | None:
+    found = [p for p in postings if p.position <= position and p.effective_date <= day]
+    return found[-1] if found else None
+
+
+def reversed_moves(moves: Iterable[Move]) -> list[Move]:
+    """Return what takes moves back."""
+    return [move._replace(carried_kw=-move.carried_kw, receipts=-move.receipts) for move in moves]
+
+
+class _Told(NamedTuple):
+    """What was so when it was last looked at."""
+
+    certified_kw: int
+    carried_kw: Fraction
+    certificate: int
+
+
+@dataclass(slots=True)
+class _AsOf:
+    """An agreement as of a day."""
+
+    carried_kw: dict[int, Fraction] = field(default_factory=dict)
+    receipts: dict[int, int] = field(default_factory=dict)
+    certified_kw: dict[int, int] = field(default_factory=dict)
+    certificate: int = 0
+    verdicts: Verdicts = frozenset()
+    open: dict[int, tuple[Verdict, _Told]] = field(default_factory=dict)
+
+    def copy(self) -> _AsOf:
+        """Return the same, to go another way."""
+        return _AsOf(
+            dict(self.carried_kw),
+            dict(self.receipts),
+            dict(self.certified_kw),
+            self.certificate,
+            self.verdicts,
+            dict(self.open),
+        )
+
+    def add(self, move: Move) -> None:
+        """Add racks."""
+        basis = move.power_basis
+        self.carried_kw[basis] = self.carried_kw.get(basis, Fraction(0)) + move.carried_kw
+        self.receipts[basis] = self.receipts.get(basis, 0) + move.receipts
+
+    def certify(self, power_basis: int, power_kw: int, certificate: int) -> None:
+        """Add what is certified, of which the latest certificate is at a position."""
+        self.certified_kw[power_basis] = self.certified_kw.get(power_basis, 0) + power_kw
+        self.certificate = certificate
+
+    def found(self, limit_ppm: int | None) -> dict[int, _Told]:
+        """Return what is out of line, by basis."""
+        if limit_ppm is None or self.receipts.get(0, 0):
+            return {}
+        return {
+            basis: _Told(certified_kw, self.carried_kw[basis], self.certificate)
+            for basis, certified_kw in self.certified_kw.items()
+            if self.receipts.get(basis, 0)
+            and is_mismatched(certified_kw, self.carried_kw[basis], limit_ppm)
+        }
+
+    def restore(self, subject: str, verdicts: Verdicts, limit_ppm: int | None) -> None:
+        """Go on with what was said."""
+        self.verdicts = verdicts
+        standing = {verdict.id: verdict for verdict in verdicts if verdict.cleared_date is None}
+        for basis, told in self.found(limit_ppm).items():
+            for verdict in standing.values():
+                if verdict.id == exception_id(
+                    HARDWARE, verdict.arose_position, subject, str(basis)
+                ):
+                    self.open[basis] = verdict, told
+
+    def judge(self, subject: str, limit_ppm: int | None, cause: Posting) -> bool:
+        """Compare what is out of line with what was; tell whether that changes any verdict."""
+        before = self.verdicts
+        found = self.found(limit_ppm)
+        for basis in [basis for basis in self.open if basis not in found]:
+            verdict, told = self.open.pop(basis)
+            cleared = verdict._replace(
+                description=mismatch_text(told.certified_kw, told.carried_kw),
+                cleared_date=cause.effective_date,
+                cleared_position=cause.position,
+                cleared_time=cause.recorded_time,
+            )
+            self.verdicts = self.verdicts - {verdict} | {cleared}
+        for basis, told in found.items():
+            held = self.open.get(basis)
+            verdict = held[0] if held else _raised(subject, basis, cause)
+            positions = tuple(sorted({told.certificate, verdict.arose_position}))
+            again = verdict._replace(positions=positions)
+            if again not in self.verdicts:
+                self.verdicts = self.verdicts - {verdict} | {again}
+            self.open[basis] = again, told
+        return self.verdicts != before
+
+
+def _raised(subject: str, basis: int, cause: Posting) -> Verdict:
+    return Verdict(
+        id=exception_id(HARDWARE, cause.position, subject, str(basis)),
+        rule=HARDWARE,
+        subject=subject,
+        # It changes with every receipt: whoever asks is told how things stand.
+        description="",
+        positions=(),
+        arose_date=cause.effective_date,
+        arose_position=cause.position,
+        arose_time=cause.recorded_time,
+    )
+
+
+class Racks:
+    """An agreement, as of every day on which something of it takes effect."""
+
+    def __init__(self, policy: Policy, agreement: str, spread: Spread) -> None:
+        """Start with nothing received or certified.
+
+        Args:
+            policy: the thresholds.
+            agreement: the agreement.
+            spread: what the rule says of it.
+        """
+        self.subject = subject_of(agreement)
+        self.spread = spread
+        self._limit_ppm = policy.threshold(TOLERANCE)
+        self._days: list[dt.date] = []
+        self._as_of: list[_AsOf] = []
+        self._certificates: list[tuple[int, dt.date]] = []
+
+    def restore(self, moves: Iterable[Move], certificates: Iterable[Posting]) -> None:
+        """Go on from what was judged already.
+
+        Args:
+            moves: what racks carry, by day.
+            certificates: those that stand, and what took from them.
+        """
+        # Also the days of what was an error: verdicts that it changed still tell of them.
+        for day in self.spread.days():
+            self._from(day)
+        for move in moves:
+            for state in self._from(move.day):
+                state.add(move)
+        for posting in certificates:
+            self._certify(posting, 1)
+        for day, state in zip(self._days, self._as_of, strict=True):
+            state.restore(self.subject, self.spread.as_of(day), self._limit_ppm)
+
+    def receive(self, moves: Sequence[Move], cause: Posting) -> None:
+        """Take in what a posting adds."""
+        for move in moves:
+            for state in self._from(move.day):
+                state.add(move)
+        self._judge(min(move.day for move in moves), cause)
+
+    def certify(self, posting: Posting, cause: Posting) -> None:
+        """Take in a certificate or what takes from one; or take it back, by its reversal."""
+        self._certify(posting, -1 if cause.kind == REVERSAL else 1)
+        self._judge(posting.effective_date, cause)
+
+    def _certify(self, posting: Posting, sign: int) -> None:
+        basis, power_kw = posting.fact.power_basis, sign * posting.fact.power_kw
+        states = self._from(posting.effective_date)
+        days = self._days[-len(states) :]
+        if posting.kind != CERTIFICATE:
+            for state in states:
+                state.certify(basis, -power_kw, state.certificate)
+        elif sign > 0:
+            self._certificates.append((posting.position, posting.effective_date))
+            for state in states:
+                state.certify(basis, power_kw, posting.position)
+        else:
+            self._certificates.remove((posting.position, posting.effective_date))
+            for day, state in zip(days, states, strict=True):
+                latest = (at for at, since in reversed(self._certificates) if since <= day)
+                state.certify(basis, power_kw, next(latest, 0))
+
+    def _from(self, day: dt.date) -> list[_AsOf]:
+        """Return what is so from a day on."""
+        at = bisect_left(self._days, day)
+        if at == len(self._days) or self._days[at] != day:
+            self._days.insert(at, day)
+            self._as_of.insert(at, self._as_of[at - 1].copy() if at else _AsOf())
+        return self._as_of[at:]
+
+    def _judge(self, day: dt.date, cause: Posting) -> None:
+        at = bisect_left(self._days, day)
+        changed = [state.judge(self.subject, self._limit_ppm, cause) for state in self._as_of[at:]]
+        if any(changed):
+            parts = zip(self._days[at:], self._as_of[at:], strict=True)
+            self.spread.set_from([(d, state.verdicts) for d, state in parts], cause.position)
+
+
+class AllRacks:
+    """All agreements of a book, posting by posting."""
+
+    def __init__(self, policy: Policy) -> None:
+        """Start with nothing recorded."""
+        self.ratings = Ratings()
+        self.agreements: dict[str, Racks] = {}
+        self.policy = policy
+
+    def under(self, agreement: str) -> Racks:
+        """Return an agreement."""
+        if agreement not in self.agreements:
+            self.agreements[agreement] = Racks(self.policy, agreement, Spread())
+        return self.agreements[agreement]
+
+    def receive(self, posting: Posting, placed: Sequence[Posting]) -> list[Move]:
+        """Take in a receipt or a return, and return what it adds.
+
+        Args:
+            posting: the receipt or the return.
+            placed: how its order was placed.
+        """
+        return self.add(list(moves_of(posting, placed, self.ratings)), posting)
+
+    def take_back(
+        self, posting: Posting, placed: Sequence[Posting], reversal: Posting
+    ) -> list[Move]:
+        """Take a receipt or a return back, and return what that adds."""
+        return self.add(reversed_moves(moves_of(posting, placed, self.ratings)), reversal)
+
+    def add(self, moves: Sequence[Move], cause: Posting) -> list[Move]:
+        """Take in what a posting adds, and return it."""
+        by_agreement: dict[str, list[Move]] = defaultdict(list)
+        for move in moves:
+            by_agreement[move.agreement].append(move)
+        for agreement, of_agreement in by_agreement.items():
+            self.under(agreement).receive(of_agreement, cause)
+        return list(moves)
+
+    def certify(self, posting: Posting, cause: Posting) -> None:
+        """Take in a certificate or what takes from one; or take it back, by its reversal."""
+        if posting.fact.agreement:
+            self.under(posting.fact.agreement).certify(posting, cause)
+
+
+def subject_of(agreement: str) -> str:
+    """Return what an exception about an agreement is about."""
+    return f"agreements/{agreement}"

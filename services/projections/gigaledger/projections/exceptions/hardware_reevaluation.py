@@ -1,0 +1,90 @@
+"""Racks judged from the beginning of the book: by another policy, or without a rating. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+
+from gigaledger.projections.exceptions.documents import PLACED
+from gigaledger.projections.exceptions.hardware import (
+    CERTIFICATES,
+    GOODS,
+    AllRacks,
+    Move,
+    Ratings,
+    moves_of,
+    reversed_moves,
+)
+from gigaledger.projections.exceptions.policy import Policy
+from gigaledger.projections.exceptions.posting import Posting
+
+
+def judged_anew(
+    policy: Policy, postings: Iterable[tuple[Posting, Posting | None]]
+) -> tuple[AllRacks, list[Move]]:
+    """Judge all racks of a book from its beginning.
+
+    Args:
+        policy: the thresholds.
+        postings: everything about racks in the order in which it was recorded, each reversal with
+            what it reverses.
+
+    Returns:
+        All agreements, and what the last posting adds to them.
+    """
+    found = AllRacks(policy)
+    placed: dict[str, list[Posting]] = defaultdict(list)
+    goods: dict[int, Posting] = {}
+    moves: list[Move] = []
+    for posting, target in postings:
+        about = target or posting
+        order = placed[about.fact.purchase_order] if about.kind in {PLACED, *GOODS} else []
+        moves = []
+        if about.kind == PLACED:
+            if target is None:
+                order.append(posting)
+            else:
+                order.remove(target)
+        elif about.kind in CERTIFICATES:
+            found.certify(about, posting)
+        elif about.kind in GOODS:
+            if target is None:
+                goods[posting.position] = posting
+                moves = found.receive(posting, order)
+            else:
+                del goods[target.position]
+                moves = found.take_back(target, order, posting)
+        elif target is None:
+            found.ratings.add(posting)
+        else:
+            before = _all_moves(goods.values(), placed, found.ratings)
+            found.ratings.drop(target.position)
+            after = _all_moves(goods.values(), placed, found.ratings)
+            moves = found.add(_differences(before, after), posting)
+    return found, moves
+
+
+def _all_moves(
+    goods: Iterable[Posting], placed: Mapping[str, Sequence[Posting]], ratings: Ratings
+) -> list[Move]:
+    return [
+        move
+        for posting in goods
+        for move in moves_of(posting, placed[posting.fact.purchase_order], ratings)
+    ]
+
+
+def _differences(before: Iterable[Move], after: Iterable[Move]) -> list[Move]:
+    """Return what makes the one of the other, summed up."""
+    carried_kw: dict[tuple[str, dt.date, int], Fraction] = defaultdict(Fraction)
+    receipts: dict[tuple[str, dt.date, int], int] = defaultdict(int)
+    for move in (*after, *reversed_moves(before)):
+        carried_kw[move[:3]] += move.carried_kw
+        receipts[move[:3]] += move.receipts
+    return [
+        Move(*key, carried_kw[key], receipts[key])
+        for key in sorted(carried_kw)
+        if carried_kw[key] or receipts[key]
+    ]

@@ -1,0 +1,82 @@
+"""Thresholds of the rules: the policy of a book, as far as it is about exceptions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gigaledger.common.quantities import money_from_message
+from gigaledger.v1.control_facts_pb2 import ExceptionPolicy, PolicyAdopted
+
+FIRST_POLICY = ExceptionPolicy(
+    unissued_days=30,
+    hardware_tolerance_ppm=50_000,
+    late_recording_days=30,
+    reversal_after_period_days=10,
+)
+"""In force until a policy says otherwise. Rules about evidence, habits and contracts close in time
+flag nearly everything in a book that was not kept for them, so a book has to ask for them."""
+
+_WITHIN = (
+    *("late_recording_days", "reversal_after_period_days", "hardware_tolerance_ppm"),
+    *("working_hours_from", "working_hours_to"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The policy in force.
+
+    Attributes:
+        number: its number.
+        approval_thresholds: in minor units, by currency.
+        exceptions: thresholds of the rules.
+        round_amounts: in minor units, by currency.
+    """
+
+    number: int = 1
+    approval_thresholds: Mapping[str, int] = field(default_factory=dict)
+    exceptions: ExceptionPolicy = field(default_factory=lambda: FIRST_POLICY)
+    round_amounts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def within(self) -> tuple[object, ...]:
+        """Thresholds of the rules that are judged document by document, and of hardware."""
+        return (
+            *map(self.threshold, _WITHIN),
+            *self.exceptions.usual_actors,
+            tuple(sorted(self.round_amounts.items())),
+        )
+
+    @property
+    def across(self) -> frozenset[str]:
+        """Codes of the rules that it asks for and that look at many documents at once."""
+        asked = self.exceptions
+        stated = {
+            "SX-EVD-01": asked.third_party_evidence_required,
+            "SX-PO-03": asked.HasField("split_order_days"),
+            "SX-RT-01": asked.HasField("contemporaneous_days"),
+            "SX-RT-02": asked.HasField("contemporaneous_days"),
+            "SX-RT-03": asked.HasField("recycled_ratio_ppm"),
+            "SX-RT-04": asked.new_cycles,
+        }
+        return frozenset(code for code, is_asked in stated.items() if is_asked)
+
+    def followed_by(self, fact: PolicyAdopted) -> Policy:
+        """Return the policy that follows on this one."""
+        exceptions = fact.exceptions if fact.HasField("exceptions") else self.exceptions
+        thresholds = map(money_from_message, fact.approval_thresholds)
+        amounts = map(money_from_message, exceptions.round_amounts)
+        return Policy(
+            number=fact.policy,
+            approval_thresholds={money.currency: money.amount_minor for money in thresholds},
+            exceptions=exceptions,
+            round_amounts={money.currency: money.amount_minor for money in amounts},
+        )
+
+    def threshold(self, name: str) -> int | None:
+        """Return a threshold of `ExceptionPolicy`; None where the policy does not state it."""
+        if not self.exceptions.HasField(name):  # type: ignore[arg-type]
+            return None
+        value: int = getattr(self.exceptions, name)
+        return value

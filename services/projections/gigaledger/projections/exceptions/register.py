@@ -1,0 +1,365 @@
+"""The register of exceptions: what is open, what was, since when and until when.
+
+Postings go in in the order in which they were recorded. An exception arises with the posting that
+made a rule's condition true and is cleared with the one that ended it, which can be a reversal.
+So the register says at every position what was to be seen in the book as it was known there.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, TypeVar
+
+from gigaledger.projections.exceptions import cut_off
+from gigaledger.projections.exceptions.catalogue import EVIDENCE, POSTING_RULES, RULES, TOPICS
+from gigaledger.projections.exceptions.policy import Policy
+from gigaledger.projections.exceptions.posting import Posting
+from gigaledger.projections.exceptions.reference_data import World
+from gigaledger.projections.exceptions.rules import Finding, PostingRule, State, Topic
+
+_ID_DIGITS = 8
+_REFERENCE = frozenset(
+    {
+        *("party_registered", "group_membership_changed", "rack_sku_rated"),
+        *("letter_of_intent_signed", "definitive_agreement_executed", "agreement_amended"),
+        *("deployment_schedule_baselined", "deployment_schedule_revised"),
+        "capacity_milestone_planned",
+    }
+)
+"""Facts that tell what others mean. They are few, and reversed rarely."""
+_Key = TypeVar("_Key", tuple[str, str], tuple[str, int])
+"""Code of a rule, and what tells its findings apart: a key of the rule, or a position."""
+
+
+class Verdict(NamedTuple):
+    """What a register says of an exception at a position.
+
+    Attributes:
+        id: its name, the same whenever it is asked for.
+        rule: code of the rule.
+        subject: what it is about.
+        description: what is so; while it is open, as of the latest posting.
+        positions: the events behind it, ascending.
+        arose_date: business date from which on it is so.
+        arose_position: position of the posting that made it so.
+        arose_time: when that was recorded; None where time alone made it so.
+        cleared_date: business date from which on it is no longer so; None while it is open.
+        cleared_position: position of the posting that ended it; None where none did.
+        cleared_time: when that was recorded.
+    """
+
+    id: str
+    rule: str
+    subject: str
+    description: str
+    positions: tuple[int, ...]
+    arose_date: dt.date
+    arose_position: int
+    arose_time: dt.datetime | None
+    cleared_date: dt.date | None = None
+    cleared_position: int | None = None
+    cleared_time: dt.datetime | None = None
+
+
+@dataclass(slots=True)
+class _Raised:
+    """An exception: what is said of it now, and the events that the rule found behind it."""
+
+    verdict: Verdict
+    found: tuple[int, ...]
+
+    def find_again(self, finding: Finding) -> None:
+        """Say what is so now."""
+        self.found = finding.positions
+        arose = self.verdict.arose_position
+        self.verdict = self.verdict._replace(
+            description=finding.description, positions=tuple(sorted({*finding.positions, arose}))
+        )
+
+
+def exception_id(rule: str, position: int, subject: str, key: str) -> str:
+    """Return the name of an exception.
+
+    Args:
+        rule: code of the rule.
+        position: where it arose.
+        subject: what it is about.
+        key: tells findings of one rule about one subject apart.
+    """
+    digest = hashlib.sha256(f"{subject}\n{key}".encode()).hexdigest()[:_ID_DIGITS]
+    return f"{rule}.{position}.{digest}"
+
+
+@dataclass(slots=True)
+class _Subject:
+    """A subject: its state, what it was folded from, and its open exceptions by rule and key."""
+
+    name: str
+    state: State
+    day: dt.date
+    postings: list[Posting] = field(default_factory=list)
+    open: dict[tuple[str, str], _Raised] = field(default_factory=dict)
+
+
+class Register:
+    """Exceptions of a book, posting by posting."""
+
+    def __init__(self, policy: Policy, rules: frozenset[str] = frozenset()) -> None:
+        """Start with nothing recorded.
+
+        Args:
+            policy: the thresholds.
+            rules: codes of the rules that are tested; all where empty.
+        """
+        self._policy = policy
+        self._rules = rules
+        self._world = World()
+        self._raised: dict[str, _Raised] = {}
+        self._changed: dict[str, _Raised] = {}
+        self._postings: dict[int, Posting] = {}
+        self._unjudged: set[int] = set()
+        self._subjects: dict[tuple[int, str], _Subject] = {}
+        self._concerned: dict[int, list[tuple[Topic, _Subject]]] = defaultdict(list)
+        self._judged: dict[tuple[str, int], _Raised] = {}
+        self._resting: dict[int, set[tuple[PostingRule, int]]] = defaultdict(set)
+        self._posting_rules = [
+            rule for rule in POSTING_RULES if self._tests(rule.code) and rule.asked(policy)
+        ]
+        self._topics = [
+            (place, topic)
+            for place, topic in enumerate(TOPICS)
+            if any(self._tests(rule.code) for rule in topic.rules)
+        ]
+
+    @property
+    def exceptions(self) -> list[Verdict]:
+        """All exceptions, in order of the position at which they arose, then of id."""
+        found = [raised.verdict for raised in self._raised.values()]
+        return sorted(found, key=lambda item: (item.arose_position, item.id))
+
+    def changed(self) -> list[Verdict]:
+        """Return what is said anew since it was asked for before."""
+        found = [raised.verdict for raised in self._changed.values()]
+        self._changed.clear()
+        return found
+
+    def _tests(self, code: str) -> bool:
+        return not self._rules or code in self._rules
+
+    def feed(self, posting: Posting, *, judged: bool = True) -> None:
+        """Take in a posting, recorded after all before.
+
+        Args:
+            posting: the posting.
+            judged: whether it is judged by itself; otherwise others may rest on it, and no more.
+        """
+        for rule in self._posting_rules:
+            if judged and rule.outlives_reversal:
+                self._judge(rule, posting, posting)
+        if posting.kind == "entry_reversed":
+            self._reverse(posting)
+            return
+        self._postings[posting.position] = posting
+        self._world.apply(posting)
+        if not judged:
+            self._unjudged.add(posting.position)
+            return
+        for rule in self._posting_rules:
+            if not rule.outlives_reversal and (not rule.kinds or posting.kind in rule.kinds):
+                self._judge(rule, posting, posting)
+        for place, topic in self._topics:
+            if posting.kind in topic.kinds:
+                for name in topic.subjects(posting, self._world):
+                    self._concern(place, topic, name, posting)
+        if posting.kind == "external_confirmation_received" and posting.fact.agreed:
+            for position in posting.fact.positions:
+                self._clear(self._judged.pop((EVIDENCE, position), None), posting)
+
+    def finish(self, today: dt.date) -> None:
+        """Let time pass up to a day."""
+        topics = dict(self._topics)
+        for (place, _), subject in self._subjects.items():
+            self._pass_time(topics[place], subject, today)
+
+    def _concern(self, place: int, topic: Topic, name: str, posting: Posting) -> None:
+        subject = self._subjects.get((place, name))
+        if subject is None:
+            subject = _Subject(name, topic.new_state(name), posting.effective_date)
+            self._subjects[place, name] = subject
+        self._pass_time(topic, subject, posting.effective_date)
+        subject.state.apply(posting, self._world)
+        subject.postings.append(posting)
+        self._concerned[posting.position].append((topic, subject))
+        self._examine(topic, subject, posting)
+
+    def _pass_time(self, topic: Topic, subject: _Subject, day: dt.date) -> None:
+        if topic.days is not None and day > subject.day:
+            waiting = {other for other in topic.days(subject.state) if subject.day < other < day}
+            for other in (*sorted(waiting), day):
+                subject.day = other
+                self._examine(topic, subject, None)
+
+    def _examine(self, topic: Topic, subject: _Subject, cause: Posting | None) -> None:
+        """Compare what breaks the rules now with what did before."""
+        found: dict[tuple[str, str], Finding] = {}
+        for rule in topic.rules:
+            if self._tests(rule.code):
+                for finding in rule.find(subject.state, self._policy, subject.day):
+                    found[rule.code, finding.key] = finding
+        for key in [key for key in subject.open if key not in found]:
+            self._clear(subject.open.pop(key), cause, subject.day)
+        for key, finding in found.items():
+            held = subject.open.get(key)
+            if held is None:
+                subject.open[key] = self._raise(key[0], subject.name, finding, cause)
+            else:
+                self._find_again(held, finding)
+
+    def _judge(self, rule: PostingRule, posting: Posting, cause: Posting) -> None:
+        """Compare what a rule says of a posting now with what it said before."""
+        key = rule.code, posting.position
+        finding = rule.find(posting, self._world, self._policy)
+        held = self._judged.get(key)
+        if finding is None:
+            self._clear(self._judged.pop(key, None), cause)
+            return
+        if held is None:
+            if cause is not posting:
+                # One reversal can bring several postings about one subject to break a rule.
+                finding = replace(finding, key=f"{posting.position}")
+            self._judged[key] = self._raise(rule.code, rule.subject(posting), finding, cause)
+        else:
+            self._find_again(held, finding)
+        if not rule.outlives_reversal:
+            for position in finding.positions:
+                self._resting[position].add((rule, posting.position))
+
+    def _reverse(self, reversal: Posting) -> None:
+        target = self._postings.pop(reversal.fact.position, None)
+        if target is None:
+            return
+        if self._tests(cut_off.EARLY_REVERSAL) and target.position not in self._unjudged:
+            finding = cut_off.find_early_reversal(reversal, target, self._world, self._policy)
+            if finding is not None:
+                subject = cut_off.position_subject(target)
+                self._raise(cut_off.EARLY_REVERSAL, subject, finding, reversal)
+        if target.kind in _REFERENCE:
+            self._start_anew(reversal)
+            return
+        self._world.undo(target)
+        for topic, concerned in self._concerned.pop(target.position, ()):
+            concerned.postings.remove(target)
+            concerned.state = topic.new_state(concerned.name)
+            for posting in concerned.postings:
+                concerned.state.apply(posting, self._world)
+            self._examine(topic, concerned, reversal)
+        self._judge_anew(target, reversal)
+
+    def _start_anew(self, reversal: Posting) -> None:
+        """Judge the whole book again: a reversed entry told what other entries mean."""
+        lasting = {rule.code for rule in POSTING_RULES if rule.outlives_reversal}
+        tested = frozenset(self._rules or RULES) - lasting
+        if not tested:
+            return
+        other = Register(self._policy, tested)
+        for posting in self._postings.values():
+            other.feed(posting, judged=posting.position not in self._unjudged)
+        anew = other._subjects
+        for key in self._subjects.keys() | anew.keys():
+            held = self._subjects[key].open if key in self._subjects else {}
+            self._take_over(anew[key].open if key in anew else {}, held, reversal)
+        kept = {key: item for key, item in self._judged.items() if key[0] in lasting}
+        judged = {key: item for key, item in self._judged.items() if key[0] not in lasting}
+        self._take_over(other._judged, judged, reversal)
+        self._judged = other._judged | kept
+        self._world, self._subjects = other._world, anew
+        self._concerned, self._resting = other._concerned, other._resting
+
+    def _take_over(
+        self, found: dict[_Key, _Raised], held: dict[_Key, _Raised], reversal: Posting
+    ) -> None:
+        """Keep what was open already, raise what is new, clear what is gone."""
+        for key, item in found.items():
+            mine = held.get(key)
+            if mine is None:
+                _, tells_apart = key
+                finding = Finding(item.verdict.description, item.found, str(tells_apart))
+                found[key] = self._raise(item.verdict.rule, item.verdict.subject, finding, reversal)
+            else:
+                self._find_again(mine, Finding(item.verdict.description, item.found))
+                found[key] = mine
+        for key, item in held.items():
+            if key not in found:
+                self._clear(item, reversal)
+
+    def _judge_anew(self, target: Posting, reversal: Posting) -> None:
+        """Judge what rested on a reversed posting, and what a rule looks at once it is gone."""
+        anew = self._resting.pop(target.position, set())
+        for rule in self._posting_rules:
+            if not rule.outlives_reversal:
+                anew |= {(rule, p) for p in rule.judged_anew(target, self._world)}
+        for rule, position in sorted(anew, key=lambda pair: (pair[0].code, pair[1])):
+            posting = self._postings.get(position)
+            if posting is not None:
+                if not rule.kinds or posting.kind in rule.kinds:
+                    self._judge(rule, posting, reversal)
+            else:
+                self._clear(self._judged.pop((rule.code, position), None), reversal)
+
+    def _raise(self, rule: str, subject: str, finding: Finding, cause: Posting | None) -> _Raised:
+        position = cause.position if cause else max(finding.positions)
+        verdict = Verdict(
+            id=exception_id(rule, position, subject, finding.key),
+            rule=rule,
+            subject=subject,
+            description=finding.description,
+            positions=tuple(sorted({*finding.positions, position})),
+            arose_date=finding.since or (cause.effective_date if cause else dt.date.max),
+            arose_position=position,
+            arose_time=cause.recorded_time if cause else None,
+        )
+        raised = _Raised(verdict, finding.positions)
+        self._raised[verdict.id] = self._changed[verdict.id] = raised
+        return raised
+
+    def _find_again(self, raised: _Raised, finding: Finding) -> None:
+        raised.find_again(finding)
+        self._changed[raised.verdict.id] = raised
+
+    def _clear(
+        self, raised: _Raised | None, cause: Posting | None, day: dt.date | None = None
+    ) -> None:
+        if raised is None:
+            return
+        verdict = raised.verdict._replace(cleared_date=cause.effective_date if cause else day)
+        if cause is not None:
+            verdict = verdict._replace(
+                cleared_position=cause.position, cleared_time=cause.recorded_time
+            )
+        raised.verdict = verdict
+        self._changed[verdict.id] = raised
+
+
+def register_of(
+    postings: Iterable[Posting],
+    policy: Policy,
+    today: dt.date,
+    rules: frozenset[str] = frozenset(),
+) -> Register:
+    """Return the register of postings in the order in which they were recorded.
+
+    Args:
+        postings: what counts.
+        policy: the thresholds.
+        today: the day on which it is looked at.
+        rules: codes of the rules that are tested; all where empty.
+    """
+    register = Register(policy, rules)
+    for posting in postings:
+        register.feed(posting)
+    register.finish(today)
+    return register

@@ -1,0 +1,353 @@
+"""Rules about orders and what answers them: goods, invoices, payments.
+
+SX-PO-01, SX-PO-02, SX-INVC-01, SX-INVC-02, SX-PAY-01, SX-PAY-02, SX-PAY-03.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from gigaledger.common.quantities import money_from_message
+from gigaledger.projections.exceptions.descriptions import amount_text
+from gigaledger.projections.exceptions.policy import Policy
+from gigaledger.projections.exceptions.posting import Posting
+from gigaledger.projections.exceptions.reference_data import World
+from gigaledger.projections.exceptions.rules import (
+    Finding,
+    PostingRule,
+    Severity,
+    SubjectRule,
+    Topic,
+)
+from gigaledger.v1.common_pb2 import ContractKind
+
+_CHIPS = ContractKind.CONTRACT_KIND_CHIP_PO
+
+MOST_BEHIND = 100
+"""How many receipts and invoices an exception of an order names, at the most: the latest. With each
+posting of it the exception is said anew, and an order can have very many."""
+
+
+@dataclass(slots=True)
+class _Line:
+    quantity: int
+    amount_minor: int | None
+    cancelled: int = 0
+    received: int = 0
+    returned: int = 0
+
+
+@dataclass(slots=True)
+class _Invoice:
+    position: int
+    amount_minor: int
+    order_minor: int
+    open_minor: int
+    credited_minor: int = 0
+
+
+@dataclass(slots=True)
+class _Payment:
+    """What is wrong with a payment and remains so: paid beyond the invoice, or to none."""
+
+    positions: tuple[int, ...]
+    invoice: str
+    excess_minor: int
+    currency: str
+
+
+class Trade:
+    """State of an order with its documents; without one, of an invoice or an unapplied payment."""
+
+    def __init__(self, _subject: str) -> None:
+        self.placed = 0
+        self.goods = False
+        self.currency = ""
+        self.lines: dict[int, _Line] = {}
+        self.receipts: list[int] = []
+        self.invoiced: list[int] = []
+        self.cancelled_minor = 0
+        self.invoices: dict[str, _Invoice] = {}
+        self.invoiced_minor = 0
+        self.overpaid: dict[str, _Payment] = {}
+        self.unapplied: dict[str, _Payment] = {}
+        self._payments: dict[str, tuple[str, int, int]] = {}
+
+    def apply(self, posting: Posting, _world: World) -> None:
+        """Fold a posting."""
+        fact = posting.fact
+        match posting.kind:
+            case "purchase_order_placed":
+                self._place(posting)
+            case "purchase_order_amended":
+                self._amend(posting)
+            case "purchase_order_cancelled":
+                self._cancel(posting)
+            case "goods_received" | "goods_returned" if fact.line in self.lines:
+                line = self.lines[fact.line]
+                self.receipts.append(posting.position)
+                if posting.kind == "goods_received":
+                    line.received += fact.quantity
+                else:
+                    line.returned += fact.quantity
+            case "invoice_issued":
+                self._invoice(posting)
+            case "credit_note_issued":
+                self._credit(posting)
+            case "supplier_payment_settled":
+                self._pay(posting)
+            case "supplier_refund_settled":
+                self._refund(posting)
+
+    def _place(self, posting: Posting) -> None:
+        self.placed = posting.position
+        self.goods = posting.fact.contract_kind == _CHIPS
+        for line in posting.fact.lines:
+            amount: int | None = None
+            if line.HasField("amount"):
+                amount = money_from_message(line.amount).amount_minor
+            elif line.HasField("unit_price"):
+                amount = line.quantity * money_from_message(line.unit_price).amount_minor
+            self.currency = self.currency or (
+                line.amount.currency_code or line.unit_price.currency_code
+            )
+            self.lines[line.line] = _Line(line.quantity, amount)
+
+    def _amend(self, posting: Posting) -> None:
+        fact, line = posting.fact, self.lines.get(posting.fact.line)
+        if line is None:
+            return
+        if line.amount_minor is not None:
+            if fact.HasField("amount_delta"):
+                line.amount_minor += money_from_message(fact.amount_delta).amount_minor
+            elif fact.HasField("unit_price"):
+                price = money_from_message(fact.unit_price).amount_minor
+                line.amount_minor += fact.quantity_delta * price
+            elif line.quantity:
+                line.amount_minor += line.amount_minor * fact.quantity_delta // line.quantity
+        line.quantity += fact.quantity_delta
+
+    def _cancel(self, posting: Posting) -> None:
+        fact, line = posting.fact, self.lines.get(posting.fact.line)
+        if line is not None:
+            line.cancelled += fact.quantity
+            if fact.HasField("amount"):
+                self.cancelled_minor += money_from_message(fact.amount).amount_minor
+            elif line.amount_minor is not None and line.quantity:
+                self.cancelled_minor += line.amount_minor * fact.quantity // line.quantity
+
+    def ordered_minor(self) -> int | None:
+        """Return what is ordered, less what is cancelled; None where a price is undisclosed."""
+        amounts = [line.amount_minor for line in self.lines.values()]
+        known = [amount for amount in amounts if amount is not None]
+        return sum(known) - self.cancelled_minor if len(known) == len(amounts) else None
+
+    def received_minor(self) -> int | None:
+        """Return what was received at the average price of its line, before returns."""
+        value = Fraction(0)
+        for line in self.lines.values():
+            if line.amount_minor is None:
+                return None
+            if line.quantity > 0:
+                value += Fraction(line.amount_minor * line.received, line.quantity)
+        return -(-value.numerator // value.denominator)
+
+    def _invoice(self, posting: Posting) -> None:
+        fact = posting.fact
+        minor = money_from_message(fact.amount).amount_minor
+        converted = fact.fx.document_amount if fact.HasField("fx") else fact.amount
+        order_minor = money_from_message(converted).amount_minor
+        self.invoiced.append(posting.position)
+        self.invoices[fact.invoice] = _Invoice(posting.position, minor, order_minor, minor)
+        self.invoiced_minor += order_minor
+
+    def _credit(self, posting: Posting) -> None:
+        invoice = self.invoices.get(posting.fact.invoice)
+        if invoice is not None:
+            minor = money_from_message(posting.fact.amount).amount_minor
+            invoice.open_minor -= minor
+            invoice.credited_minor += minor
+            self.invoiced_minor -= invoice.order_minor * minor // invoice.amount_minor
+
+    def _pay(self, posting: Posting) -> None:
+        fact = posting.fact
+        converted = fact.fx.document_amount if fact.HasField("fx") else fact.amount
+        paid, money = money_from_message(fact.amount), money_from_message(converted)
+        self._payments[fact.payment] = (fact.invoice, money.amount_minor, paid.amount_minor)
+        if not fact.invoice:
+            self.unapplied[fact.payment] = _Payment(
+                (posting.position,), "", paid.amount_minor, paid.currency
+            )
+            return
+        invoice = self.invoices.get(fact.invoice)
+        if invoice is None:
+            return
+        excess = money.amount_minor - max(0, invoice.open_minor)
+        invoice.open_minor -= money.amount_minor
+        if excess > 0:
+            positions = (invoice.position, posting.position)
+            self.overpaid[fact.payment] = _Payment(positions, fact.invoice, excess, money.currency)
+
+    def _refund(self, posting: Posting) -> None:
+        fact = posting.fact
+        minor = money_from_message(fact.amount).amount_minor
+        invoice_number, document_minor, paid_minor = self._payments.get(fact.payment, ("", 0, 0))
+        if paid_minor:
+            # In the currency of the document, as the payment was converted.
+            minor = minor if not invoice_number else minor * document_minor // paid_minor
+        if invoice_number in self.invoices:
+            self.invoices[invoice_number].open_minor += minor
+        for held in (self.overpaid, self.unapplied):
+            if fact.payment in held:
+                held[fact.payment].excess_minor -= minor
+                if held[fact.payment].excess_minor <= 0:
+                    del held[fact.payment]
+
+
+def find_over_received(state: Trade, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
+    """Find more units received, less returned, than are ordered and not cancelled (SX-PO-01)."""
+    for number, line in state.lines.items():
+        ordered, received = line.quantity - line.cancelled, line.received - line.returned
+        if received > ordered:
+            text = f"{received} units of line {number} are received, and {ordered} are ordered"
+            behind = state.receipts[-MOST_BEHIND:]
+            yield Finding(text, (state.placed, *behind), str(number))
+
+
+def find_overinvoiced(state: Trade, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
+    """Find more invoiced, less credited, than received or ordered: three-way match (SX-INVC-01).
+
+    Goods are counted as received also where they went back later: the credit that is due then is
+    not an invoice that was wrong.
+    """
+    if not state.placed:
+        return
+    limits = {"ordered": state.ordered_minor()}
+    if state.goods:
+        limits["received"] = state.received_minor()
+    for what, limit in limits.items():
+        if limit is not None and state.invoiced_minor > limit:
+            text = (
+                f"{amount_text(state.invoiced_minor, state.currency)} is invoiced, and"
+                f" {amount_text(limit, state.currency)} is {what}"
+            )
+            latest = state.invoiced[-MOST_BEHIND:] + state.receipts[-MOST_BEHIND:]
+            behind = sorted(latest)[-MOST_BEHIND:]
+            yield Finding(text, (state.placed, *behind), what)
+
+
+def find_without_order(state: Trade, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
+    """Find invoices that name no order and are not credited in full (SX-INVC-02)."""
+    if state.placed:
+        return
+    for number, invoice in state.invoices.items():
+        if invoice.credited_minor < invoice.amount_minor:
+            yield Finding(f"invoice {number} names no order", (invoice.position,), number)
+
+
+def find_overpaid(state: Trade, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
+    """Find payments above what their invoice claimed when they were applied (SX-PAY-01)."""
+    for number, payment in state.overpaid.items():
+        amount = amount_text(payment.excess_minor, payment.currency)
+        text = f"payment {number} is {amount} above what invoice {payment.invoice} claimed"
+        yield Finding(text, payment.positions, number)
+
+
+def find_unapplied(state: Trade, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
+    """Find payments that name no invoice and are not refunded (SX-PAY-02)."""
+    for number, payment in state.unapplied.items():
+        amount = amount_text(payment.excess_minor, payment.currency)
+        yield Finding(f"{amount} of payment {number} is unapplied", payment.positions, number)
+
+
+def find_dated_before_order(posting: Posting, world: World, _policy: Policy) -> Finding | None:
+    """Find a receipt or an invoice that is dated before its order (SX-PO-02)."""
+    order = world.orders.get(posting.fact.purchase_order, posting.position)
+    if order is None or posting.effective_date >= order.effective_date:
+        return None
+    text = f"dated {posting.effective_date}, and the order {order.effective_date}"
+    return Finding(text, (order.position, posting.position))
+
+
+def find_third_party(posting: Posting, world: World, _policy: Policy) -> Finding | None:
+    """Find a payment on an order between others than its buyer and supplier (SX-PAY-03)."""
+    fact = posting.fact
+    order = world.orders.get(fact.purchase_order, posting.position)
+    if order is None:
+        return None
+    buyer, supplier = order.fact.buyer, order.fact.supplier
+    if posting.kind == "supplier_refund_settled":
+        buyer, supplier = supplier, buyer
+    if (fact.payer, fact.payee) == (buyer, supplier):
+        return None
+    text = f"{fact.payer} pays {fact.payee} on an order of {order.fact.buyer} from"
+    return Finding(f"{text} {order.fact.supplier}", (order.position, posting.position))
+
+
+def _documents(posting: Posting, world: World) -> Iterator[str]:
+    """Yield the order of a document; without one, the invoice or the payment stands by itself."""
+    fact = posting.fact
+    if fact.purchase_order:
+        yield f"purchaseOrders/{fact.purchase_order}"
+        return
+    match posting.kind:
+        case "supplier_payment_settled":
+            buyer, supplier, invoice = fact.payer, fact.payee, fact.invoice
+        case "supplier_refund_settled":
+            buyer, supplier = fact.payee, fact.payer
+            payment = buyer, supplier, fact.payment
+            invoice = world.applied.get(payment, posting.position) or ""
+        case _:
+            buyer, supplier, invoice = fact.buyer, fact.supplier, fact.invoice
+    document = f"invoices/{invoice}" if invoice else f"payments/{fact.payment}"
+    yield f"tradeAccounts/{buyer}:{supplier}/{document}"
+
+
+def _order(posting: Posting) -> str:
+    return f"purchaseOrders/{posting.fact.purchase_order}"
+
+
+RULES = (
+    PostingRule(
+        "SX-PO-02",
+        Severity.WARNING,
+        "received or invoiced before it was ordered",
+        frozenset({"goods_received", "invoice_issued"}),
+        find_dated_before_order,
+        _order,
+    ),
+    PostingRule(
+        "SX-PAY-03",
+        Severity.WARNING,
+        "paid by or to a third party",
+        frozenset({"supplier_payment_settled", "prepayment_made", "supplier_refund_settled"}),
+        find_third_party,
+        _order,
+    ),
+)
+TOPIC = Topic(
+    kinds=frozenset(
+        {
+            *("purchase_order_placed", "purchase_order_amended", "purchase_order_cancelled"),
+            *("goods_received", "goods_returned", "invoice_issued", "credit_note_issued"),
+            *("supplier_payment_settled", "supplier_refund_settled"),
+        }
+    ),
+    subjects=_documents,
+    new_state=Trade,
+    rules=(
+        SubjectRule("SX-PO-01", Severity.WARNING, "more received than ordered", find_over_received),
+        SubjectRule(
+            "SX-INVC-01",
+            Severity.WARNING,
+            "more invoiced than received or ordered",
+            find_overinvoiced,
+        ),
+        SubjectRule("SX-INVC-02", Severity.WARNING, "invoice without an order", find_without_order),
+        SubjectRule("SX-PAY-01", Severity.WARNING, "paid more than was invoiced", find_overpaid),
+        SubjectRule("SX-PAY-02", Severity.WARNING, "payment to no invoice", find_unapplied),
+    ),
+)

@@ -1,0 +1,93 @@
+"""The same log under other readings of the terms (domain rules, section 4, item 8). Pure.
+
+A reading changes the terms, and the formulas of investment do the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from gigaledger.projections.investment.figures import (
+    Evidence,
+    Figures,
+    Recorded,
+    figures_of,
+    pro_rata,
+    reached,
+)
+from gigaledger.projections.shared.agreements import Condition, Standing, Terms
+from gigaledger.projections.shared.amounts import Amount
+
+_EXECUTED = (Condition("AGREEMENT_EXECUTED"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Another reading of the terms.
+
+    Attributes:
+        in_proportion: whether capacity entitles in proportion, and not by whole tranches.
+        latching: whether an entitlement outlives a decertification; None for as agreed.
+        on_signature: whether the definitive agreement opens the first tranche.
+    """
+
+    in_proportion: bool = False
+    latching: bool | None = None
+    on_signature: bool = False
+
+    def of(self, terms: Terms) -> Terms:
+        """Return terms as they are read."""
+        if self.latching is not None:
+            terms = replace(terms, latching=self.latching)
+        if self.on_signature and terms.tranches:
+            first = min(tranche.number for tranche in terms.tranches)
+            terms = replace(
+                terms,
+                tranches=tuple(
+                    replace(tranche, conditions=_EXECUTED) if tranche.number == first else tranche
+                    for tranche in terms.tranches
+                ),
+            )
+        return terms
+
+
+def figures_under(
+    reading: Reading, standing: Standing | None, evidence: Evidence, recorded: Recorded
+) -> Figures | None:
+    """Return the figures of an agreement under a reading.
+
+    Args:
+        reading: the reading.
+        standing: how the agreement stands; None where its terms are in another currency, or where
+            it has none.
+        evidence: what the conditions of its tranches are held against.
+        recorded: what was recorded under it.
+
+    Returns:
+        The figures; None where capacity is read in proportion and none is agreed.
+    """
+    if standing is None:
+        return figures_of(None, evidence, recorded)
+    read = replace(standing, terms=reading.of(standing.terms))
+    if not reading.in_proportion:
+        return figures_of(read, evidence, recorded)
+    if not read.terms.power_kw:
+        return None
+    return figures_of(read, evidence, recorded, _in_proportion(reading, read, evidence))
+
+
+def _in_proportion(reading: Reading, standing: Standing, evidence: Evidence) -> Amount:
+    """Return what is entitled in proportion; with the signature, no less than the first tranche."""
+    terms = standing.terms
+    if not standing.binds:
+        return Amount()
+    measure = evidence.highest_certified_kw if terms.latching else evidence.certified_kw
+    committed = Amount(terms.commitment_minor or 0, int(terms.undisclosed))
+    share = pro_rata(committed, terms, measure(terms.power_basis))
+    if not (reading.on_signature and terms.tranches):
+        return share
+    first = min(terms.tranches, key=lambda tranche: tranche.number)
+    if first.number not in reached(standing, evidence):
+        return share
+    opened = first.amount_minor if terms.undisclosed else min(first.amount_minor, committed.minor)
+    return Amount(max(share.minor, opened), share.undisclosed)

@@ -1,0 +1,1 @@
+"""The query side of projections: snapshots, reports, drill-down, paging, the gRPC service."""

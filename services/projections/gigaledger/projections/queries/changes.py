@@ -1,0 +1,119 @@
+"""Which events moved figures between two states of knowledge, and by how much each did.
+
+A question is asked again after each event that the projection has rows of, and the answers are
+compared. So whatever rule makes a figure, what events did to it adds up to the difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator
+
+from gigaledger.common.quantities import date_to_message, instant_from_message
+from gigaledger.projections.engine.statements import statement
+from gigaledger.projections.queries.figure_diff import changes_between, figures_of
+from gigaledger.projections.queries.reports import Answer, Question, answer
+from gigaledger.projections.queries.snapshot import Known, Reader
+from gigaledger.v1.events_pb2 import RecordedEvent
+from gigaledger.v1.projections_pb2 import EventChanges, FigureChange, TotalChanges
+
+_TOUCHED = """
+    SELECT position FROM {table} WHERE position > %(since)s AND position <= %(position)s
+    UNION
+    SELECT reversed_position FROM {table}
+    WHERE reversed_position > %(since)s AND reversed_position <= %(position)s
+"""
+
+
+async def positions_touched(reader: Reader, since: int) -> frozenset[int]:
+    """Return the positions, after another, of events that the rows of a projection come from.
+
+    Args:
+        reader: a snapshot of the projection, at the later state of knowledge.
+        since: the position of the earlier state.
+    """
+    found: set[int] = set()
+    for table in reader.projection.tables:
+        rows = await reader.rows(statement(_TOUCHED, table=table), since=since)
+        found.update(row["position"] for row in rows)
+    return frozenset(found)
+
+
+async def changes(
+    reader: Reader,
+    question: Question,
+    since: Known,
+    events: AsyncIterable[RecordedEvent],
+    touched: frozenset[int],
+) -> AsyncIterator[EventChanges | TotalChanges]:
+    """Yield what each event did to the figures of a question, and at the end all together.
+
+    What time alone did, where the question names no day, comes without a position.
+
+    Args:
+        reader: a snapshot of the projection, at the later state of knowledge.
+        question: what is asked.
+        since: the earlier state of knowledge.
+        events: what was recorded after it up to the later one, in order.
+        touched: positions of those events that the projection has rows of.
+
+    Raises:
+        InvalidArgumentError: a field of the question is malformed.
+    """
+    walk = _Walk(reader, question, since, await answer(reader.at(since), question))
+    before = walk.last
+    async for event in events:
+        if event.position not in touched:
+            continue
+        passed = await walk.pass_time(
+            Known(event.position - 1, instant_from_message(event.recorded_time))
+        )
+        if passed.changes:
+            yield passed
+        moved = await walk.take(event)
+        if moved.changes:
+            yield moved
+    scope = reader.scope
+    passed = await walk.pass_time(Known(scope.position, scope.recorded_time))
+    if passed.changes:
+        yield passed
+    yield TotalChanges(
+        before=before.context,
+        after=walk.last.context,
+        changes=changes_between(figures_of(before), figures_of(walk.last)),
+    )
+
+
+class _Walk:
+    """Goes from one state of knowledge to the next and compares the answers."""
+
+    def __init__(self, reader: Reader, question: Question, known: Known, last: Answer) -> None:
+        self._reader = reader
+        self._question = question
+        self._today = reader.at(known).scope.today
+        self.last = last
+
+    async def pass_time(self, known: Known) -> EventChanges:
+        """Go on to a later time at which nothing else is known that matters."""
+        scope = self._reader.at(known).scope
+        if scope.today == self._today and scope.position != self._reader.scope.position:
+            return EventChanges()
+        self._today = scope.today
+        return EventChanges(
+            effective_date=date_to_message(scope.today), changes=await self._compare(known)
+        )
+
+    async def take(self, event: RecordedEvent) -> EventChanges:
+        """Go on to what is known after an event."""
+        known = Known(event.position, instant_from_message(event.recorded_time))
+        return EventChanges(
+            position=event.position,
+            recorded_time=event.recorded_time,
+            effective_date=event.event.effective_date,
+            fact_type=event.event.WhichOneof("fact") or "",
+            stream=event.stream,
+            changes=await self._compare(known),
+        )
+
+    async def _compare(self, known: Known) -> list[FigureChange]:
+        before, self.last = self.last, await answer(self._reader.at(known), self._question)
+        return changes_between(figures_of(before), figures_of(self.last))

@@ -1,0 +1,109 @@
+"""Pages of contributions in order of position, each read from where the one before it ended.
+
+So a page takes as long as what is on it, however many there are before and after.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gigaledger.projections.queries.line_items import Contribution, Contributions
+from gigaledger.projections.queries.page_tokens import place_of, token_of
+from gigaledger.v1.projections_pb2 import ListContributionsRequest
+
+MOST_ROWS = 8192
+"""Rows that are looked at together, at the most: those of so many take some megabytes."""
+
+SPARE = 4
+"""A page looks at a quarter more rows than it lists: not each of them gives a contribution, and one
+batch is sooner read than two."""
+
+_PLACE = re.compile(r"([1-9][0-9]{0,17})-([1-9][0-9]{0,17})-([1-9][0-9]{0,4})-([1-9][0-9]{0,17})")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page starts: after some contributions.
+
+    Attributes:
+        known_position: the state of knowledge that they are of; 0 for the one of the first page.
+        position: of the event of the last of them; 0 where there are none.
+        listed_of_event: how many they are of that event.
+        listed: how many they are.
+    """
+
+    known_position: int = 0
+    position: int = 0
+    listed_of_event: int = 0
+    listed: int = 0
+
+    def after(self, page: Sequence[Contribution], known_position: int) -> Place:
+        """Return where the next page starts.
+
+        Args:
+            page: what is listed from here, one contribution at least.
+            known_position: the state of knowledge that it is of.
+        """
+        position = page[-1].position
+        of_event = sum(item.position == position for item in page)
+        before = self.listed_of_event if position == self.position else 0
+        return Place(known_position, position, before + of_event, self.listed + len(page))
+
+    def token(self, request: ListContributionsRequest) -> str:
+        """Return the token of the page for a request."""
+        numbers = (self.known_position, self.position, self.listed_of_event, self.listed)
+        return token_of("-".join(map(str, numbers)), request)
+
+
+def page_place(request: ListContributionsRequest) -> Place:
+    """Return where the page starts that a request asks for.
+
+    Raises:
+        PageTokenError: not a token of this service, or one of another question.
+    """
+    if not request.page_token:
+        return Place()
+    return Place(*map(int, place_of(_PLACE, request).groups()))
+
+
+async def read_page(
+    contributions: Contributions, place: Place, size: int, total_count: int
+) -> list[Contribution]:
+    """Return the contributions of a page.
+
+    No more rows are asked for than may still give a contribution: behind the last that counts as of
+    a day may be millions that do not. Where most rows give none, batches are twice as long each.
+
+    Args:
+        contributions: what is listed.
+        place: where the page starts.
+        size: how many there are on it, at the most.
+        total_count: how many there are in all.
+    """
+    found = [item for item in contributions.few if item.position >= place.position]
+    left = place.listed_of_event + max(0, total_count - place.listed)
+    needed = min(place.listed_of_event + size, left)
+    left_of_many = left - len(found)
+    first_position, rows = place.position, min(_with_spare(needed), left_of_many)
+    while contributions.many is not None and left_of_many > 0:
+        rows = min(rows, MOST_ROWS)
+        batch = await contributions.many.batch(first_position, rows)
+        found += batch.contributions
+        left_of_many -= len(batch.contributions)
+        if batch.last_position is None:
+            break
+        reached = [item for item in found if item.position <= batch.last_position]
+        if len(reached) >= needed:
+            found = reached
+            break
+        first_position = batch.last_position + 1
+        sparse = 2 * len(batch.contributions) < rows
+        rows = 2 * rows if sparse else min(_with_spare(needed - len(reached)), left_of_many)
+    found.sort(key=lambda item: (item.position, item.key, item.effective_date))
+    return found[place.listed_of_event : needed]
+
+
+def _with_spare(rows: int) -> int:
+    return rows + rows // SPARE

@@ -1,0 +1,1 @@
+"""Vocabulary that several projections share: agreements, amounts, periods."""

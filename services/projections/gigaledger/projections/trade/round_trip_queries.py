@@ -1,0 +1,264 @@
+"""Answers about the round trip, from the tables of this projection.
+
+What was added on which day is summed up by PostgreSQL, by the parties that documents name. Whom a
+party stands for is looked up here.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
+from operator import sub
+from typing import Any, TypeVar
+
+from gigaledger.projections.engine.statements import statement
+from gigaledger.projections.queries.snapshot import Reader, Scope
+from gigaledger.projections.shared.agreement_terms import Agreements, read_agreements
+from gigaledger.projections.shared.agreements import Terms
+from gigaledger.projections.shared.amounts import Amount
+from gigaledger.projections.trade.daily_balances import BY_EVENT, BY_SERIES
+from gigaledger.projections.trade.round_trip import (
+    Measure,
+    Movement,
+    Series,
+    Source,
+    commitments,
+    pairs_of,
+    series_of,
+)
+from gigaledger.v1.projections_pb2 import (
+    PartyLevel,
+    QueryRoundTripRequest,
+    QueryRoundTripResponse,
+)
+
+CAVEAT = (
+    "Recycled amounts are an upper bound: money is fungible, and a balance between two parties does"
+    " not show that the same money came back."
+)
+"""Belongs beside every figure of an answer."""
+
+_GROUPS = statement("""
+    SELECT party, party_group, effective_date FROM round_trip_group WHERE {known}
+    ORDER BY effective_date, position
+""")
+
+
+_CAPITAL = """
+    WITH source AS (
+        SELECT DISTINCT ON (agreement, contribution) agreement, contribution, measure AS form
+        FROM round_trip_capital WHERE measure LIKE 'FUNDED%%' AND {recorded}
+        ORDER BY agreement, contribution, {known} DESC, position DESC
+    )
+    SELECT measure, form, agreement, investor, issuer, currency, effective_date AS day,
+           assertion_status, {place} AS position, {time} AS recorded_time, {document} AS document,
+           coalesce(sum(amount_minor), 0) AS amount,
+           count(*) FILTER (WHERE amount_minor IS NULL) AS undisclosed
+    FROM round_trip_capital LEFT JOIN source USING (agreement, contribution)
+    WHERE {counted} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+"""
+
+_CAPITAL_BY_DAY = statement(_CAPITAL, place="0::bigint", time="NULL::timestamptz", document="''")
+_CAPITAL_BY_EVENT = statement(
+    _CAPITAL, place="position", time="recorded_time", document="contribution"
+)
+
+
+async def query_round_trip(
+    reader: Reader, request: QueryRoundTripRequest
+) -> QueryRoundTripResponse:
+    """Answer QueryRoundTrip.
+
+    Args:
+        reader: a snapshot of the projection.
+        request: the level at which pairs are looked at, and which pairs.
+    """
+    groups = await read_groups(reader, request.level)
+    series = [one for one in await read_series(reader, groups) if _is_asked_for(one, request)]
+    for one in series:
+        reader.rests_on(one.statuses)
+    return QueryRoundTripResponse(
+        context=reader.context(),
+        pairs=[pair.message(include_lots=request.include_lots) for pair in pairs_of(series)],
+        caveat=CAVEAT,
+    )
+
+
+async def read_series(
+    reader: Reader, groups: Mapping[str, str], from_day: dt.date = dt.date.min
+) -> list[Series]:
+    """Return what moved between parties, or the groups that they stand for, from a day on.
+
+    What moves within a group is neither bought nor invested. There may be several series of a
+    measure between the same two.
+    """
+    agreements = await read_agreements(reader, "round_trip_terms")
+    rows = await reader.sums(BY_SERIES, from_day=from_day.toordinal())
+    found = _series_of(rows, from_day.toordinal())
+    movements = _commitments(reader.scope, agreements)
+    for row in await reader.rows(_CAPITAL_BY_DAY):
+        movements += _capital(row, agreements)
+    found += series_of(movement for movement in movements if movement.day >= from_day)
+    return _between(groups, found)
+
+
+async def read_investments(reader: Reader, groups: Mapping[str, str]) -> list[Movement]:
+    """Return what was invested between parties, or the groups that they stand for, by event."""
+    agreements = await read_agreements(reader, "round_trip_terms")
+    found = _commitments(reader.scope, agreements)
+    for row in await reader.rows(_CAPITAL_BY_EVENT):
+        found += _capital(row, agreements)
+    return _between(groups, found)
+
+
+async def read_purchases(
+    reader: Reader,
+    groups: Mapping[str, str],
+    measures: Collection[Measure],
+    touched: Mapping[str, object],
+) -> list[Movement]:
+    """Return what some events added to some measures of purchases.
+
+    What stands open is left out: no event adds to it alone.
+
+    Args:
+        reader: a snapshot of the projection.
+        groups: whom parties stand for.
+        measures: what is looked at.
+        touched: arrays of the positions of these events and of all documents that they touch.
+    """
+    names = [measure.name for measure in measures]
+    rows = await reader.planned_rows(BY_EVENT, measures=names, **touched)
+    return _between(groups, map(_movement, rows))
+
+
+_Moved = TypeVar("_Moved", Movement, Series)
+
+
+def _between(groups: Mapping[str, str], moved: Iterable[_Moved]) -> list[_Moved]:
+    found = [
+        replace(
+            one,
+            supplier=groups.get(one.supplier, one.supplier),
+            customer=groups.get(one.customer, one.customer),
+        )
+        for one in moved
+    ]
+    return [one for one in found if one.supplier != one.customer]
+
+
+def _is_asked_for(series: Series, request: QueryRoundTripRequest) -> bool:
+    return request.supplier_investor in ("", series.supplier) and request.customer_investee in (
+        "",
+        series.customer,
+    )
+
+
+async def read_groups(reader: Reader, level: PartyLevel.ValueType) -> dict[str, str]:
+    """Return the group that each party stands for on the as-of date; none at the level of entities.
+
+    Before the first membership that is known, it is the first one.
+    """
+    groups: dict[str, str] = {}
+    if level == PartyLevel.PARTY_LEVEL_ENTITY:
+        return groups
+    for row in await reader.rows(_GROUPS):
+        party = row["party"]
+        if party not in groups or row["effective_date"] <= reader.scope.until:
+            groups[party] = row["party_group"] or party
+    return groups
+
+
+def _commitments(scope: Scope, agreements: Agreements) -> list[Movement]:
+    found: list[Movement] = []
+    for name, history in agreements.counted.items():
+        statuses = frozenset(agreements.statuses(name))
+        found += commitments(history, statuses, scope.until, scope.today)
+    return found
+
+
+def _series_of(rows: Iterable[dict[str, Any]], from_day: int) -> list[Series]:
+    """Return series of what BY_SERIES gives, of which several rows may be of one of them."""
+    by_series: dict[tuple[str, str, str, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        key = (row["measure"], row["supplier"], row["customer"], row["currency"])
+        by_series[key].append(row)
+    found = []
+    for (measure, supplier, customer, currency), parts in by_series.items():
+        days: dict[int, int] = {}
+        # One block may take back what another added, so that nothing of a status is left.
+        by_status: dict[str, Counter[str]] = defaultdict(Counter)
+        for row in parts:
+            added = _added(row, from_day)
+            of_row = {name: row[name] for name in ("undisclosed", "entries")}
+            by_status[row["assertion_status"]].update(of_row, minor=sum(added.values()))
+            for day in days.keys() & added.keys():
+                added[day] += days[day]
+            days |= added
+        statuses = {status for status, sums in by_status.items() if any(sums.values())}
+        if statuses:
+            undisclosed = sum(sums["undisclosed"] for sums in by_status.values())
+            series = Series(
+                measure=Measure[measure],
+                supplier=supplier,
+                customer=customer,
+                currency=currency,
+                days=days,
+                undisclosed=undisclosed,
+                statuses=frozenset(statuses) - {""},
+            )
+            found.append(series)
+    return found
+
+
+def _added(row: Mapping[str, Any], from_day: int) -> dict[int, int]:
+    """Return what was added on each day from one on, where a row tells what it came to."""
+    days = row["days"]
+    sums_minor = list(map(int, row["amounts"][1:-1].split(",")))
+    sums_before = [0, *sums_minor]
+    start = bisect_left(days, from_day)
+    added = map(sub, sums_minor[start:], sums_before[start:])
+    return dict(zip(days[start:], added, strict=True))
+
+
+def _movement(row: dict[str, Any]) -> Movement:
+    return Movement(
+        measure=Measure[row["measure"]],
+        supplier=row["supplier"],
+        customer=row["customer"],
+        currency=row["currency"],
+        day=row["day"],
+        amount=Amount(int(row["amount"]), int(row["undisclosed"])),
+        statuses=frozenset({row["assertion_status"]}),
+        source=_source(row),
+    )
+
+
+def _source(row: dict[str, Any]) -> Source | None:
+    if not row.get("position"):
+        return None
+    return Source(row["position"], row["recorded_time"], row["document"])
+
+
+def _capital(row: dict[str, Any], agreements: Agreements) -> Iterator[Movement]:
+    """Yield what a change of capital means for a pair: whoever the agreement names, for a call."""
+    # An agreement that was recorded in error names nobody, and capital is recorded all the same.
+    history = agreements.known.get(row["agreement"])
+    terms = history.terms_on(row["day"]) if history else Terms()
+    movement = Movement(
+        measure=Measure.CALLED,
+        supplier=row["investor"] or terms.investor,
+        customer=row["issuer"] or terms.issuer,
+        currency=row["currency"] or terms.currency,
+        day=row["day"],
+        amount=Amount(int(row["amount"]), int(row["undisclosed"])),
+        statuses=frozenset({row["assertion_status"]}),
+        source=_source(row),
+    )
+    if row["measure"] in ("CALLED", "RETURNED"):
+        yield movement
+    if row["measure"] != "CALLED":
+        yield replace(movement, measure=Measure[row["form"]])

@@ -1,0 +1,111 @@
+"""The command as people run it, against services that run for the tests of a module."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from gigaledger.ledger.log.schema import prepare_database
+
+from tests.postgres import PostgresServer
+from tests.processes import COMMAND, ServiceProcess
+
+SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Runs the command with settings."""
+
+    environment: dict[str, str]
+
+    def __call__(self, *arguments: object, stdin: str | None = None) -> Ended:
+        """Run `gigaledger` and wait for its end."""
+        done = subprocess.run(
+            [COMMAND, *map(str, arguments)],
+            env=self.environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *arguments: object) -> subprocess.Popen[str]:
+        """Run `gigaledger` and go on."""
+        return subprocess.Popen(
+            [COMMAND, *map(str, arguments)],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # As from a terminal: a job in the background may have been told to ignore Ctrl-C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+        )
+
+    def new_book(self) -> str:
+        """Open a book and return its id."""
+        book = f"b{uuid4().hex}"
+        assert self("book", "create", book).code == 0
+        return book
+
+
+def clean_environment(home: Path) -> dict[str, str]:
+    """An environment without settings of ours, in a home of its own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIGALEDGER_")}
+    return kept | {"HOME": str(home), "COLUMNS": "200"}
+
+
+@pytest.fixture(scope="module")
+def services(
+    postgres_server: PostgresServer,
+    prepared_template: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Shell]:
+    """A shell in which both services are where the command looks for them."""
+    with ExitStack() as stack:
+        url = stack.enter_context(postgres_server.database(prepared_template))
+        prepare_database(url)
+        database = {"GIGALEDGER_DATABASE_URL": url}
+        ledger = ServiceProcess("ledger", database)
+        ledger.start()
+        stack.callback(ledger.kill)
+        projections = ServiceProcess(
+            "projections", database | {"GIGALEDGER_LEDGER_ADDRESS": ledger.address}
+        )
+        projections.start()
+        stack.callback(projections.kill)
+        yield Shell(
+            clean_environment(tmp_path_factory.mktemp("home"))
+            | {
+                "GIGALEDGER_LEDGER_ADDRESS": ledger.address,
+                "GIGALEDGER_PROJECTIONS_ADDRESS": projections.address,
+            }
+        )
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Shell:
+    """A shell in which nothing is set and nothing runs."""
+    nowhere = {
+        "GIGALEDGER_LEDGER_ADDRESS": "127.0.0.1:1",
+        "GIGALEDGER_PROJECTIONS_ADDRESS": "127.0.0.1:1",
+    }
+    return Shell(clean_environment(tmp_path) | nowhere)

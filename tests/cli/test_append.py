@@ -1,0 +1,232 @@
+"""`gigaledger append`: files go in line by line, and again without doubling anything."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Shell
+
+
+def line(fact: str, request_id: str = "", **fields: Any) -> str:
+    """A line of a JSON Lines file."""
+    event = {
+        "effectiveDate": {"year": 2026, "month": 1, "day": 5},
+        "assertionStatus": "ASSERTION_STATUS_FACT",
+        "actor": "treasury",
+        fact: fields,
+    }
+    request: dict[str, Any] = {"events": [{"event": event}]}
+    if request_id:
+        request["requestId"] = request_id
+    return json.dumps(request)
+
+
+def party(name: str) -> str:
+    """A line that registers a party."""
+    return line("partyRegistered", party=name, legalName=f"{name} Inc.")
+
+
+@pytest.fixture
+def book(services: Shell) -> str:
+    """A fresh book."""
+    return services.new_book()
+
+
+def written(path: Path, *lines: str) -> Path:
+    """A file of lines."""
+    path.write_text("".join(f"{text}\n" for text in lines), "utf-8")
+    return path
+
+
+def positions(services: Shell, book: str) -> list[int]:
+    """Where the facts of a book are."""
+    out = services("events", "--book", book, "--json").out
+    return [int(json.loads(text)["position"]) for text in out.splitlines()]
+
+
+def test_a_file_and_the_same_file_again(services: Shell, book: str, tmp_path: Path) -> None:
+    file = written(tmp_path / "facts.jsonl", party("A"), "", party("B"))
+
+    first = services("append", file, "--book", book)
+    again = services("append", file, "--book", book)
+
+    assert (first.code, again.code) == (0, 0)
+    assert "2 events appended in 2 requests" in first.err
+    assert "last position 3" in first.err
+    assert "0 events appended in 0 requests, 2 requests were recorded before" in again.err
+    assert positions(services, book) == [1, 2, 3]
+
+
+def test_standard_input(services: Shell, book: str) -> None:
+    done = services("append", "-", "--book", book, stdin=party("A"))
+
+    assert done.code == 0
+    assert positions(services, book) == [1, 2]
+
+
+def test_the_line_that_is_refused_is_named_and_those_before_it_stay(
+    services: Shell, book: str, tmp_path: Path
+) -> None:
+    goods = line("goodsReceived", purchaseOrder="PO-1", line=1, quantity=5)
+    file = written(tmp_path / "facts.jsonl", party("A"), goods, party("B"))
+
+    done = services("append", file, "--book", book)
+
+    assert done.code == 1
+    assert "facts.jsonl:2: refused" in done.err
+    assert "HR-ID-03" in done.err
+    assert "purchase order PO-1 is not recorded" in done.err
+    assert positions(services, book) == [1, 2]
+
+
+def test_going_on_after_a_refusal(services: Shell, book: str, tmp_path: Path) -> None:
+    goods = line("goodsReceived", purchaseOrder="PO-1", line=1, quantity=5)
+    file = written(tmp_path / "facts.jsonl", party("A"), goods, party("B"))
+
+    done = services("append", file, "--book", book, "--keep-going")
+
+    assert done.code == 1
+    assert "1 requests refused" in done.err
+    assert positions(services, book) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ("{", "not JSON"),
+        ("[]", "facts.jsonl:2"),
+        ("{}", "the line has no events"),
+        (party("B").replace("legalName", "legalNme"), "Did you mean legalName?"),
+        (party("B").replace('"year": 2026', '"year": "x"'), "facts.jsonl:2"),
+        ('{"validateOnly": true, "events": [{}]}', "--dry-run"),
+    ],
+)
+def test_the_line_that_can_not_be_read_is_named(
+    services: Shell, book: str, tmp_path: Path, bad: str, message: str
+) -> None:
+    file = written(tmp_path / "facts.jsonl", party("A"), bad, party("C"))
+
+    done = services("append", file, "--book", book)
+
+    assert done.code == 5
+    assert "facts.jsonl:2" in done.err
+    assert message in done.err
+    assert "Traceback" not in done.err
+    assert positions(services, book) == [1, 2]
+
+
+def test_a_file_that_is_not_text(services: Shell, book: str, tmp_path: Path) -> None:
+    file = tmp_path / "facts.jsonl"
+    file.write_bytes(party("A").encode() + b"\n\xff\xfe\n")
+
+    done = services("append", file, "--book", book)
+
+    assert done.code == 5
+    assert "facts.jsonl:2: not UTF-8 at byte 1" in done.err
+
+
+def test_a_file_that_is_not_there(services: Shell, book: str) -> None:
+    done = services("append", "nowhere.jsonl", "--book", book)
+
+    assert done.code == 4
+    assert "cannot read nowhere.jsonl" in done.err
+
+
+def test_a_book_that_is_not_there(services: Shell, tmp_path: Path) -> None:
+    file = written(tmp_path / "facts.jsonl", party("A"))
+
+    done = services("append", file, "--book", "nowhere")
+
+    assert done.code == 4
+    assert "there is no book nowhere" in done.err
+
+
+def test_a_ledger_that_is_not_there(alone: Shell, tmp_path: Path) -> None:
+    file = written(tmp_path / "facts.jsonl", party("A"))
+
+    done = alone("append", file)
+
+    assert done.code == 3
+    assert "127.0.0.1:1" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_dry_run_records_nothing(services: Shell, book: str, tmp_path: Path) -> None:
+    file = written(tmp_path / "facts.jsonl", party("A"), party("B"))
+
+    accepted = services("append", file, "--book", book, "--dry-run")
+    bad = written(tmp_path / "bad.jsonl", party("A"), party("A"))
+    refused = services("append", bad, "--book", book, "--dry-run")
+
+    assert (accepted.code, refused.code) == (0, 1)
+    assert positions(services, book) == [1]
+
+
+def test_csv(services: Shell, book: str, tmp_path: Path) -> None:
+    """Milestones, orders and issuances as a spreadsheet holds them."""
+    file = written(
+        tmp_path / "facts.csv",
+        "fact,effective_date,assertion_status,actor,party,legal_name,purchase_order,buyer,supplier,"
+        "contract_kind,line,sku,quantity,unit_price,currency",
+        "party_registered,2026-01-05,FACT,ops,SUP,Sup Inc.,,,,,,,,,",
+        "party_registered,2026-01-05,FACT,ops,CUS,Cus Inc.,,,,,,,,,",
+        "purchase_order_placed,2026-01-06,FACT,ops,,,PO-1,CUS,SUP,CHIP_PO,1,R,10,1250.50,USD",
+        "goods_received,2026-01-07,FACT,ops,,,PO-1,,,,1,,4,,",
+    )
+
+    first = services("append", file, "--book", book)
+    again = services("append", file, "--book", book)
+    events = services("events", "--book", book, "--json").out.splitlines()
+
+    assert (first.code, first.err.splitlines()[-1][:36]) == (
+        0,
+        "4 events appended in 4 requests, 0 r",
+    )
+    assert "4 requests were recorded before" in again.err
+    order = json.loads(events[3])["event"]["purchaseOrderPlaced"]
+    assert order["lines"] == [
+        {
+            "line": 1,
+            "sku": "R",
+            "quantity": "10",
+            "unitPrice": {"currencyCode": "USD", "units": "1250", "nanos": 500000000},
+        }
+    ]
+    assert json.loads(events[4])["event"]["goodsReceived"]["quantity"] == "4"
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("goods_received,2026-01-07,FACT,ops,PO-1,1,four", "four"),
+        ("goods_received,07.01.2026,FACT,ops,PO-1,1,4", "07.01.2026"),
+        ("goods_received,2026-01-07,MAYBE,ops,PO-1,1,4", "MAYBE"),
+        ("goods_recieved,2026-01-07,FACT,ops,PO-1,1,4", "goods_recieved"),
+        ("goods_received,2026-01-07,FACT,ops,PO-1,1,4,more", "facts.csv:2"),
+    ],
+)
+def test_a_row_that_can_not_be_read(
+    services: Shell, book: str, tmp_path: Path, row: str, message: str
+) -> None:
+    header = "fact,effective_date,assertion_status,actor,purchase_order,line,quantity"
+    file = written(tmp_path / "facts.csv", header, row)
+
+    done = services("append", file, "--book", book)
+
+    assert done.code == 5
+    assert "facts.csv:2" in done.err
+    assert message in done.err
+    assert positions(services, book) == [1]
+
+
+def test_a_column_that_there_is_not(services: Shell, book: str, tmp_path: Path) -> None:
+    file = written(tmp_path / "facts.csv", "fact,efective_date", "goods_received,2026-01-07")
+
+    done = services("append", file, "--book", book)
+
+    assert done.code == 5
+    assert "efective_date" in done.err

@@ -1,0 +1,288 @@
+"""`gigaledger audit verify`, `export` and `checkpoint`, as an auditor types them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from gigaledger.cli.errors import ExitCode
+from gigaledger.common.transparency.checkpoints import open_checkpoint
+from gigaledger.common.transparency.keys import new_key, write_keys
+from gigaledger.common.transparency.merkle import check_inclusion
+from gigaledger.common.transparency.notes import Verifier
+from gigaledger.ledger.log.schema import prepare_database
+
+from tests.cli.conftest import Shell, clean_environment
+from tests.log.books import until
+from tests.postgres import PostgresServer
+from tests.processes import ServiceProcess
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "corrections.jsonl"
+KEY = new_key("ledger.test")
+OPENED = "2026-01-01T00:00:00Z"
+
+
+@dataclass(frozen=True)
+class Office(Shell):
+    """A shell of an auditor, beside services that seal."""
+
+    url: str
+
+    def sealed_book(self, book: str) -> str:
+        """Open a book with the example in it, wait until it is sealed, and return its key."""
+        made = self("book", "create", book, "--imported", "--opened-at", OPENED)
+        assert made.code == ExitCode.OK, made.err
+        appended = self("append", EXAMPLE, "--book", book)
+        assert appended.code == ExitCode.OK, appended.err
+        size = appended.err.rpartition("last position ")[2].strip(" .\n")
+        until(lambda: f"\n{size}\n" in self("audit", "checkpoint", "--book", book).out or None)
+        return str(KEY.named(f"ledger.test/books/{book}").verifier)
+
+
+@pytest.fixture(scope="module")
+def office(
+    postgres_server: PostgresServer,
+    prepared_template: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Office]:
+    """Services with a key, and a shell that finds them."""
+    folder = tmp_path_factory.mktemp("office")
+    write_keys(folder / "key", [KEY])
+    with ExitStack() as stack:
+        url = stack.enter_context(postgres_server.database(prepared_template))
+        prepare_database(url)
+        database = {"GIGALEDGER_DATABASE_URL": url}
+        ledger = ServiceProcess(
+            "ledger", database | {"GIGALEDGER_SIGNING_KEY": str(folder / "key")}
+        )
+        ledger.start()
+        stack.callback(ledger.kill)
+        projections = ServiceProcess(
+            "projections", database | {"GIGALEDGER_LEDGER_ADDRESS": ledger.address}
+        )
+        projections.start()
+        stack.callback(projections.kill)
+        addresses = {
+            "GIGALEDGER_LEDGER_ADDRESS": ledger.address,
+            "GIGALEDGER_PROJECTIONS_ADDRESS": projections.address,
+        }
+        yield Office(clean_environment(folder) | addresses, url)
+
+
+def as_the_owner(office: Office, *statements: str) -> None:
+    """Change what is stored, as one who owns the database can."""
+    with psycopg.connect(office.url) as connection:
+        connection.execute("SET session_replication_role = replica")
+        for statement in statements:
+            connection.execute(statement)
+
+
+def test_a_live_book_and_its_figures_hold(office: Office, tmp_path: Path) -> None:
+    key = office.sealed_book("live")
+    file = tmp_path / "key.pub"
+    file.write_text(f"{key}\n")
+
+    verified = office("audit", "verify", "--book", "live", "--key", file)
+    answer = json.loads(office("audit", "verify", "--book", "live", "--key", key, "--json").out)
+
+    assert verified.code == ExitCode.OK, verified.err
+    assert "Everything holds." in verified.out
+    assert answer["verified"] is True
+    assert answer["figures"] > 50
+    assert answer["filters"] > 20
+    assert answer["exceptions"] == 5
+    assert len(answer["rulesJudged"]) == 29
+    assert answer["rulesNotJudged"] == []
+    assert int(answer["size"]) == int(answer["events"]) > 30
+
+
+def test_a_file_is_verified_offline(office: Office, alone: Shell, tmp_path: Path) -> None:
+    key = office.sealed_book("taken")
+    file, kept = tmp_path / "taken.jsonl", tmp_path / "kept.txt"
+    kept.write_text(office("audit", "checkpoint", "--book", "taken").out)
+    exported = office("audit", "export", "-o", file, "--book", "taken")
+    assert exported.code == ExitCode.OK, exported.err
+
+    verified = alone("audit", "verify", file, "--key", key, "--since", kept)
+
+    assert verified.code == ExitCode.OK, verified.err
+    assert office("audit", "export", "-o", file, "--book", "taken").code == ExitCode.USAGE
+    again = tmp_path / "again.jsonl"
+    office("audit", "export", "-o", again, "--book", "taken")
+    assert again.read_bytes() == file.read_bytes()
+
+
+ALTERATIONS: dict[str, tuple[int, Callable[[str], str], str]] = {
+    "shown": (7, lambda line: line.replace('"actor":"', '"actor":"x'), "readable"),
+    "garbled": (7, lambda line: line.replace('"leaf":"C', '"leaf":"!'), "unreadable"),
+    "dropped": (7, lambda _: "", "position"),
+    "doubled": (7, lambda line: line + line, "position"),
+    "counted": (0, lambda line: line.replace('"size":', '"size":1'), "truncated"),
+    "checkpoint": (-1, lambda line: line.replace("\\n3", "\\n4"), "signature"),
+}
+
+
+@pytest.mark.parametrize("alteration", ALTERATIONS)
+def test_an_altered_file(office: Office, alone: Shell, tmp_path: Path, alteration: str) -> None:
+    line, change, kind = ALTERATIONS[alteration]
+    key = office.sealed_book(alteration)
+    file = tmp_path / "book.jsonl"
+    office("audit", "export", "-o", file, "--book", alteration)
+    lines = file.read_text().splitlines(keepends=True)
+    lines[line] = change(lines[line])
+    file.write_text("".join(lines))
+
+    verified = alone("audit", "verify", file, "--key", key, "--json")
+
+    assert verified.code == ExitCode.NOT_VERIFIED
+    assert kind in {finding["kind"] for finding in json.loads(verified.out)["findings"]}
+
+
+def test_an_event_that_was_altered_in_the_database_is_named(office: Office) -> None:
+    key = office.sealed_book("tampered")
+    as_the_owner(
+        office,
+        "UPDATE book_tampered.event SET event = set_byte(event, octet_length(event) - 1, 1)"
+        " WHERE position = 9",
+    )
+
+    verified = office("audit", "verify", "--book", "tampered", "--key", key, "--json", "--log-only")
+
+    assert verified.code == ExitCode.NOT_VERIFIED
+    findings = json.loads(verified.out)["findings"]
+    assert {f["position"] for f in findings if f["kind"] == "altered"} == {"9"}
+
+
+def test_columns_that_were_altered_beside_the_bytes_are_named(office: Office) -> None:
+    key = office.sealed_book("columns")
+    as_the_owner(
+        office,
+        "UPDATE book_columns.event SET fact_type = 'goods_returned'"
+        " WHERE fact_type = 'goods_received'",
+        "UPDATE book_columns.event SET effective_date = effective_date + 1"
+        " WHERE fact_type = 'purchase_order_placed'",
+        "UPDATE book_columns.event SET agreement = '' WHERE fact_type = 'capital_call_issued'",
+        "UPDATE book_columns.event SET parties = parties[2:]"
+        " WHERE fact_type = 'supplier_payment_settled'",
+        "UPDATE book_columns.event SET stream = stream || 'x' WHERE fact_type = 'invoice_issued'",
+    )
+
+    verified = office("audit", "verify", "--book", "columns", "--key", key, "--json", "--log-only")
+
+    assert verified.code == ExitCode.NOT_VERIFIED
+    findings = json.loads(verified.out)["findings"]
+    assert {finding["kind"] for finding in findings} == {"filter"}
+    for name in ("fact type", "effective date", "agreement", "party", "stream"):
+        assert any(f"asks for {name} " in finding["message"] for finding in findings), name
+
+
+def test_a_figure_that_was_altered_is_named(office: Office) -> None:
+    key = office.sealed_book("figures")
+    as_the_owner(
+        office,
+        "UPDATE book_figures.round_trip_payment SET amount_minor = amount_minor + 1"
+        " WHERE position = (SELECT min(position) FROM book_figures.round_trip_payment)",
+    )
+
+    verified = office("audit", "verify", "--book", "figures", "--key", key)
+
+    assert verified.code == ExitCode.NOT_VERIFIED
+    assert "round-trip.paid" in verified.out
+
+
+def test_an_exception_that_was_hidden_is_named(office: Office) -> None:
+    key = office.sealed_book("hidden")
+    as_the_owner(
+        office,
+        "DELETE FROM book_hidden.exceptions_verdict_1 WHERE rule = 'SX-CUT-01'",
+    )
+
+    verified = office("audit", "verify", "--book", "hidden", "--key", key, "--json")
+
+    assert verified.code == ExitCode.NOT_VERIFIED
+    findings = json.loads(verified.out)["findings"]
+    assert any("exceptions.SX-CUT-01" in f["message"] for f in findings if f["kind"] == "figure")
+
+
+def test_another_key_and_no_key(office: Office, alone: Shell) -> None:
+    office.sealed_book("keyed")
+    other = str(new_key("ledger.test").named("ledger.test/books/keyed").verifier)
+
+    wrong = office("audit", "verify", "--book", "keyed", "--key", other, "--log-only")
+    assert wrong.code == ExitCode.NOT_VERIFIED
+    assert "nothing is proven" in wrong.out
+    assert alone("audit", "verify", "--key", "no key").code == ExitCode.USAGE
+    assert alone("audit", "verify", "/nowhere", "--key", other).code == ExitCode.NOT_FOUND
+
+
+def test_what_is_not_an_exported_book(alone: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "x.jsonl"
+    key = str(KEY.verifier)
+    for content in ("", "x\n", '{"format":"other"}\n', base64.b64encode(b"x").decode()):
+        file.write_text(content)
+        ended = alone("audit", "verify", file, "--key", key)
+        assert ended.code == ExitCode.INVALID_INPUT, content
+        assert str(file) in ended.err
+
+
+def test_a_ledger_that_does_not_seal_says_so(services: Shell) -> None:
+    book = services.new_book()
+
+    ended = services("audit", "verify", "--book", book, "--key", str(KEY.verifier))
+
+    assert ended.code == ExitCode.REFUSED
+    assert "GIGALEDGER_SIGNING_KEY" in ended.err
+
+
+def test_the_events_behind_a_figure_are_proven(office: Office) -> None:
+    key = office.sealed_book("explained")
+    asked = ("audit", "explain", "round-trip.paid", "--book", "explained", "--key", key)
+
+    people, programs = office(*asked), office(*asked, "--json")
+
+    assert people.code == 0, people.err
+    assert "Proven against the checkpoint of" in people.out
+    assert "not sealed yet" not in people.out
+    found = json.loads(programs.out)
+    checkpoint = open_checkpoint(found["checkpoint"], [Verifier.parse(key)])
+    assert found["events"]
+    for event in found["events"]:
+        proof = event["proof"]
+        check_inclusion(
+            base64.b64decode(proof["leafHash"]),
+            int(proof["leafIndex"]),
+            checkpoint.size,
+            [base64.b64decode(one) for one in proof["path"]],
+            checkpoint.root,
+        )
+        assert int(proof["leafIndex"]) == int(event["position"]) - 1
+
+
+def test_an_event_behind_a_figure_that_was_altered_is_named(office: Office) -> None:
+    key = office.sealed_book("retold")
+    as_the_owner(
+        office,
+        "UPDATE book_retold.event SET event = decode("
+        "replace(encode(event, 'hex'), encode('PAY-A1', 'hex'), encode('PAY-B1', 'hex')), 'hex')"
+        " WHERE position = 11",
+    )
+
+    explained = office("audit", "explain", "round-trip.paid", "--book", "retold", "--key", key)
+
+    assert explained.code == ExitCode.NOT_VERIFIED
+    assert "position 11: the event is not the one that was sealed" in explained.err
+
+
+def test_a_figure_is_not_proven_with_another_key(office: Office) -> None:
+    office.sealed_book("unproven")
+    other = str(new_key("ledger.test").named("ledger.test/books/unproven").verifier)
+
+    explained = office("audit", "explain", "round-trip.paid", "--book", "unproven", "--key", other)
+
+    assert explained.code == ExitCode.NOT_VERIFIED, explained.err
