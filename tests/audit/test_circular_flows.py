@@ -142,8 +142,8 @@ async def answered(
     read_models: ReadModels, level: PartyLevel.ValueType
 ) -> QueryCircularFlowsResponse:
     request = QueryCircularFlowsRequest(level=level)
-    async with read_models.reader("round-trip") as reader:
-        return await query_circular_flows(reader, request, dt.date.min)
+    async with read_models.snapshot("round-trip") as snapshot:
+        return await query_circular_flows(snapshot, request, dt.date.min)
 
 
 def compared(answer: QueryCircularFlowsResponse) -> list[Difference]:

@@ -183,9 +183,9 @@ async def answer(read_models: ReadModels, log: Log) -> QueryExceptionsResponse:
     """What is published of a log, in one page."""
     await read_models.forget()
     await read_models.apply(log.events, EXCEPTIONS)
-    async with read_models.reader("exceptions") as reader:
+    async with read_models.snapshot("exceptions") as snapshot:
         request = QueryExceptionsRequest(page_size=EXCEPTIONS_PAGE)
-        return await query_exceptions(reader, request)
+        return await query_exceptions(snapshot, request)
 
 
 def compared(log: Log, published: QueryExceptionsResponse) -> list[Difference]:
@@ -296,8 +296,8 @@ async def test_what_the_projection_lost_is_found(
     log = CORRECTIONS
     await answer(read_models, log)
     await read_models.connection.execute(lost)
-    async with read_models.reader("exceptions") as reader:
-        published = await query_exceptions(reader, QueryExceptionsRequest())
+    async with read_models.snapshot("exceptions") as snapshot:
+        published = await query_exceptions(snapshot, QueryExceptionsRequest())
 
     names = {difference.key.name for difference in compared(log, published)}
 

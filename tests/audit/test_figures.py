@@ -21,7 +21,7 @@ from gigaledger.audit.verify.published import (
 from gigaledger.common.quantities import instant_from_message
 from gigaledger.projections.capacity.queries import query_capacity
 from gigaledger.projections.investment.queries import query_investment
-from gigaledger.projections.queries.snapshot import Known
+from gigaledger.projections.queries.snapshot import KnowledgePoint
 from gigaledger.projections.trade.circular_flow_queries import query_circular_flows
 from gigaledger.projections.trade.round_trip_queries import query_round_trip
 from gigaledger.v1.events_pb2 import RecordedEvent
@@ -59,23 +59,23 @@ async def published(
     read_models: ReadModels,
     as_of: dt.date | None,
     statuses: Collection[str],
-    known: Known | None = None,
+    known: KnowledgePoint | None = None,
 ) -> Published:
     """What the queries of the projections answer."""
     found: Published = {}
-    async with read_models.reader("capacity", as_of, statuses, known=known) as reader:
-        found |= capacity_figures(await query_capacity(reader, ""))
-    async with read_models.reader("investment", as_of, statuses, known=known) as reader:
-        found |= investment_figures(await query_investment(reader, ""))
+    async with read_models.snapshot("capacity", as_of, statuses, known=known) as snapshot:
+        found |= capacity_figures(await query_capacity(snapshot, ""))
+    async with read_models.snapshot("investment", as_of, statuses, known=known) as snapshot:
+        found |= investment_figures(await query_investment(snapshot, ""))
     for level, section in (
         (PartyLevel.PARTY_LEVEL_GROUP, "round-trip"),
         (PartyLevel.PARTY_LEVEL_ENTITY, "round-trip.entity"),
     ):
-        async with read_models.reader("round-trip", as_of, statuses, known=known) as reader:
-            answer = await query_round_trip(reader, QueryRoundTripRequest(level=level))
+        async with read_models.snapshot("round-trip", as_of, statuses, known=known) as snapshot:
+            answer = await query_round_trip(snapshot, QueryRoundTripRequest(level=level))
             found |= round_trip_figures(answer, section)
             request = QueryCircularFlowsRequest(level=level)
-            flows = await query_circular_flows(reader, request, dt.date.min)
+            flows = await query_circular_flows(snapshot, request, dt.date.min)
             found |= circular_flow_figures(flows, section.replace("round-trip", "circular-flows"))
     return found
 
@@ -106,7 +106,7 @@ async def test_figures_agree_with_the_projections_on_any_history(
             position = part[-1].position
             assert figures.compare(answers, position, as_of=as_of, statuses=statuses) == []
     last = events[:cut][-1]
-    known = Known(last.position, instant_from_message(last.recorded_time))
+    known = KnowledgePoint(last.position, instant_from_message(last.recorded_time))
     answers = await published(read_models, as_of, statuses, known)
     assert figures.compare(answers, last.position, as_of=as_of, statuses=statuses) == []
 

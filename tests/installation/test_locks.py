@@ -61,7 +61,9 @@ def test_development_runs_the_versions_of_run_time() -> None:
     assert locked_versions(LOCAL).items() <= locked_versions(DEVELOPMENT).items()
 
 
-@pytest.mark.parametrize("lock", [RUN_TIME, LOCAL, DEVELOPMENT, BENCHMARKS], ids=lambda lock: lock.name)
+@pytest.mark.parametrize(
+    "lock", [RUN_TIME, LOCAL, DEVELOPMENT, BENCHMARKS], ids=lambda lock: lock.name
+)
 def test_lock_has_hashes_and_no_address(lock: Path) -> None:
     text = lock.read_text()
     assert "://" not in text

@@ -15,7 +15,12 @@ from gigaledger.projections.engine.generations import Generation
 from gigaledger.projections.engine.projection import Projection
 from gigaledger.projections.engine.registry import PROJECTIONS
 from gigaledger.projections.engine.sessions import SESSION_OPTIONS
-from gigaledger.projections.queries.snapshot import Known, Reader, open_reader, reading_pool
+from gigaledger.projections.queries.snapshot import (
+    KnowledgePoint,
+    Snapshot,
+    open_snapshot,
+    reading_pool,
+)
 from gigaledger.v1.events_pb2 import RecordedEvent
 from psycopg import AsyncConnection, sql
 from psycopg.rows import DictRow
@@ -37,25 +42,25 @@ class ReadModels:
         """Fold events, into all projections unless some are named."""
         led = [Generation(projection, 1) for projection in projections or PROJECTIONS]
         stopped = await store.apply(self.connection, SCHEMA, led, events, "resume", WORKER)
-        judges = {one.key: one.projection.judge() for one in led if one.projection.judge}
-        while await evaluation.judge_on(self.connection, SCHEMA, led, WORKER, judges):
+        judges = {one.key: one.projection.evaluator() for one in led if one.projection.evaluator}
+        while await evaluation.evaluate_pending(self.connection, SCHEMA, led, WORKER, judges):
             pass
-        while await evaluation.sum_up(self.connection, SCHEMA, led, WORKER):
+        while await evaluation.build_subtotals(self.connection, SCHEMA, led, WORKER):
             pass
         for error in stopped.values():
             raise error
 
     @asynccontextmanager
-    async def reader(
+    async def snapshot(
         self,
         projection: str,
         as_of: dt.date | None = None,
         statuses: Collection[str] = (),
         min_position: int = 1,
-        known: Known | None = None,
-    ) -> AsyncIterator[Reader]:
+        known: KnowledgePoint | None = None,
+    ) -> AsyncIterator[Snapshot]:
         """Open a snapshot."""
-        async with open_reader(
+        async with open_snapshot(
             self.pool,
             SCHEMA,
             BY_NAME[projection],
@@ -63,8 +68,8 @@ class ReadModels:
             statuses=statuses,
             min_position=min_position,
             known=known,
-        ) as reader:
-            yield reader
+        ) as snapshot:
+            yield snapshot
 
     async def forget(self) -> None:
         """Empty all tables, so that everything can be folded again."""

@@ -60,9 +60,9 @@ async def ask(
     level: PartyLevel.ValueType = PartyLevel.PARTY_LEVEL_GROUP,
 ) -> QueryCircularFlowsResponse:
     await read_models.apply(log_of(events), ROUND_TRIP)
-    async with read_models.reader("round-trip", as_of=as_of) as reader:
+    async with read_models.snapshot("round-trip", as_of=as_of) as snapshot:
         request = QueryCircularFlowsRequest(level=level)
-        return await query_circular_flows(reader, request, from_day)
+        return await query_circular_flows(snapshot, request, from_day)
 
 
 def cash(answer: QueryCircularFlowsResponse) -> CircularFlows:
@@ -191,8 +191,8 @@ async def test_repaid_since_a_day_flows_from_the_borrower(read_models: ReadModel
 
 async def test_financing_is_no_round_trip(read_models: ReadModels) -> None:
     await read_models.apply(log_of([*parties("SUP", "THIRD"), drawn(500)]), ROUND_TRIP)
-    async with read_models.reader("round-trip") as reader:
-        answer = await query_round_trip(reader, QueryRoundTripRequest())
+    async with read_models.snapshot("round-trip") as snapshot:
+        answer = await query_round_trip(snapshot, QueryRoundTripRequest())
     assert not answer.pairs
 
 

@@ -48,8 +48,8 @@ BILLION = 10**11
 async def read(
     read_models: ReadModels, as_of: dt.date | None, *readings: CounterfactualReading
 ) -> QueryCounterfactualResponse:
-    async with read_models.reader("investment", as_of) as reader:
-        return await query_counterfactual(reader, QueryCounterfactualRequest(readings=readings))
+    async with read_models.snapshot("investment", as_of) as snapshot:
+        return await query_counterfactual(snapshot, QueryCounterfactualRequest(readings=readings))
 
 
 def minor(figures: CounterfactualFigures) -> dict[str, int]:
@@ -155,8 +155,8 @@ async def test_the_books_are_those_of_the_report_and_no_reading_changes_what_was
     before = await read_models.content()
 
     answer = await read(read_models, as_of, FLOOR, PRO_RATA, LATCHING, NOT_LATCHING, SIGNATURE)
-    async with read_models.reader("investment", as_of) as reader:
-        report = await query_investment(reader, "")
+    async with read_models.snapshot("investment", as_of) as snapshot:
+        report = await query_investment(snapshot, "")
 
     lines = {(line.agreement, line.currency_code): line for line in answer.agreements}
     assert lines.keys() == {(item.agreement, item.currency_code) for item in report.agreements}

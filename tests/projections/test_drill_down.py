@@ -21,7 +21,7 @@ from gigaledger.projections.queries.line_items import (
 )
 from gigaledger.projections.queries.line_items import Contribution as Added
 from gigaledger.projections.queries.paging import Place, page_place, read_page
-from gigaledger.projections.queries.snapshot import Known, Reader
+from gigaledger.projections.queries.snapshot import KnowledgePoint, Snapshot
 from gigaledger.projections.shared.amounts import units
 from gigaledger.projections.shared.periods import Length, Period, periods
 from gigaledger.projections.trade.daily_balances import BY_EVENT
@@ -101,32 +101,32 @@ def order(item: Contribution) -> tuple[object, ...]:
 
 
 async def listed(
-    reader: Reader, request: ListContributionsRequest, size: int
+    snapshot: Snapshot, request: ListContributionsRequest, size: int
 ) -> tuple[list[Contribution], ListContributionsResponse]:
     """All contributions, page by page, and the last page."""
     request.page_size = size
     found: list[Contribution] = []
     place = Place()
     while True:
-        page = await drill_down.list_contributions(reader, request, place)
+        page = await drill_down.list_contributions(snapshot, request, place)
         assert len(page.contributions) == min(size, page.total_count - len(found))
         found += page.contributions
         if not page.next_page_token:
             return found, page
         request.page_token = page.next_page_token
         place = page_place(request)
-        assert place.known_position == reader.scope.position
+        assert place.known_position == snapshot.scope.position
 
 
-async def by_definition(reader: Reader, figure: str) -> list[tuple[int, str, Decimal]] | None:
+async def by_definition(snapshot: Snapshot, figure: str) -> list[tuple[int, str, Decimal]] | None:
     """What each event adds to a sum of purchases or of racks, all looked at together."""
     if figure == "capacity.hardware.rack_quantity":
-        rows = await reader.rows(_RACKS)
+        rows = await snapshot.rows(_RACKS)
         return sorted((row["position"], figure, Decimal(row["amount"])) for row in rows)
     if figure not in _PURCHASES:
         return None
-    (everything,) = await reader.rows(_EVERYTHING)
-    rows = await reader.rows(BY_EVENT, measures=[_PURCHASES[figure]], **everything)
+    (everything,) = await snapshot.rows(_EVERYTHING)
+    rows = await snapshot.rows(BY_EVENT, measures=[_PURCHASES[figure]], **everything)
     cents = Decimal("0.01")
     return sorted((row["position"], figure, row["amount"] * cents) for row in rows)
 
@@ -151,14 +151,14 @@ async def test_pages_of_any_size_list_every_event_once_in_order(
 ) -> None:
     """As of any day and known at any position; and they sum up to the totals, exactly."""
     event = events[data.draw(st.integers(0, len(events) - 1), label="known")]
-    known = Known(event.position, instant_from_message(event.recorded_time))
+    known = KnowledgePoint(event.position, instant_from_message(event.recorded_time))
     level = data.draw(st.sampled_from(PartyLevel.values()), label="level")
     await read_models.forget()
     await read_models.apply(events)
     projection = drill_down.projection_behind(figure)
     request = ListContributionsRequest(figure=figure, level=level)
-    async with read_models.reader(projection, as_of, statuses, known=known) as reader:
-        found, last = await listed(reader, request, size)
+    async with read_models.snapshot(projection, as_of, statuses, known=known) as snapshot:
+        found, last = await listed(snapshot, request, size)
         assert len(found) == last.total_count
         assert found == sorted(found, key=order)
         assert all(item.amount != "0" for item in found)
@@ -167,7 +167,7 @@ async def test_pages_of_any_size_list_every_event_once_in_order(
         }
         if level == PartyLevel.PARTY_LEVEL_ENTITY:
             for name in drill_down.sums_behind(figure):
-                expected = await by_definition(reader, name)
+                expected = await by_definition(snapshot, name)
                 if expected is not None:
                     assert expected == [
                         (item.position, name, Decimal(item.amount or 0))
@@ -175,11 +175,11 @@ async def test_pages_of_any_size_list_every_event_once_in_order(
                         if item.figure == name
                     ]
         if last.totals:
-            await _only_about(reader, figure, level, found, data)
+            await _only_about(snapshot, figure, level, found, data)
 
 
 async def _only_about(
-    reader: Reader,
+    snapshot: Snapshot,
     figure: str,
     level: PartyLevel.ValueType,
     found: Sequence[Contribution],
@@ -190,7 +190,7 @@ async def _only_about(
     subjects = data.draw(st.lists(st.sampled_from(item.about), max_size=2), label="subjects")
     request = ListContributionsRequest(figure=figure, level=level, about=subjects)
     asked = {(subject.field, subject.value) for subject in subjects}
-    some, last = await listed(reader, request, 3)
+    some, last = await listed(snapshot, request, 3)
     assert some == [
         one for one in found if asked <= {(subject.field, subject.value) for subject in one.about}
     ]
@@ -228,16 +228,16 @@ async def test_a_roll_forward_adds_up_what_events_add(
     data: st.DataObject,
 ) -> None:
     event = events[data.draw(st.integers(0, len(events) - 1), label="known")]
-    known = Known(event.position, instant_from_message(event.recorded_time))
+    known = KnowledgePoint(event.position, instant_from_message(event.recorded_time))
     span = periods(from_day, from_day + dt.timedelta(days=300), length)
     await read_models.forget()
     await read_models.apply(events)
-    async with read_models.reader(
+    async with read_models.snapshot(
         drill_down.projection_behind(figure), span[-1].last, statuses, known=known
-    ) as reader:
-        found, _ = await listed(reader, ListContributionsRequest(figure=figure), 1000)
+    ) as snapshot:
+        found, _ = await listed(snapshot, ListContributionsRequest(figure=figure), 1000)
         rolled = await drill_down.query_roll_forward(
-            reader, QueryRollForwardRequest(figure=figure), span
+            snapshot, QueryRollForwardRequest(figure=figure), span
         )
     assert sorted({(item.figure, *_about(item.about)) for item in found}) == [
         (row.figure, *_about(row.about)) for row in rolled.figures
@@ -374,8 +374,8 @@ async def page_of(read_models: ReadModels, figure: str, *about: str) -> ListCont
         for field, value in (item.split("=") for item in about)
     ]
     request = ListContributionsRequest(figure=figure, about=subjects)
-    async with read_models.reader(drill_down.projection_behind(figure)) as reader:
-        return await drill_down.list_contributions(reader, request, Place())
+    async with read_models.snapshot(drill_down.projection_behind(figure)) as snapshot:
+        return await drill_down.list_contributions(snapshot, request, Place())
 
 
 def added(page: ListContributionsResponse) -> list[tuple[str, str]]:
@@ -409,9 +409,9 @@ async def test_an_amended_price_adds_to_what_was_received_before(read_models: Re
 
     assert added(page) == [("PO-1", "100"), ("PO-1", "-20"), ("PO-1", "80")]
     span = [Period(START, START)]
-    async with read_models.reader("round-trip", START) as reader:
+    async with read_models.snapshot("round-trip", START) as snapshot:
         rolled = await drill_down.query_roll_forward(
-            reader, QueryRollForwardRequest(figure="round-trip.received"), span
+            snapshot, QueryRollForwardRequest(figure="round-trip.received"), span
         )
     ((day,),) = [figure.periods for figure in rolled.figures]
     assert (day.additions, day.reductions, day.closing) == ("180", "-20", "160")

@@ -14,7 +14,7 @@ from gigaledger.projections.engine.folding import enum_text
 from gigaledger.projections.exceptions.catalogue import RULES
 from gigaledger.projections.exceptions.policy import Policy
 from gigaledger.projections.exceptions.posting import Posting
-from gigaledger.projections.exceptions.register import Verdict, register_of
+from gigaledger.projections.exceptions.register import ExceptionRecord, register_of
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.events_pb2 import Event, RecordedEvent
 from hypothesis import given, settings
@@ -79,7 +79,7 @@ def policy_of(held: Sequence[Posting]) -> Policy:
     return policy
 
 
-def exceptions(log: Log, code: str = "", today: dt.date | None = None) -> list[Verdict]:
+def exceptions(log: Log, code: str = "", today: dt.date | None = None) -> list[ExceptionRecord]:
     """The exceptions of a log, of one rule where one is named."""
     held = postings(log.events)
     rules = frozenset({code} if code else ())
@@ -149,7 +149,7 @@ def test_the_id_is_the_same_whatever_else_is_asked(case: Case) -> None:
 
 
 def test_reversed_soon_after_the_end_of_its_period() -> None:
-    def reversed_on(days: int, recorded: dt.date = JANUARY_END) -> list[Verdict]:
+    def reversed_on(days: int, recorded: dt.date = JANUARY_END) -> list[ExceptionRecord]:
         log = Log()
         log.append(*ORDERED)
         log.append(received(1, on=JANUARY_END), at=_noon(recorded))
@@ -202,7 +202,7 @@ def test_time_alone_breaks_and_heals() -> None:
 
 
 def test_an_undisclosed_commitment_is_not_zero() -> None:
-    def overfunded(**terms: Any) -> list[Verdict]:
+    def overfunded(**terms: Any) -> list[ExceptionRecord]:
         log = Log()
         agreed = definitive(tranches=[], investment_commitment=None, **terms)
         for event in [*parties("SUP", "CUS"), agreed, funded(1)]:
@@ -265,7 +265,7 @@ def test_what_is_recorded_later_does_not_take_the_place_of_what_was_reversed() -
     ]
 
 
-def _circular(log: Log) -> list[Verdict]:
+def _circular(log: Log) -> list[ExceptionRecord]:
     return [item for item in exceptions(log) if item.rule.startswith("SX-RT")]
 
 

@@ -36,11 +36,11 @@ async def ask(
     known: int | None = None,
     statuses: tuple[str, ...] = (),
 ) -> QueryExceptionsResponse:
-    async with models.reader("exceptions", as_of, statuses) as reader:
+    async with models.snapshot("exceptions", as_of, statuses) as snapshot:
         if known is not None:
-            reader.scope = replace(reader.scope, position=known)
+            snapshot.scope = replace(snapshot.scope, position=known)
         request = request or QueryExceptionsRequest()
-        return await query_exceptions(reader, request, page_place(request))
+        return await query_exceptions(snapshot, request, page_place(request))
 
 
 def life(item: ExceptionFinding) -> tuple[str, str, str, str]:
@@ -141,9 +141,9 @@ async def test_pages_add_up_and_open_ones_alone(read_models: ReadModels) -> None
 
     assert paged == whole
     assert {item.rule for item in standing.exceptions} == {"SX-CUT-01"}
-    async with read_models.reader("exceptions") as reader:
+    async with read_models.snapshot("exceptions") as snapshot:
         with pytest.raises(TooManyEventsError, match="more than 4 events"):
-            await query_exceptions(reader, QueryExceptionsRequest(), most_events=4)
+            await query_exceptions(snapshot, QueryExceptionsRequest(), most_events=4)
     with pytest.raises(UnknownRuleError, match="SX-INV-01"):
         await ask(read_models, QueryExceptionsRequest(rules=["SX-NONE"]))
     with pytest.raises(PageTokenError):

@@ -73,8 +73,8 @@ async def investment(
     statuses: Sequence[str] = (),
 ) -> QueryInvestmentResponse:
     """What the query answers."""
-    async with read_models.reader("investment", as_of, statuses) as reader:
-        return await query_investment(reader, agreement)
+    async with read_models.snapshot("investment", as_of, statuses) as snapshot:
+        return await query_investment(snapshot, agreement)
 
 
 async def answer(

@@ -20,7 +20,7 @@ from gigaledger.projections.queries.figure_diff import (
 from gigaledger.projections.queries.page_tokens import PageTokenError
 from gigaledger.projections.queries.paging import Place, page_place
 from gigaledger.projections.queries.reports import Answer, Question, answer, answered_by
-from gigaledger.projections.queries.snapshot import Known
+from gigaledger.projections.queries.snapshot import KnowledgePoint
 from gigaledger.projections.shared.periods import Length, periods
 from gigaledger.v1.events_pb2 import RecordedEvent
 from gigaledger.v1.projections_pb2 import (
@@ -61,20 +61,20 @@ SLOW = settings(
 )
 
 
-def known_at(events: Sequence[RecordedEvent], position: int) -> Known:
+def known_at(events: Sequence[RecordedEvent], position: int) -> KnowledgePoint:
     """The state of knowledge at a position of a log."""
-    return Known(position, instant_from_message(events[position - 1].recorded_time))
+    return KnowledgePoint(position, instant_from_message(events[position - 1].recorded_time))
 
 
 async def asked(
     read_models: ReadModels,
     question: Question,
     as_of: dt.date | None = None,
-    known: Known | None = None,
+    known: KnowledgePoint | None = None,
 ) -> Answer:
     """The answer to a question."""
-    async with read_models.reader(answered_by(question), as_of) as reader:
-        return await answer(reader.at(known) if known else reader, question)
+    async with read_models.snapshot(answered_by(question), as_of) as snapshot:
+        return await answer(snapshot.at(known) if known else snapshot, question)
 
 
 async def as_if_then(
@@ -137,11 +137,11 @@ async def moved(
         for event in events[since:]:
             yield event
 
-    async with read_models.reader(answered_by(question), as_of) as reader:
-        touched = await positions_touched(reader, since)
+    async with read_models.snapshot(answered_by(question), as_of) as snapshot:
+        touched = await positions_touched(snapshot, since)
         parts = [
             part
-            async for part in changes(reader, question, known_at(events, since), later(), touched)
+            async for part in changes(snapshot, question, known_at(events, since), later(), touched)
         ]
     *steps, total = parts
     assert isinstance(total, TotalChanges)
@@ -263,9 +263,9 @@ async def test_every_sum_is_what_its_events_add(
             }
         for name in names:
             figure = f"{projection}.{name}"
-            async with read_models.reader(projection, as_of) as reader:
+            async with read_models.snapshot(projection, as_of) as snapshot:
                 found = await drill_down.list_contributions(
-                    reader.at(known),
+                    snapshot.at(known),
                     ListContributionsRequest(figure=figure, page_size=1000),
                     Place(),
                 )
@@ -281,19 +281,19 @@ async def test_pages_of_contributions_add_up_as_known_on_the_first(read_models: 
     events = example("nvidia-openai-plan")
     await read_models.apply(events[:60])
     request = ListContributionsRequest(figure="round-trip.invoiced", page_size=2)
-    async with read_models.reader("round-trip") as reader:
+    async with read_models.snapshot("round-trip") as snapshot:
         whole = await drill_down.list_contributions(
-            reader, ListContributionsRequest(figure="round-trip.invoiced"), Place()
+            snapshot, ListContributionsRequest(figure="round-trip.invoiced"), Place()
         )
-        page = await drill_down.list_contributions(reader, request, Place())
+        page = await drill_down.list_contributions(snapshot, request, Place())
     await read_models.apply(events[60:])
     listed = list(page.contributions)
     while page.next_page_token:
         request.page_token = page.next_page_token
         place = page_place(request)
-        async with read_models.reader("round-trip") as reader:
+        async with read_models.snapshot("round-trip") as snapshot:
             page = await drill_down.list_contributions(
-                reader.at(known_at(events, place.known_position)), request, place
+                snapshot.at(known_at(events, place.known_position)), request, place
             )
         assert page.totals == whole.totals
         listed += page.contributions
@@ -316,8 +316,8 @@ async def test_a_roll_forward_closes_where_the_figure_stands(
     projection, name = figure.split(".")
     span = periods(dt.date(2026, 4, 10), dt.date(2026, 8, 20), length)
     request = QueryRollForwardRequest(figure=figure)
-    async with read_models.reader(projection) as reader:
-        found = await drill_down.query_roll_forward(reader.as_of(span[-1].last), request, span)
+    async with read_models.snapshot(projection) as snapshot:
+        found = await drill_down.query_roll_forward(snapshot.as_of(span[-1].last), request, span)
     (rolled,) = found.figures
 
     assert len(rolled.periods) == len(span)
@@ -339,9 +339,9 @@ async def test_a_reversed_entry_is_in_no_period_of_a_roll_forward(read_models: R
     await read_models.apply(events)
     span = periods(dt.date(2026, 8, 1), dt.date(2026, 8, 31), Length.MONTH)
     request = QueryRollForwardRequest(figure="round-trip.unapplied_payments")
-    async with read_models.reader("round-trip", dt.date(2026, 8, 31)) as reader:
-        now = await drill_down.query_roll_forward(reader, request, span)
-        then = await drill_down.query_roll_forward(reader.at(known_at(events, 30)), request, span)
+    async with read_models.snapshot("round-trip", dt.date(2026, 8, 31)) as snapshot:
+        now = await drill_down.query_roll_forward(snapshot, request, span)
+        then = await drill_down.query_roll_forward(snapshot.at(known_at(events, 30)), request, span)
     assert not now.figures
     ((month,),) = [figure.periods for figure in then.figures]
     assert (month.additions, month.reductions, month.closing) == ("100000000", "0", "100000000")

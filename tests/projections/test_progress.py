@@ -31,15 +31,15 @@ IT_LOAD = "POWER_BASIS_IT_CRITICAL_LOAD"
 
 
 async def capacity(read_models: ReadModels, as_of: dt.date | None = None) -> QueryCapacityResponse:
-    async with read_models.reader("capacity", as_of) as reader:
-        return await query_capacity(reader, "")
+    async with read_models.snapshot("capacity", as_of) as snapshot:
+        return await query_capacity(snapshot, "")
 
 
 async def investment(
     read_models: ReadModels, as_of: dt.date | None = None
 ) -> QueryInvestmentResponse:
-    async with read_models.reader("investment", as_of) as reader:
-        return await query_investment(reader, "")
+    async with read_models.snapshot("investment", as_of) as snapshot:
+        return await query_investment(snapshot, "")
 
 
 def on(message: Message, name: str) -> dt.date | None:

@@ -87,8 +87,8 @@ NETWORK = [
 
 async def commitments(read_models: ReadModels, statuses: Collection[str]) -> CircularFlows:
     await read_models.apply(log_of(NETWORK), ROUND_TRIP)
-    async with read_models.reader("round-trip", statuses=statuses) as reader:
-        answer = await query_circular_flows(reader, QueryCircularFlowsRequest(), dt.date.min)
+    async with read_models.snapshot("round-trip", statuses=statuses) as snapshot:
+        answer = await query_circular_flows(snapshot, QueryCircularFlowsRequest(), dt.date.min)
     assert answer.context.hypothetical == (not statuses)
     (flows,) = [
         flows for flows in answer.flows if flows.basis == RoundTripBasis.ROUND_TRIP_BASIS_COMMITMENT
@@ -174,8 +174,8 @@ async def test_what_was_funded_by_a_day_and_what_nobody_told(
             events.append(funds(investor, amount, day))
     await read_models.apply(log_of(events), ROUND_TRIP)
 
-    async with read_models.reader("round-trip", dt.date.fromisoformat(as_of)) as reader:
-        answer = await query_round_trip(reader, QueryRoundTripRequest())
+    async with read_models.snapshot("round-trip", dt.date.fromisoformat(as_of)) as snapshot:
+        answer = await query_round_trip(snapshot, QueryRoundTripRequest())
 
     found = {
         pair.supplier_investor: balance.investment
@@ -216,8 +216,8 @@ async def test_a_tenth_of_what_the_vehicle_pays_the_chip_maker_is_its_own(
         ),
     ]
     await read_models.apply(log_of(events), ROUND_TRIP)
-    async with read_models.reader("round-trip") as reader:
-        answer = await query_circular_flows(reader, QueryCircularFlowsRequest(), dt.date.min)
+    async with read_models.snapshot("round-trip") as snapshot:
+        answer = await query_circular_flows(snapshot, QueryCircularFlowsRequest(), dt.date.min)
     assert answer.context.hypothetical
     (flows,) = [
         flows for flows in answer.flows if flows.basis == RoundTripBasis.ROUND_TRIP_BASIS_CASH

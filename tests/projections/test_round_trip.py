@@ -75,8 +75,8 @@ async def ask(
     supplier: str = "",
 ) -> QueryRoundTripResponse:
     request = QueryRoundTripRequest(level=level, supplier_investor=supplier)
-    async with read_models.reader("round-trip", as_of=as_of, statuses=statuses) as reader:
-        return await query_round_trip(reader, request)
+    async with read_models.snapshot("round-trip", as_of=as_of, statuses=statuses) as snapshot:
+        return await query_round_trip(snapshot, request)
 
 
 async def only_pair(read_models: ReadModels, events: Sequence[Event]) -> RoundTripPair:

@@ -13,7 +13,7 @@ import pytest
 from gigaledger.common.quantities import instant_from_message, money_from_message
 from gigaledger.projections.capacity.queries import query_capacity
 from gigaledger.projections.engine.registry import PROJECTIONS
-from gigaledger.projections.queries.snapshot import Known
+from gigaledger.projections.queries.snapshot import KnowledgePoint
 from gigaledger.projections.trade.round_trip_queries import query_round_trip
 from gigaledger.v1.projections_pb2 import PartyLevel, QueryRoundTripRequest
 from psycopg import sql
@@ -45,13 +45,13 @@ async def test_the_page_gives_the_figures_of_the_reports(
     asked: dict[str, list[dict[str, Any]]], read_models: ReadModels
 ) -> None:
     pairs = QueryRoundTripRequest(level=PartyLevel.PARTY_LEVEL_ENTITY)
-    async with read_models.reader("capacity", DAY) as reader:
-        capacity = await query_capacity(reader, "")
-    async with read_models.reader("round-trip", DAY) as reader:
-        trip = await query_round_trip(reader, pairs)
-    async with read_models.reader("round-trip") as reader:
-        then = Known(60, instant_from_message(PLAN[59].recorded_time))
-        earlier = await query_round_trip(reader.at(then), pairs)
+    async with read_models.snapshot("capacity", DAY) as snapshot:
+        capacity = await query_capacity(snapshot, "")
+    async with read_models.snapshot("round-trip", DAY) as snapshot:
+        trip = await query_round_trip(snapshot, pairs)
+    async with read_models.snapshot("round-trip") as snapshot:
+        then = KnowledgePoint(60, instant_from_message(PLAN[59].recorded_time))
+        earlier = await query_round_trip(snapshot.at(then), pairs)
 
     assert {
         (row["power_basis"], row["certified_kw"])

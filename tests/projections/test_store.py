@@ -62,7 +62,7 @@ async def test_what_cannot_be_folded_stops_only_its_projection(read_models: Read
     poison.event.invoice_issued.amount.currency_code = "XXY"
     round_trip = next(p for p in PROJECTIONS if p.name == "round-trip")
 
-    with pytest.raises(evaluation.JudgeError, match="XXY") as caught:
+    with pytest.raises(evaluation.EvaluationError, match="XXY") as caught:
         await read_models.apply([*log[:4], poison, log[5]])
 
     assert caught.value.position == 5
@@ -71,8 +71,8 @@ async def test_what_cannot_be_folded_stops_only_its_projection(read_models: Read
     assert progress["capacity", 1].position == progress["investment", 1].position == 6
     assert progress["round-trip", 1].position == 4
     assert "invoice_issued" in progress["round-trip", 1].failure
-    async with read_models.reader("exceptions") as reader:
-        assert reader.scope.position == 4
+    async with read_models.snapshot("exceptions") as snapshot:
+        assert snapshot.scope.position == 4
     # Once it can be folded, the projection goes on from there.
     await read_models.apply(log[4:], round_trip)
     healed = (await store.read_progress(read_models.connection, SCHEMA))["round-trip", 1]
@@ -92,7 +92,7 @@ async def test_a_reader_is_told_when_a_position_is_not_reached(read_models: Read
     await read_models.apply(CORRECTIONS[:5])
 
     with pytest.raises(BehindError) as caught:
-        async with read_models.reader("capacity", min_position=6):
+        async with read_models.snapshot("capacity", min_position=6):
             pass
 
     assert caught.value.position == 5

@@ -18,7 +18,7 @@ from gigaledger.projections.engine.subtotals import (
     blocks_before,
     blocks_ending_with,
 )
-from gigaledger.projections.queries.snapshot import Known
+from gigaledger.projections.queries.snapshot import KnowledgePoint
 from gigaledger.projections.trade.matching import Moved
 from gigaledger.projections.trade.round_trip import BASES, Series
 from gigaledger.projections.trade.round_trip_queries import read_series
@@ -99,11 +99,11 @@ async def test_subtotals_say_what_the_rows_say(
             left = left[count:]
     until = [None, *(dt.date(2026, 1, 5) + dt.timedelta(days=day) for day in days)]
     for event in events:
-        known = Known(event.position, instant_from_message(event.recorded_time))
+        known = KnowledgePoint(event.position, instant_from_message(event.recorded_time))
         for as_of in until:
-            async with read_models.reader(name, as_of, known=known) as reader:
-                summed = await reader.sums(subtotals.question(SUMS))
-                rows = await reader.rows(subtotals.question(SUMS).of_rows)
+            async with read_models.snapshot(name, as_of, known=known) as snapshot:
+                summed = await snapshot.sums(subtotals.question(SUMS))
+                rows = await snapshot.rows(subtotals.question(SUMS).of_rows)
             assert sorted_rows(summed) == sorted_rows(rows)
 
 
@@ -134,11 +134,11 @@ async def test_series_of_blocks_are_series_of_rows(
     first = dt.date(2026, 1, 5)
     from_day, as_of = (first + dt.timedelta(days) for days in (from_days, until_days))
     for event in events:
-        known = Known(event.position, instant_from_message(event.recorded_time))
-        async with read_models.reader("round-trip", as_of, known=known) as reader:
-            of_rows = replace(reader, subtotal_position=0)
+        known = KnowledgePoint(event.position, instant_from_message(event.recorded_time))
+        async with read_models.snapshot("round-trip", as_of, known=known) as snapshot:
+            of_rows = replace(snapshot, subtotal_position=0)
             for day in (dt.date.min, from_day):
-                found = await read_series(reader, {}, day)
+                found = await read_series(snapshot, {}, day)
                 assert comparable(found) == comparable(await read_series(of_rows, {}, day))
 
 
@@ -161,19 +161,21 @@ async def test_questions_are_answered_from_subtotals(read_models: ReadModels) ->
     for name in WITH_SUBTOTALS:
         subtotals = BY_NAME[name].subtotals
         assert subtotals is not None
-        async with read_models.reader(name) as reader:
-            assert reader.subtotal_position == len(events) // 2 * 2
-            assert await reader.sums(subtotals.question(SUMS))
+        async with read_models.snapshot(name) as snapshot:
+            assert snapshot.subtotal_position == len(events) // 2 * 2
+            assert await snapshot.sums(subtotals.question(SUMS))
         await read_models.connection.execute(
             sql.SQL("TRUNCATE {}").format(sql.Identifier(SCHEMA, f"{subtotals.table}_1"))
         )
         last = events[len(events) // 2 * 2 - 1]
-        known = Known(last.position, instant_from_message(last.recorded_time))
-        async with read_models.reader(name, known=known) as reader:
-            assert not await reader.sums(subtotals.question(SUMS))
-            assert await reader.rows(subtotals.question(SUMS).of_rows)
-        async with read_models.reader(name, statuses=["PLAN", "ASSUMPTION"], known=known) as reader:
-            assert await reader.sums(subtotals.question(SUMS))
+        known = KnowledgePoint(last.position, instant_from_message(last.recorded_time))
+        async with read_models.snapshot(name, known=known) as snapshot:
+            assert not await snapshot.sums(subtotals.question(SUMS))
+            assert await snapshot.rows(subtotals.question(SUMS).of_rows)
+        async with read_models.snapshot(
+            name, statuses=["PLAN", "ASSUMPTION"], known=known
+        ) as snapshot:
+            assert await snapshot.sums(subtotals.question(SUMS))
 
 
 async def test_subtotals_are_made_once(read_models: ReadModels, database_url: str) -> None:
@@ -182,7 +184,7 @@ async def test_subtotals_are_made_once(read_models: ReadModels, database_url: st
     await store.apply(
         read_models.connection, SCHEMA, [generation], example("nvidia-openai-plan"), "", WORKER
     )
-    assert not await evaluation.sum_up(
+    assert not await evaluation.build_subtotals(
         read_models.connection, SCHEMA, [generation], "another worker"
     )
     assert await _count(read_models) == 0
@@ -203,7 +205,7 @@ async def test_subtotals_are_made_once(read_models: ReadModels, database_url: st
 async def _all_summed(
     connection: AsyncConnection[tuple[object, ...]], generation: Generation
 ) -> None:
-    while await evaluation.sum_up(connection, SCHEMA, [generation], WORKER):
+    while await evaluation.build_subtotals(connection, SCHEMA, [generation], WORKER):
         pass
 
 

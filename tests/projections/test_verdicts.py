@@ -11,8 +11,8 @@ from gigaledger.ledger.domain.refusals import Refused
 from gigaledger.projections.exceptions.policy import Policy
 from gigaledger.projections.exceptions.posting import Posting
 from gigaledger.projections.exceptions.queries import page_place, query_exceptions
-from gigaledger.projections.exceptions.register import Verdict, register_of
-from gigaledger.projections.queries.snapshot import Known, Reader
+from gigaledger.projections.exceptions.register import ExceptionRecord, register_of
+from gigaledger.projections.queries.snapshot import KnowledgePoint, Snapshot
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.events_pb2 import Event
 from gigaledger.v1.projections_pb2 import ExceptionFinding, QueryExceptionsRequest
@@ -197,7 +197,7 @@ def _policy_at(held: list[Posting]) -> Policy:
     return policy_of([posting for posting in held if posting.position not in wrong])
 
 
-def expected(log: Log, position: int, as_of: dt.date | None) -> list[Verdict]:
+def expected(log: Log, position: int, as_of: dt.date | None) -> list[ExceptionRecord]:
     """The register of all that counts, by the policy that is known."""
     held = postings(log.events[:position])
     today = as_of or held[-1].recorded_date
@@ -205,12 +205,12 @@ def expected(log: Log, position: int, as_of: dt.date | None) -> list[Verdict]:
     return register_of(counted, _policy_at(held), today).exceptions
 
 
-async def answered(reader: Reader, page_size: int) -> list[ExceptionFinding]:
+async def answered(snapshot: Snapshot, page_size: int) -> list[ExceptionFinding]:
     """All pages of the answer."""
     found: list[ExceptionFinding] = []
     request = QueryExceptionsRequest(page_size=page_size)
     while True:
-        response = await query_exceptions(reader, request, page_place(request))
+        response = await query_exceptions(snapshot, request, page_place(request))
         found += response.exceptions
         if not response.next_page_token:
             assert response.total_count == len(found)
@@ -219,7 +219,7 @@ async def answered(reader: Reader, page_size: int) -> list[ExceptionFinding]:
         request.page_token = response.next_page_token
 
 
-def told(found: ExceptionFinding) -> Verdict:
+def told(found: ExceptionFinding) -> ExceptionRecord:
     """An answer as a register says it."""
 
     def at(name: str) -> Any:
@@ -231,7 +231,7 @@ def told(found: ExceptionFinding) -> Verdict:
     def time(name: str) -> Any:
         return instant_from_message(at(name)) if at(name) else None
 
-    return Verdict(
+    return ExceptionRecord(
         id=found.exception,
         rule=found.rule,
         subject=found.subject,
@@ -248,12 +248,12 @@ def told(found: ExceptionFinding) -> Verdict:
 
 async def _compared(
     read_models: ReadModels, log: Log, position: int, as_of: dt.date | None, page_size: int = 100
-) -> list[Verdict]:
+) -> list[ExceptionRecord]:
     """Compare an answer with a register, and return it."""
     event = log.events[position - 1]
-    known = Known(position, instant_from_message(event.recorded_time))
-    async with read_models.reader("exceptions", as_of, known=known) as reader:
-        found = [told(one) for one in await answered(reader, page_size)]
+    known = KnowledgePoint(position, instant_from_message(event.recorded_time))
+    async with read_models.snapshot("exceptions", as_of, known=known) as snapshot:
+        found = [told(one) for one in await answered(snapshot, page_size)]
     assert found == expected(log, position, as_of)
     return found
 
@@ -332,7 +332,7 @@ async def test_the_policy_that_is_known_judges_documents_recorded_before_it(
 
 async def _compared_everywhere(
     read_models: ReadModels, log: Log
-) -> tuple[list[Verdict], list[Verdict]]:
+) -> tuple[list[ExceptionRecord], list[ExceptionRecord]]:
     """Compare answers at all positions, and return those before and after the last event."""
     # One by one, so that whoever judges has nothing in memory of what came before.
     for event in log.events:

@@ -38,10 +38,10 @@ from gigaledger.ledger.log.book_registry import Shelf
 from gigaledger.ledger.log.books import BookExistsError, BookRow, create_book, head_of, list_books
 from gigaledger.ledger.log.reader import Filter, LogReader, Page
 from gigaledger.ledger.log.writer import (
-    Inquiry,
-    NotedAttempt,
+    BookQuery,
     Receipt,
-    Succession,
+    RejectedRequest,
+    RequestSequence,
     WriterBusyError,
     attempt,
 )
@@ -174,13 +174,13 @@ class LedgerService:
         book = await self._shelf.book(names.book_of(request.book, "book"))
         question = question_of(request, f"asking-{uuid4()}")
         future: asyncio.Future[CallAnswer] = asyncio.get_running_loop().create_future()
-        inquiry = Inquiry(lambda state, now: answer_call(state, question, now), future)
+        inquiry = BookQuery(lambda state, now: answer_call(state, question, now), future)
         return call_response(await self._shelf.writer(book).inquire(inquiry))
 
     async def _submit(
         self,
         request: AppendEventsRequest,
-        succession: Succession | None = None,
+        succession: RequestSequence | None = None,
         *,
         in_sequence: bool = False,
     ) -> asyncio.Future[Receipt]:
@@ -209,7 +209,7 @@ class LedgerService:
                 actor = request.events[0].event.actor if request.events else ""
                 row = attempt(self._clock(), request.request_id, actor, refused)
                 kept: asyncio.Future[None] = loop.create_future()
-                writer.note_attempt(NotedAttempt(row, kept, succession))
+                writer.note_attempt(RejectedRequest(row, kept, succession))
                 await kept
             raise
         submission.succession, submission.in_sequence = succession, in_sequence
@@ -226,7 +226,7 @@ class LedgerService:
         """
         submitted: asyncio.Queue[asyncio.Future[Receipt] | None] = asyncio.Queue()
         window = asyncio.Semaphore(STREAM_WINDOW)
-        successions: dict[str, Succession] = {}
+        successions: dict[str, RequestSequence] = {}
 
         async def take() -> None:
             try:
@@ -250,10 +250,10 @@ class LedgerService:
             raise ShuttingDownError("the ledger is shutting down; send what is left again")
 
     async def _submit_in_turn(
-        self, request: AppendEventStreamRequest, successions: dict[str, Succession]
+        self, request: AppendEventStreamRequest, successions: dict[str, RequestSequence]
     ) -> asyncio.Future[Receipt]:
         """Hand a request of a stream over; what is wrong with it is answered in its turn."""
-        succession = successions.setdefault(request.append.book, Succession())
+        succession = successions.setdefault(request.append.book, RequestSequence())
         while True:
             try:
                 return await self._submit(

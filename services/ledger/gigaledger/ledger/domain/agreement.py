@@ -15,7 +15,7 @@ from enum import Enum
 
 from gigaledger.common.quantities import date_from_message
 from gigaledger.ledger.domain.book_view import (
-    Given,
+    BookView,
     Violations,
     minor,
     repeated,
@@ -192,7 +192,7 @@ def require_in_force(state: Agreement, field: str = "agreement") -> Violations:
         yield wrong_state(field, f"the agreement is {state.status.value}", status=state.status.name)
 
 
-def decide_letter_of_intent(state: Agreement, entry: Entry, _given: Given) -> Violations:
+def decide_letter_of_intent(state: Agreement, entry: Entry, _given: BookView) -> Violations:
     """Decide on LetterOfIntentSigned."""
     if state.exists:
         yield wrong_state("agreement", f"it is {state.status.value} already")
@@ -205,7 +205,7 @@ def apply_letter_of_intent(state: Agreement, entry: Entry) -> None:
     state.terms = entry.fact.terms
 
 
-def decide_definitive(state: Agreement, entry: Entry, given: Given) -> Violations:
+def decide_definitive(state: Agreement, entry: Entry, given: BookView) -> Violations:
     """Decide on DefinitiveAgreementExecuted."""
     fact = entry.fact
     if state.exists and state.status is not Status.LETTER_OF_INTENT:
@@ -226,7 +226,7 @@ def apply_definitive(state: Agreement, entry: Entry) -> None:
     state.terms = entry.fact.terms
 
 
-def decide_amended(state: Agreement, entry: Entry, _given: Given) -> Violations:
+def decide_amended(state: Agreement, entry: Entry, _given: BookView) -> Violations:
     """Decide on AgreementAmended."""
     yield from require_in_force(state)
     if entry.fact.amendment != state.amendments + 1:
@@ -241,7 +241,7 @@ def apply_amended(state: Agreement, entry: Entry) -> None:
     state.terms = entry.fact.terms
 
 
-def decide_novated(state: Agreement, entry: Entry, _given: Given) -> Violations:
+def decide_novated(state: Agreement, entry: Entry, _given: BookView) -> Violations:
     """Decide on AgreementNovated."""
     fact = entry.fact
     yield from require_in_force(state)
@@ -270,7 +270,7 @@ def _novated_terms(state: Agreement, entry: Entry) -> AgreementTerms:
     return terms
 
 
-def decide_ended(state: Agreement, _entry: Entry, _given: Given) -> Violations:
+def decide_ended(state: Agreement, _entry: Entry, _given: BookView) -> Violations:
     """Decide on AgreementTerminated, AgreementExpired and AgreementSuperseded."""
     yield from require_in_force(state)
 
@@ -290,7 +290,7 @@ def apply_expired(state: Agreement, _entry: Entry) -> None:
     state.status = Status.EXPIRED
 
 
-def decide_condition_satisfied(state: Agreement, entry: Entry, _given: Given) -> Violations:
+def decide_condition_satisfied(state: Agreement, entry: Entry, _given: BookView) -> Violations:
     """Decide on TrancheConditionSatisfied."""
     fact = entry.fact
     tranche = state.tranche(fact.tranche)
@@ -314,7 +314,7 @@ def _record(entry: Entry) -> Record:
     return Record(entry.effective_date, entry.position)
 
 
-def decide_baselined(state: Agreement, entry: Entry, _given: Given) -> Violations:
+def decide_baselined(state: Agreement, entry: Entry, _given: BookView) -> Violations:
     """Decide on DeploymentScheduleBaselined."""
     yield from require_in_force(state)
     if state.has_baseline:
@@ -322,7 +322,7 @@ def decide_baselined(state: Agreement, entry: Entry, _given: Given) -> Violation
     yield from _points_violations(entry)
 
 
-def decide_revised(state: Agreement, entry: Entry, _given: Given) -> Violations:
+def decide_revised(state: Agreement, entry: Entry, _given: BookView) -> Violations:
     """Decide on DeploymentScheduleRevised."""
     yield from require_in_force(state)
     if state.exists and not state.has_baseline:

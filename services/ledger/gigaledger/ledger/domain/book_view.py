@@ -30,7 +30,7 @@ class State(Protocol):
         """Yield what must hold and does not. Nothing, as long as every fact was decided on."""
 
 
-class Given(Protocol):
+class BookView(Protocol):
     """The rest of the book, as far as a decision may look at it."""
 
     def state(self, stream: str) -> Any:

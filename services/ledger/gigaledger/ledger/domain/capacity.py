@@ -10,7 +10,7 @@ import datetime as dt
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gigaledger.ledger.domain.book_view import Given, Violations, at_most, unknown, wrong_state
+from gigaledger.ledger.domain.book_view import BookView, Violations, at_most, unknown, wrong_state
 from gigaledger.ledger.domain.entries import Entry
 from gigaledger.ledger.domain.refusals import Rule, Violation
 from gigaledger.v1.common_pb2 import CapacityLayer, PowerBasis
@@ -137,7 +137,7 @@ class Capacity:
                 )
 
 
-def decide_planned(state: Agreement, entry: Entry, _given: Given) -> Violations:
+def decide_planned(state: Agreement, entry: Entry, _given: BookView) -> Violations:
     """Decide on CapacityMilestonePlanned."""
     milestone = state.capacity.milestones.get(entry.fact.milestone)
     if milestone is not None and milestone.planned:
@@ -150,7 +150,7 @@ def apply_planned(state: Agreement, entry: Entry) -> None:
     _milestone(state, entry).planned = True
 
 
-def decide_claimed(state: Agreement, entry: Entry, _given: Given) -> Violations:
+def decide_claimed(state: Agreement, entry: Entry, _given: BookView) -> Violations:
     """Decide on CapacityMilestoneClaimed."""
     fact = entry.fact
     milestone = state.capacity.milestones.get(fact.milestone)
@@ -173,7 +173,7 @@ def apply_claimed(state: Agreement, entry: Entry) -> None:
         milestone.claimants.add(entry.fact.claimant)
 
 
-def decide_certified(state: Agreement, entry: Entry, _given: Given) -> Violations:
+def decide_certified(state: Agreement, entry: Entry, _given: BookView) -> Violations:
     """Decide on CapacityMilestoneCertified."""
     fact = entry.fact
     yield from _require_standing(state)
@@ -208,7 +208,7 @@ def certificate_key(fact: object) -> CertificateKey:
     return (fact.certifier, fact.certificate)  # type: ignore[attr-defined]
 
 
-def decide_rejected(state: Agreement, entry: Entry, _given: Given) -> Violations:
+def decide_rejected(state: Agreement, entry: Entry, _given: BookView) -> Violations:
     """Decide on CapacityClaimRejected."""
     fact = entry.fact
     milestone = state.capacity.milestones.get(fact.milestone)
@@ -231,7 +231,7 @@ def apply_rejected(state: Agreement, entry: Entry) -> None:
     _milestone(state, entry).rejected_kw += entry.fact.power_kw
 
 
-def decide_certification_reversed(state: Agreement, entry: Entry, _given: Given) -> Violations:
+def decide_certification_reversed(state: Agreement, entry: Entry, _given: BookView) -> Violations:
     """Decide on CapacityCertificationReversed."""
     fact = entry.fact
     certificate = state.capacity.certificates.get(certificate_key(fact))
@@ -263,7 +263,7 @@ def apply_certification_reversed(state: Agreement, entry: Entry) -> None:
     state.capacity.change(entry, fact.power_basis, -fact.power_kw, fact.certificate)
 
 
-def decide_retired(state: Agreement, entry: Entry, _given: Given) -> Violations:
+def decide_retired(state: Agreement, entry: Entry, _given: BookView) -> Violations:
     """Decide on CapacityRetired."""
     fact = entry.fact
     milestone = state.capacity.milestones.get(fact.milestone)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gigaledger.ledger.domain.book_view import (
-    Given,
+    BookView,
     Violations,
     at_most,
     minor,
@@ -121,7 +121,7 @@ def _violations(
     )
 
 
-def decide_call(state: Agreement, entry: Entry, _given: Given) -> Violations:
+def decide_call(state: Agreement, entry: Entry, _given: BookView) -> Violations:
     """Decide on CapitalCallIssued: HR-INV-01 and HR-INV-02."""
     fact = entry.fact
     yield from assess(state, fact.tranches, fact.amount, entry.effective_date).violations

@@ -329,7 +329,7 @@ FACT_TYPES: dict[str, FactType] = {
     ),
 }
 
-LEDGERS_OWN = frozenset(kind for kind, fact_type in FACT_TYPES.items() if fact_type.own)
+SYSTEM_FACTS = frozenset(kind for kind, fact_type in FACT_TYPES.items() if fact_type.own)
 """Facts that the ledger records itself and nobody else may."""
 
 
@@ -365,9 +365,9 @@ _STATES: dict[str, Callable[[], Any]] = {
     "warrants": warrant.Warrant,
     "vehicles": vehicle.Vehicle,
     "debts": vehicle.Debt,
-    "leases": support.Promise,
-    "backstops": support.Promise,
-    "guarantees": support.Promise,
+    "leases": support.Commitment,
+    "backstops": support.Commitment,
+    "guarantees": support.Commitment,
 }
 
 REFERENCED_STREAMS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gigaledger.ledger.domain.book_view import Given, Violations, minor, repeated, wrong_state
+from gigaledger.ledger.domain.book_view import BookView, Violations, minor, repeated, wrong_state
 from gigaledger.ledger.domain.entries import Entry
 from gigaledger.ledger.domain.refusals import Rule, Violation
 from gigaledger.v1.control_facts_pb2 import ExceptionPolicy
@@ -34,7 +34,7 @@ def apply_opened(state: Control, _entry: Entry) -> None:
     state.exists = True
 
 
-def decide_closed(state: Control, entry: Entry, _given: Given) -> Violations:
+def decide_closed(state: Control, entry: Entry, _given: BookView) -> Violations:
     """Decide on PeriodClosed."""
     if entry.fact.period in state.closed_periods:
         yield wrong_state("period", f"period {entry.fact.period} is closed already")
@@ -45,7 +45,7 @@ def apply_closed(state: Control, entry: Entry) -> None:
     state.closed_periods.add(entry.fact.period)
 
 
-def decide_reopened(state: Control, entry: Entry, _given: Given) -> Violations:
+def decide_reopened(state: Control, entry: Entry, _given: BookView) -> Violations:
     """Decide on PeriodReopened."""
     if entry.fact.period not in state.closed_periods:
         yield wrong_state("period", f"period {entry.fact.period} is not closed")
@@ -56,7 +56,7 @@ def apply_reopened(state: Control, entry: Entry) -> None:
     state.closed_periods.discard(entry.fact.period)
 
 
-def decide_policy(state: Control, entry: Entry, _given: Given) -> Violations:
+def decide_policy(state: Control, entry: Entry, _given: BookView) -> Violations:
     """Decide on PolicyAdopted."""
     fact = entry.fact
     if fact.policy != state.policy + 1:
@@ -102,7 +102,9 @@ class RegisteredException:
             yield wrong_state("position", "facts recorded about the exception depend on it")
 
 
-def decide_exception_opened(state: RegisteredException, entry: Entry, _given: Given) -> Violations:
+def decide_exception_opened(
+    state: RegisteredException, entry: Entry, _given: BookView
+) -> Violations:
     """Decide on ExceptionOpened."""
     if state.exists:
         yield wrong_state("exception", f"exception {entry.fact.exception} is opened already")
@@ -114,7 +116,7 @@ def apply_exception_opened(state: RegisteredException, _entry: Entry) -> None:
 
 
 def decide_exception_followed(
-    state: RegisteredException, entry: Entry, _given: Given
+    state: RegisteredException, entry: Entry, _given: BookView
 ) -> Violations:
     """Decide on ExceptionReviewed and ExceptionClosed."""
     if not state.exists:

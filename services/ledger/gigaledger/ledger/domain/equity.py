@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from gigaledger.common.quantities import decimal_from_message
 from gigaledger.ledger.domain.book_view import (
-    Given,
+    BookView,
     Violations,
     amount_of_shares,
     amount_told,
@@ -81,7 +81,7 @@ class Equity:
                 yield Violation(Rule.INV_05, "shares", message)
 
 
-def decide_contribution(state: Agreement, entry: Entry, _given: Given) -> Violations:
+def decide_contribution(state: Agreement, entry: Entry, _given: BookView) -> Violations:
     """Decide on CapitalContributionFunded: only on whether it can be true."""
     fact = entry.fact
     yield from different(fact, "payer", "payee")
@@ -104,7 +104,7 @@ def apply_contribution(state: Agreement, entry: Entry) -> None:
     state.equity.contributions[fact.contribution] = Contribution(amount, fact.amount.currency_code)
 
 
-def decide_issuance(state: Agreement, entry: Entry, given: Given) -> Violations:
+def decide_issuance(state: Agreement, entry: Entry, given: BookView) -> Violations:
     """Decide on EquitySharesIssued: HR-INV-04, HR-INV-06 and HR-INV-07."""
     fact = entry.fact
     if state.exists and not state.in_force:
@@ -147,7 +147,7 @@ def apply_issuance(state: Agreement, entry: Entry) -> None:
     )
 
 
-def decide_taken_back(state: Agreement, entry: Entry, _given: Given) -> Violations:
+def decide_taken_back(state: Agreement, entry: Entry, _given: BookView) -> Violations:
     """Decide on EquityIssuanceRescinded and SharesRepurchased: HR-INV-05."""
     yield from _outstanding(state, entry)
     issuance = state.equity.issuances.get(entry.fact.security)
@@ -178,7 +178,7 @@ def apply_taken_back(state: Agreement, entry: Entry) -> None:
         issuance.outstanding -= decimal_from_message(entry.fact.shares)
 
 
-def decide_transfer(state: Agreement, entry: Entry, _given: Given) -> Violations:
+def decide_transfer(state: Agreement, entry: Entry, _given: BookView) -> Violations:
     """Decide on SharesTransferred."""
     yield from different(entry.fact, "from_party", "to_party")
     yield from _outstanding(state, entry)
@@ -190,7 +190,7 @@ def apply_transfer(state: Agreement, entry: Entry) -> None:
         state.equity.missing(f"security {entry.fact.security}")
 
 
-def decide_return(state: Agreement, entry: Entry, _given: Given) -> Violations:
+def decide_return(state: Agreement, entry: Entry, _given: BookView) -> Violations:
     """Decide on CapitalReturned: HR-INV-03."""
     fact = entry.fact
     yield from different(fact, "payer", "payee")
@@ -254,7 +254,7 @@ class ShareClass:
             )
 
 
-def decide_share_class(state: ShareClass, entry: Entry, _given: Given) -> Violations:
+def decide_share_class(state: ShareClass, entry: Entry, _given: BookView) -> Violations:
     """Decide on ShareClassAuthorised: HR-INV-04 where shares are issued already, HR-INV-07."""
     authorised = decimal_from_message(entry.fact.authorised_shares)
     if authorised <= 0:

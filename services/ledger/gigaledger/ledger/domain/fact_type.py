@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from gigaledger.ledger.domain.book_view import Given, NaturalKey, Violations, bank_keys
+from gigaledger.ledger.domain.book_view import BookView, NaturalKey, Violations, bank_keys
 from gigaledger.ledger.domain.entries import Entry
 
 
@@ -20,7 +20,7 @@ class Nature(Enum):
     """Something within the authority of those who record it. The rules decide."""
 
 
-def _no_violations(_state: Any, _entry: Entry, _given: Given) -> Violations:
+def _no_violations(_state: Any, _entry: Entry, _given: BookView) -> Violations:
     yield from ()
 
 
@@ -50,7 +50,7 @@ class FactType:
     nature: Nature
     stream: Callable[[Any], str]
     apply: Callable[[Any, Entry], None]
-    decide: Callable[[Any, Entry, Given], Violations] = _no_violations
+    decide: Callable[[Any, Entry, BookView], Violations] = _no_violations
     keys: Callable[[Any, Entry], Iterable[NaturalKey]] = _no_keys
     links: Callable[[Any, Entry], Iterable[str]] = _no_links
     apply_link: Callable[[Any, Entry], None] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gigaledger.ledger.domain.book_view import Given, Violations, wrong_state
+from gigaledger.ledger.domain.book_view import BookView, Violations, wrong_state
 from gigaledger.ledger.domain.entries import Entry
 
 
@@ -19,7 +19,7 @@ class Party:
             yield wrong_state("position", "facts recorded about the party depend on it")
 
 
-def decide_registered(state: Party, entry: Entry, _given: Given) -> Violations:
+def decide_registered(state: Party, entry: Entry, _given: BookView) -> Violations:
     """Decide on PartyRegistered."""
     if state.exists:
         yield wrong_state("party", f"party {entry.fact.party} is registered already")

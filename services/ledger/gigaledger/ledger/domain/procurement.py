@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gigaledger.ledger.domain.book_view import (
-    Given,
+    BookView,
     NaturalKey,
     Violations,
     at_most,
@@ -173,7 +173,7 @@ def refund_keys(_state: object, entry: Entry) -> list[NaturalKey]:
     return [NaturalKey("refund", (fact.payer, fact.refund), "refund"), *bank_keys(_state, entry)]
 
 
-def decide_placed(state: PurchaseOrder, entry: Entry, _given: Given) -> Violations:
+def decide_placed(state: PurchaseOrder, entry: Entry, _given: BookView) -> Violations:
     """Decide on PurchaseOrderPlaced."""
     fact = entry.fact
     if state.exists:
@@ -213,7 +213,7 @@ def apply_placed(state: PurchaseOrder, entry: Entry) -> None:
         state.lines[line.line] = Line(line.quantity)
 
 
-def decide_acknowledged(state: PurchaseOrder, _entry: Entry, _given: Given) -> Violations:
+def decide_acknowledged(state: PurchaseOrder, _entry: Entry, _given: BookView) -> Violations:
     """Decide on PurchaseOrderAcknowledged."""
     if state.acknowledged:
         yield wrong_state("purchase_order", "the order is acknowledged already")
@@ -224,7 +224,7 @@ def apply_acknowledged(state: PurchaseOrder, _entry: Entry) -> None:
     state.acknowledged = True
 
 
-def decide_amended(state: PurchaseOrder, entry: Entry, _given: Given) -> Violations:
+def decide_amended(state: PurchaseOrder, entry: Entry, _given: BookView) -> Violations:
     """Decide on PurchaseOrderAmended: HR-PO-02."""
     fact = entry.fact
     for name in ("unit_price", "amount_delta"):
@@ -249,7 +249,7 @@ def apply_amended(state: PurchaseOrder, entry: Entry) -> None:
     state.line(entry.fact.line).ordered += entry.fact.quantity_delta
 
 
-def decide_cancelled(state: PurchaseOrder, entry: Entry, _given: Given) -> Violations:
+def decide_cancelled(state: PurchaseOrder, entry: Entry, _given: BookView) -> Violations:
     """Decide on PurchaseOrderCancelled: HR-PO-04."""
     fact = entry.fact
     if fact.HasField("amount"):
@@ -273,7 +273,7 @@ def apply_cancelled(state: PurchaseOrder, entry: Entry) -> None:
     state.line(entry.fact.line).cancelled += entry.fact.quantity
 
 
-def decide_line_exists(state: PurchaseOrder, entry: Entry, _given: Given) -> Violations:
+def decide_line_exists(state: PurchaseOrder, entry: Entry, _given: BookView) -> Violations:
     """Decide on ShipmentDespatched and GoodsReceived: more than was ordered can arrive."""
     if entry.fact.line not in state.lines:
         yield from _unknown_line(state, entry)
@@ -294,7 +294,7 @@ def apply_received(state: PurchaseOrder, entry: Entry) -> None:
     state.line(entry.fact.line).received += entry.fact.quantity
 
 
-def decide_returned(state: PurchaseOrder, entry: Entry, _given: Given) -> Violations:
+def decide_returned(state: PurchaseOrder, entry: Entry, _given: BookView) -> Violations:
     """Decide on GoodsReturned: goods that did not arrive cannot go back."""
     fact = entry.fact
     line = state.lines.get(fact.line)
@@ -311,7 +311,7 @@ def apply_returned(state: PurchaseOrder, entry: Entry) -> None:
     state.line(entry.fact.line).returned += entry.fact.quantity
 
 
-def decide_invoice(state: TradeAccount, entry: Entry, _given: Given) -> Violations:
+def decide_invoice(state: TradeAccount, entry: Entry, _given: BookView) -> Violations:
     """Decide on InvoiceIssued."""
     if isinstance(state, PurchaseOrder):
         yield from _parties_of_order(state, entry)
@@ -354,7 +354,7 @@ def apply_invoice(state: TradeAccount, entry: Entry) -> None:
     state.invoices[entry.fact.invoice] = Document(minor(amount), amount.currency_code)
 
 
-def decide_credit_note(state: TradeAccount, entry: Entry, _given: Given) -> Violations:
+def decide_credit_note(state: TradeAccount, entry: Entry, _given: BookView) -> Violations:
     """Decide on CreditNoteIssued: HR-INVC-03."""
     fact = entry.fact
     if not isinstance(state, PurchaseOrder):
@@ -385,7 +385,7 @@ def apply_credit_note(state: TradeAccount, entry: Entry) -> None:
         invoice.remaining_minor -= minor(entry.fact.amount)
 
 
-def decide_payment(state: TradeAccount, entry: Entry, _given: Given) -> Violations:
+def decide_payment(state: TradeAccount, entry: Entry, _given: BookView) -> Violations:
     """Decide on SupplierPaymentSettled and PrepaymentMade: only on what they refer to."""
     fact = entry.fact
     yield from different(fact, "payer", "payee")
@@ -409,7 +409,7 @@ def apply_payment(state: TradeAccount, entry: Entry) -> None:
     state.payments[fact.payment] = Document(minor(fact.amount), fact.amount.currency_code)
 
 
-def decide_refund(state: TradeAccount, entry: Entry, _given: Given) -> Violations:
+def decide_refund(state: TradeAccount, entry: Entry, _given: BookView) -> Violations:
     """Decide on SupplierRefundSettled: HR-PAY-03."""
     fact = entry.fact
     yield from different(fact, "payer", "payee")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gigaledger.ledger.domain.book_view import Given, Violations
+from gigaledger.ledger.domain.book_view import BookView, Violations
 from gigaledger.ledger.domain.entries import Entry
 from gigaledger.ledger.domain.refusals import Rule, Violation
 
@@ -23,7 +23,7 @@ def apply_recorded(state: ReferenceData, _entry: Entry) -> None:
     state.exists = True
 
 
-def decide_rated(_state: ReferenceData, entry: Entry, _given: Given) -> Violations:
+def decide_rated(_state: ReferenceData, entry: Entry, _given: BookView) -> Violations:
     """Decide on RackSkuRated."""
     if entry.fact.gpu_count and not entry.fact.gpu_basis:
         yield Violation(Rule.TYPE_03, "gpu_basis", "is required with gpu_count")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gigaledger.ledger.domain.book_view import (
-    Given,
+    BookView,
     Violations,
     amount_told,
     different,
@@ -26,7 +26,7 @@ _SIDES = {
 """For the facts that bring a promise: the field of its id, and the fields of its parties."""
 
 
-class Promise:
+class Commitment:
     """State of the streams leases/{lease}, backstops/{backstop} and guarantees/{guarantee}."""
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Promise:
             yield wrong_state("position", "payments recorded under it depend on it")
 
 
-def decide_promised(state: Promise, entry: Entry, _given: Given) -> Violations:
+def decide_promised(state: Commitment, entry: Entry, _given: BookView) -> Violations:
     """Decide on LeaseCommenced, BackstopGranted and GuaranteeGranted."""
     name, sides = _SIDES[entry.kind]
     if state.exists:
@@ -53,7 +53,7 @@ def decide_promised(state: Promise, entry: Entry, _given: Given) -> Violations:
     yield from amount_told(entry.fact)
 
 
-def apply_promised(state: Promise, entry: Entry) -> None:
+def apply_promised(state: Commitment, entry: Entry) -> None:
     """Fold LeaseCommenced, BackstopGranted and GuaranteeGranted."""
     _, sides = _SIDES[entry.kind]
     state.exists = True
@@ -62,17 +62,17 @@ def apply_promised(state: Promise, entry: Entry) -> None:
     state.parties = tuple(getattr(entry.fact, side) for side in sides)
 
 
-def decide_settled(state: Promise, entry: Entry, _given: Given) -> Violations:
+def decide_settled(state: Commitment, entry: Entry, _given: BookView) -> Violations:
     """Decide on LeasePaymentSettled and BackstopPurchaseSettled: only on whether it can be true."""
     yield from different(entry.fact, "payer", "payee")
     yield from decide_called(state, entry, _given)
 
 
-def decide_called(state: Promise, entry: Entry, _given: Given) -> Violations:
+def decide_called(state: Commitment, entry: Entry, _given: BookView) -> Violations:
     """Decide on GuaranteeCalled: only on its currency."""
     yield from same_currency(entry.fact.amount, "amount", state.currency, "what was promised")
 
 
-def apply_followed(state: Promise, _entry: Entry) -> None:
+def apply_followed(state: Commitment, _entry: Entry) -> None:
     """Fold what is paid or demanded."""
     state.followed = True

@@ -19,7 +19,7 @@ from gigaledger.common.quantities import (
     decimal_from_message,
     money_from_message,
 )
-from gigaledger.ledger.domain.catalogue import LEDGERS_OWN
+from gigaledger.ledger.domain.catalogue import SYSTEM_FACTS
 from gigaledger.ledger.domain.refusals import Rule, Violation
 from gigaledger.v1.events_pb2 import Event
 from google.api.field_behavior_pb2 import FieldBehavior, field_behavior
@@ -67,7 +67,7 @@ def malformed(event: Event) -> list[Violation]:
     kind = event.WhichOneof("fact")
     if kind is None:
         return [Violation(Rule.FACT_REQUIRED, "fact", "no fact is given")]
-    if kind in LEDGERS_OWN:
+    if kind in SYSTEM_FACTS:
         return [Violation(Rule.FACT_RESERVED, kind, "is recorded by the ledger alone")]
     found = list(_violations(event, ""))
     if event.request_id or event.policy:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gigaledger.ledger.domain.book_view import (
-    Given,
+    BookView,
     Violations,
     amount_told,
     at_most,
@@ -57,7 +57,7 @@ class Vehicle:
             yield wrong_state("position", "facts recorded about the vehicle depend on it")
 
 
-def decide_formed(state: Vehicle, entry: Entry, _given: Given) -> Violations:
+def decide_formed(state: Vehicle, entry: Entry, _given: BookView) -> Violations:
     """Decide on SpvFormed."""
     if state.exists:
         yield wrong_state("vehicle", f"vehicle {entry.fact.vehicle} is formed already")
@@ -70,14 +70,14 @@ def apply_formed(state: Vehicle, entry: Entry) -> None:
     state.vehicle, state.agreement = entry.fact.vehicle, entry.fact.agreement
 
 
-def decide_contributed(_state: Vehicle, entry: Entry, _given: Given) -> Violations:
+def decide_contributed(_state: Vehicle, entry: Entry, _given: BookView) -> Violations:
     """Decide on SpvEquityContributed: only on whether it can be true."""
     yield from different(entry.fact, "vehicle", "payer")
     yield from amount_told(entry.fact)
     yield from use_of_proceeds(entry.fact)
 
 
-def decide_distributed(_state: Vehicle, entry: Entry, _given: Given) -> Violations:
+def decide_distributed(_state: Vehicle, entry: Entry, _given: BookView) -> Violations:
     """Decide on DistributionPaid: only on whether it can be true."""
     yield from different(entry.fact, "vehicle", "payee")
 
@@ -116,7 +116,7 @@ class Debt:
         )
 
 
-def decide_drawn(state: Debt, entry: Entry, _given: Given) -> Violations:
+def decide_drawn(state: Debt, entry: Entry, _given: BookView) -> Violations:
     """Decide on DebtDrawn: later drawings are of the same debt as the first."""
     fact = entry.fact
     yield from different(fact, "lender", "borrower")
@@ -139,7 +139,7 @@ def apply_drawn(state: Debt, entry: Entry) -> None:
     state.drawn_minor += minor(fact.amount)
 
 
-def decide_repaid(state: Debt, entry: Entry, _given: Given) -> Violations:
+def decide_repaid(state: Debt, entry: Entry, _given: BookView) -> Violations:
     """Decide on DebtRepaid: principal that was not lent cannot go back."""
     fact = entry.fact
     if not state.exists:

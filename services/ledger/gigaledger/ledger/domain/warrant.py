@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from gigaledger.common.quantities import date_from_message, decimal_from_message
 from gigaledger.ledger.domain.book_view import (
-    Given,
+    BookView,
     Violations,
     amount_of_shares,
     at_most,
@@ -104,7 +104,7 @@ def conditions(tranche: WarrantTranche, gate: WarrantGate.ValueType) -> Sequence
     return tranche.exercise_conditions
 
 
-def decide_issued(state: Warrant, entry: Entry, _given: Given) -> Violations:
+def decide_issued(state: Warrant, entry: Entry, _given: BookView) -> Violations:
     """Decide on WarrantIssued: HR-INV-06 for its price, HR-WAR-01 for its tranches."""
     fact = entry.fact
     if state.exists:
@@ -140,7 +140,7 @@ def apply_issued(state: Warrant, entry: Entry) -> None:
     state.terms = entry.fact
 
 
-def decide_condition_satisfied(state: Warrant, entry: Entry, _given: Given) -> Violations:
+def decide_condition_satisfied(state: Warrant, entry: Entry, _given: BookView) -> Violations:
     """Decide on WarrantConditionSatisfied: only on whether there is such a condition."""
     fact = entry.fact
     tranche = state.tranche(fact.tranche)
@@ -161,7 +161,7 @@ def apply_condition_satisfied(state: Warrant, entry: Entry) -> None:
     state.satisfied[key] = min(entry.effective_date, state.satisfied.get(key, entry.effective_date))
 
 
-def decide_vested(state: Warrant, entry: Entry, _given: Given) -> Violations:
+def decide_vested(state: Warrant, entry: Entry, _given: BookView) -> Violations:
     """Decide on WarrantTrancheVested: conditions met, HR-WAR-01."""
     fact = entry.fact
     yield from positive(fact.shares, "shares")
@@ -195,7 +195,7 @@ def apply_vested(state: Warrant, entry: Entry) -> None:
     state.vested[number] = state.vested.get(number, Decimal(0)) + shares
 
 
-def decide_exercised(state: Warrant, entry: Entry, _given: Given) -> Violations:
+def decide_exercised(state: Warrant, entry: Entry, _given: BookView) -> Violations:
     """Decide on WarrantExercised: HR-WAR-02 and HR-WAR-03, HR-INV-06 where cash moved."""
     fact, day = entry.fact, entry.effective_date
     if not state.exists:
@@ -227,7 +227,7 @@ def apply_exercised(state: Warrant, entry: Entry) -> None:
     state.exercised += decimal_from_message(entry.fact.shares)
 
 
-def decide_lapsed(state: Warrant, entry: Entry, _given: Given) -> Violations:
+def decide_lapsed(state: Warrant, entry: Entry, _given: BookView) -> Violations:
     """Decide on WarrantLapsed."""
     number = entry.fact.tranche
     if not state.exists:

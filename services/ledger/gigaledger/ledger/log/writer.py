@@ -75,7 +75,7 @@ class Receipt:
 
 
 @dataclass(slots=True, eq=False)
-class Succession:
+class RequestSequence:
     """Requests to one book of which none is recorded after one that was not."""
 
     broken: bool = False
@@ -115,12 +115,12 @@ class Submission(Generic[_Answer]):
     content_hash: bytes
     answer: _Answer
     validate_only: bool = False
-    succession: Succession | None = None
+    succession: RequestSequence | None = None
     in_sequence: bool = False
 
 
 @dataclass(slots=True)
-class NotedAttempt:
+class RejectedRequest:
     """A request that was refused for its form, on its way to the attempt log.
 
     Attributes:
@@ -131,11 +131,11 @@ class NotedAttempt:
 
     row: AttemptRow
     answer: Answer
-    succession: Succession | None = None
+    succession: RequestSequence | None = None
 
 
 @dataclass(slots=True)
-class Inquiry(Generic[_Answer]):
+class BookQuery(Generic[_Answer]):
     """A question to the book as decisions see it, at its head. Nothing is recorded.
 
     Attributes:
@@ -148,7 +148,7 @@ class Inquiry(Generic[_Answer]):
     succession: None = None
 
 
-_Item = Submission[Any] | NotedAttempt | Inquiry[Any]
+_Item = Submission[Any] | RejectedRequest | BookQuery[Any]
 _Outcome = object
 
 
@@ -160,7 +160,7 @@ class _Group:
     attempts: list[AttemptRow] = field(default_factory=list)
     answers: list[tuple[Answer, _Outcome]] = field(default_factory=list)
     fresh: dict[str, tuple[RequestRow, Receipt]] = field(default_factory=dict)
-    broken: set[Succession] = field(default_factory=set)
+    broken: set[RequestSequence] = field(default_factory=set)
 
 
 class BookWriter:
@@ -207,7 +207,7 @@ class BookWriter:
         self._put(submission)
         return submission.answer
 
-    def inquire(self, inquiry: Inquiry[_Answer]) -> _Answer:
+    def inquire(self, inquiry: BookQuery[_Answer]) -> _Answer:
         """Hand a question over, and return its answer.
 
         Raises:
@@ -216,7 +216,7 @@ class BookWriter:
         self._put(inquiry)
         return inquiry.answer
 
-    def note_attempt(self, attempt: NotedAttempt) -> None:
+    def note_attempt(self, attempt: RejectedRequest) -> None:
         """Hand over a request that was refused for its form.
 
         Raises:
@@ -312,7 +312,7 @@ class BookWriter:
             for item in batch:
                 if isinstance(item, Submission):
                     self._decide(connection, book, group, item, known)
-                elif isinstance(item, Inquiry):
+                elif isinstance(item, BookQuery):
                     group.answers.append((item.answer, item.ask(book, self._clock())))
                 else:
                     _note(group, item)
@@ -467,7 +467,7 @@ def _receipt(rows: Sequence[EventRow]) -> Receipt:
     return Receipt(entries, rows[-1].recorded_at, replayed=False)
 
 
-def _note(group: _Group, noted: NotedAttempt) -> None:
+def _note(group: _Group, noted: RejectedRequest) -> None:
     group.attempts.append(noted.row)
     group.answers.append((noted.answer, None))
     if noted.succession is not None:

@@ -11,7 +11,7 @@ from typing import Any
 from gigaledger.projections.engine.folding import enum_number
 from gigaledger.projections.engine.statements import statement
 from gigaledger.projections.engine.subtotals import subtotals
-from gigaledger.projections.queries.snapshot import Reader
+from gigaledger.projections.queries.snapshot import Snapshot
 from gigaledger.v1.common_pb2 import CapacityLayer, GpuBasis, PowerBasis
 from gigaledger.v1.projections_pb2 import CapacityBreakdown, GpuQuantity, HardwarePlace
 
@@ -51,11 +51,11 @@ _BY_DAY = """
 # All rows of an order share in other sums where what its lines stand for has changed.
 _TOUCHED = statement("""
     WITH placed AS (
-        SELECT DISTINCT purchase_order FROM capacity_order_line WHERE {touched}
+        SELECT DISTINCT purchase_order FROM capacity_order_line WHERE {affected}
     ), moved AS (
-        SELECT position, purchase_order FROM capacity_order_change WHERE {touched}
+        SELECT position, purchase_order FROM capacity_order_change WHERE {affected}
         UNION
-        SELECT position, purchase_order FROM capacity_hardware WHERE {touched}
+        SELECT position, purchase_order FROM capacity_hardware WHERE {affected}
     )
     SELECT ARRAY(SELECT purchase_order FROM placed) AS orders,
            ARRAY(
@@ -151,18 +151,18 @@ class _Place:
     gpus: dict[int, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
 
 
-async def read_hardware(reader: Reader, agreements: list[str] | None) -> Rows:
+async def read_hardware(snapshot: Snapshot, agreements: list[str] | None) -> Rows:
     """Return what was ordered and received by SKU and site, with the rating of the SKU.
 
     Args:
-        reader: a snapshot of the projection.
+        snapshot: a snapshot of the projection.
         agreements: only orders under these; all where None.
     """
-    rows = await reader.sums(_MOVED, agreements=agreements)
+    rows = await snapshot.sums(_MOVED, agreements=agreements)
     for row in rows:
-        reader.rests_on(row["statuses"])
+        snapshot.add_provenance(row["statuses"])
         if row["power_basis"] is not None:
-            reader.rests_on([row["rating_status"]])
+            snapshot.add_provenance([row["rating_status"]])
     return rows
 
 

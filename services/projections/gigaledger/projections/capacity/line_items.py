@@ -19,7 +19,7 @@ from gigaledger.projections.queries.line_items import (
     Sum,
     Wanted,
 )
-from gigaledger.projections.queries.snapshot import Reader
+from gigaledger.projections.queries.snapshot import Snapshot
 
 _ENTRIES = statement(
     """
@@ -96,14 +96,14 @@ INPUTS = {
 """Figures that a rule makes, and the sums that go into them."""
 
 
-async def contributions(reader: Reader, wanted: Wanted) -> Contributions:
+async def contributions(snapshot: Snapshot, wanted: Wanted) -> Contributions:
     """Return what each event adds to some of the sums."""
     few: list[Contribution] = []
     if wanted.figures - {_RACK_QUANTITY}:
-        for row in await reader.rows(_ENTRIES, agreements=None):
+        for row in await snapshot.rows(_ENTRIES, agreements=None):
             few += _of_entry(row)
     return Contributions(
-        wanted.of(few), _Racks(reader, wanted) if _RACK_QUANTITY in wanted.figures else None
+        wanted.of(few), _Racks(snapshot, wanted) if _RACK_QUANTITY in wanted.figures else None
     )
 
 
@@ -111,12 +111,12 @@ async def contributions(reader: Reader, wanted: Wanted) -> Contributions:
 class _Racks:
     """Racks received and returned."""
 
-    reader: Reader
+    snapshot: Snapshot
     wanted: Wanted
 
     async def sums(self, first_days: Sequence[dt.date]) -> list[Sum]:
         """Return what they add up to, in periods that begin on some days."""
-        rows = await self.reader.sums(
+        rows = await self.snapshot.sums(
             RACKS_BY_PERIOD if first_days else RACKS,
             first_days=[day.toordinal() for day in first_days],
         )
@@ -139,7 +139,7 @@ class _Racks:
         """Return those of so many rows from a position on."""
         # Of no SKU are those that no order tells of.
         sku = dict(self.wanted.about).get("sku", "")
-        rows = await self.reader.planned_rows(
+        rows = await self.snapshot.planned_rows(
             _RACKS_OF_SKU if sku else _RACKS,
             first_position=first_position,
             most_rows=most_rows,

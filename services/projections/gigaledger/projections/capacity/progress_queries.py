@@ -17,7 +17,7 @@ from gigaledger.projections.capacity.progress import (
     reached_since,
 )
 from gigaledger.projections.engine.folding import enum_number
-from gigaledger.projections.queries.snapshot import Reader, Scope
+from gigaledger.projections.queries.snapshot import ReadScope, Snapshot
 from gigaledger.projections.shared.agreement_terms import Agreements
 from gigaledger.projections.shared.agreements import covered
 from gigaledger.v1.common_pb2 import CapacityLayer, PowerBasis
@@ -60,29 +60,29 @@ def forecast_message(
     )
 
 
-def milestones(reader: Reader, planned: _Rows, entries: _Rows) -> list[MilestoneProgress]:
+def milestones(snapshot: Snapshot, planned: _Rows, entries: _Rows) -> list[MilestoneProgress]:
     """Return each milestone that is planned, claimed or certified.
 
     Args:
-        reader: the snapshot that the rows are of.
+        snapshot: the snapshot that the rows are of.
         planned: milestones in the plan.
         entries: changes by milestone and day.
     """
     found: dict[tuple[str, str, str, str], Milestone] = defaultdict(Milestone)
     for row in planned:
-        reader.rests_on([row["assertion_status"]])
+        snapshot.add_provenance([row["assertion_status"]])
         milestone = found[_key(row)]
         milestone.planned_kw += row["power_kw"]
         milestone.planned_date = row["planned_date"]
     for row in entries:
-        reader.rests_on(row["statuses"])
+        snapshot.add_provenance(row["statuses"])
         milestone, day, kw = found[_key(row)], row["effective_date"], row["power_kw"]
         milestone.claimed_kw += _CLAIMED.get(row["measure"], 0) * kw
         if row["measure"] == "CLAIMED":
             milestone.claimed_date = min(day, milestone.claimed_date or day)
         if row["measure"] in _NET:
             milestone.certified.append((day, _NET[row["measure"]] * kw))
-    return [_milestone(key, found[key], reader.scope.today) for key in sorted(found)]
+    return [_milestone(key, found[key], snapshot.scope.evaluation_date) for key in sorted(found)]
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
@@ -112,7 +112,7 @@ def _milestone(
 
 
 def schedule_points(
-    scope: Scope,
+    scope: ReadScope,
     agreements: Agreements,
     only: frozenset[str] | None,
     schedules: Sequence[Schedule],
@@ -129,10 +129,10 @@ def schedule_points(
     """
     found = []
     for name, history in agreements.counted.items():
-        standing = history.on(scope.until, scope.today)
+        standing = history.on(scope.as_of_end, scope.evaluation_date)
         if standing is None or not standing.in_force or (only is not None and name not in only):
             continue
-        plan = plan_of(name, agreements.counted, schedules, scope.until)
+        plan = plan_of(name, agreements.counted, schedules, scope.as_of_end)
         if plan is None:
             continue
         terms = standing.terms
@@ -145,7 +145,7 @@ def schedule_points(
             and (row["capacity_layer"], row["power_basis"])
             == (terms.capacity_layer, terms.power_basis)
         ]
-        found += _points(name, plan.latest.points, certified, scope.today)
+        found += _points(name, plan.latest.points, certified, scope.evaluation_date)
     return found
 
 

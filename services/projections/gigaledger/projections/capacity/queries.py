@@ -28,7 +28,7 @@ from gigaledger.projections.capacity.progress_queries import (
 )
 from gigaledger.projections.engine.folding import enum_number
 from gigaledger.projections.engine.statements import statement
-from gigaledger.projections.queries.snapshot import Reader, Scope
+from gigaledger.projections.queries.snapshot import ReadScope, Snapshot
 from gigaledger.projections.shared.agreement_terms import Agreements, read_agreements
 from gigaledger.projections.shared.agreements import CHIP_SUPPLY
 from gigaledger.v1.common_pb2 import CapacityLayer, GpuBasis, PowerBasis
@@ -144,37 +144,39 @@ class _Figures:
         return sum(sign * self.measures[measure] for measure, sign in _GAIN.items())
 
 
-async def query_capacity(reader: Reader, agreement: str) -> QueryCapacityResponse:
+async def query_capacity(snapshot: Snapshot, agreement: str) -> QueryCapacityResponse:
     """Answer QueryCapacity.
 
     Args:
-        reader: a snapshot of the projection.
+        snapshot: a snapshot of the projection.
         agreement: only this agreement and those that it supersedes; all where empty.
     """
-    scope = reader.scope
-    agreements = await read_agreements(reader, "capacity_terms")
+    scope = snapshot.scope
+    agreements = await read_agreements(snapshot, "capacity_terms")
     only = agreements.only(agreement)
     parameters = {"agreements": sorted(only) if only is not None else None}
     figures: dict[Key, _Figures] = defaultdict(_Figures)
 
-    schedules = await _read_schedules(reader)
-    _add_terms(reader, figures, agreements, only, schedules)
-    year_ago = min(scope.until, year_before(scope.today))
-    entries = await reader.rows(_ENTRIES, year_ago=year_ago, **parameters)
-    breakdown = _add_entries(reader, figures, entries)
-    moved = await read_hardware(reader, parameters["agreements"])
+    schedules = await _read_schedules(snapshot)
+    _add_terms(snapshot, figures, agreements, only, schedules)
+    year_ago = min(scope.as_of_end, year_before(scope.evaluation_date))
+    entries = await snapshot.rows(_ENTRIES, year_ago=year_ago, **parameters)
+    breakdown = _add_entries(snapshot, figures, entries)
+    moved = await read_hardware(snapshot, parameters["agreements"])
     hardware = _add_hardware(figures, moved)
-    planned = await reader.rows(_PLANNED, **parameters)
-    by_day = await reader.rows(_BY_DAY, **parameters)
-    progress = milestones(reader, planned, by_day)
+    planned = await snapshot.rows(_PLANNED, **parameters)
+    by_day = await snapshot.rows(_BY_DAY, **parameters)
+    progress = milestones(snapshot, planned, by_day)
     keys = _ordered(figures)
     messages = [_figures_message(key, figures[key], scope) for key in keys]
     forecasts = (
-        forecast_message(message, figures[key].certified_kw - figures[key].year_ago_kw, scope.today)
+        forecast_message(
+            message, figures[key].certified_kw - figures[key].year_ago_kw, scope.evaluation_date
+        )
         for key, message in zip(keys, messages, strict=True)
     )
     return QueryCapacityResponse(
-        context=reader.context(),
+        context=snapshot.context(),
         figures=messages,
         breakdown=breakdown,
         hardware=hardware,
@@ -185,7 +187,7 @@ async def query_capacity(reader: Reader, agreement: str) -> QueryCapacityRespons
     )
 
 
-async def _read_schedules(reader: Reader) -> list[Schedule]:
+async def _read_schedules(snapshot: Snapshot) -> list[Schedule]:
     return [
         Schedule(
             position=row["position"],
@@ -195,27 +197,27 @@ async def _read_schedules(reader: Reader) -> list[Schedule]:
             baseline=row["baseline"],
             points=tuple(zip(row["by_dates"], row["cumulative_power_kw"], strict=True)),
         )
-        for row in await reader.rows(_SCHEDULES)
+        for row in await snapshot.rows(_SCHEDULES)
     ]
 
 
 def _add_terms(
-    reader: Reader,
+    snapshot: Snapshot,
     figures: dict[Key, _Figures],
     agreements: Agreements,
     only: frozenset[str] | None,
     schedules: list[Schedule],
 ) -> None:
-    scope = reader.scope
+    scope = snapshot.scope
     for name, history in agreements.counted.items():
-        standing = history.on(scope.until, scope.today)
+        standing = history.on(scope.as_of_end, scope.evaluation_date)
         if standing is None or (only is not None and name not in only):
             continue
         terms = standing.terms
-        plan = plan_of(name, agreements.counted, schedules, scope.until)
+        plan = plan_of(name, agreements.counted, schedules, scope.as_of_end)
         if not terms.power_kw and plan is None:
             continue
-        reader.rests_on(agreements.statuses(name))
+        snapshot.add_provenance(agreements.statuses(name))
         sums = figures[terms.capacity_layer, terms.power_basis]
         if not standing.in_force:
             continue
@@ -225,7 +227,7 @@ def _add_terms(
             sums.indicative_kw += terms.power_kw
         if plan is not None:
             sums.plans.append(plan)
-            reader.rests_on(
+            snapshot.add_provenance(
                 schedule.assertion_status for schedule in (plan.latest, plan.baseline) if schedule
             )
         elif standing.binds:
@@ -233,11 +235,11 @@ def _add_terms(
 
 
 def _add_entries(
-    reader: Reader, figures: dict[Key, _Figures], rows: Iterable[dict[str, Any]]
+    snapshot: Snapshot, figures: dict[Key, _Figures], rows: Iterable[dict[str, Any]]
 ) -> list[CapacityBreakdown]:
     breakdown: dict[tuple[str, ...], CapacityBreakdown] = {}
     for row in rows:
-        reader.rests_on(row["statuses"])
+        snapshot.add_provenance(row["statuses"])
         measure, kw = row["measure"], row["power_kw"]
         sums = figures[row["capacity_layer"], row["power_basis"]]
         sums.measures[measure] += kw
@@ -301,9 +303,9 @@ def _ordered(figures: dict[Key, _Figures]) -> list[Key]:
     )
 
 
-def _figures_message(key: Key, sums: _Figures, scope: Scope) -> CapacityFigures:
+def _figures_message(key: Key, sums: _Figures, scope: ReadScope) -> CapacityFigures:
     layer, basis = key
-    today = scope.today
+    today = scope.evaluation_date
     certified_kw = sums.certified_kw
     planned_kw = sum(plan.latest.step_kw(today) for plan in sums.plans)
     target_kw = sum(plan.target_kw for plan in sums.plans) + sums.unplanned_kw

@@ -13,7 +13,7 @@ from typing import Any
 
 from gigaledger.projections.engine.folding import FoldError
 from gigaledger.projections.engine.generations import Generation, enter
-from gigaledger.projections.engine.projection import Judge, Judged
+from gigaledger.projections.engine.projection import EvaluationProgress, Evaluator
 from gigaledger.projections.engine.store import Key
 from gigaledger.projections.engine.subtotals import Subtotals, blocks_ending_with
 from psycopg import AsyncConnection
@@ -28,7 +28,7 @@ _PATIENCE = "SET LOCAL idle_in_transaction_session_timeout = '30s'"
 """Whoever judges locks out nobody who folds, and may take its time between two statements."""
 
 
-class JudgeError(RuntimeError):
+class EvaluationError(RuntimeError):
     """An event cannot be judged.
 
     Attributes:
@@ -42,12 +42,12 @@ class JudgeError(RuntimeError):
         self.position = error.position
 
 
-async def judge_on(
+async def evaluate_pending(
     connection: Connection,
     schema: str,
     generations: Iterable[Generation],
     worker: str,
-    judges: Mapping[Key, Judge],
+    evaluators: Mapping[Key, Evaluator],
 ) -> dict[Key, int]:
     """Judge some of the events of each generation that are folded and not judged yet.
 
@@ -56,7 +56,7 @@ async def judge_on(
         schema: schema of the book.
         generations: those that a worker leads.
         worker: who leads them.
-        judges: by the key of a generation, who judges it.
+        evaluators: by the key of a generation, who judges it.
 
     Returns:
         By the key of a generation of which some were left to judge, how far it is judged now.
@@ -66,20 +66,20 @@ async def judge_on(
     """
     found = {}
     for generation in generations:
-        judge = judges.get(generation.key)
-        if judge is None:
+        evaluator = evaluators.get(generation.key)
+        if evaluator is None:
             continue
         try:
-            position = await _judge_some(connection, schema, generation, worker, judge)
+            position = await _judge_some(connection, schema, generation, worker, evaluator)
             if position is not None:
                 found[generation.key] = position
         except FoldError as error:
             before = error.position - 1
             while (
-                await _judge_some(connection, schema, generation, worker, judge, before)
+                await _judge_some(connection, schema, generation, worker, evaluator, before)
             ) is not None:
                 pass
-            raise JudgeError(generation, error) from error
+            raise EvaluationError(generation, error) from error
     return found
 
 
@@ -88,7 +88,7 @@ async def _judge_some(
     schema: str,
     generation: Generation,
     worker: str,
-    judge: Judge,
+    evaluator: Evaluator,
     until: int | None = None,
 ) -> int | None:
     """Judge some events up to a position; None where none are left, or another worker leads."""
@@ -106,7 +106,9 @@ async def _judge_some(
         if row is None or row[0] >= row[3]:
             return None
         await connection.execute(_PATIENCE)
-        judged = await judge.go_on(connection, generation.named, Judged(*row[:3]), row[3])
+        judged = await evaluator.advance(
+            connection, generation.named, EvaluationProgress(*row[:3]), row[3]
+        )
         await connection.execute(
             "UPDATE projection_judged SET position = %s, recorded_time = %s, until = %s"
             " WHERE projection = %s AND generation = %s",
@@ -115,7 +117,7 @@ async def _judge_some(
     return judged.position
 
 
-async def sum_up(
+async def build_subtotals(
     connection: Connection, schema: str, generations: Iterable[Generation], worker: str
 ) -> dict[Key, int]:
     """Make subtotals that are missing, of some blocks of each generation.

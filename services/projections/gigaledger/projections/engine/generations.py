@@ -125,7 +125,7 @@ async def rebuild(connection: Connection, schema: str, projection: Projection) -
         await _begin(connection, projection)
 
 
-async def switch_over(connection: Connection, schema: str, generation: Generation) -> bool:
+async def promote(connection: Connection, schema: str, generation: Generation) -> bool:
     """Let a generation take the place of the live one, if it has come as far.
 
     Neither position nor figures step back for anybody: a question is answered from the generation
@@ -176,7 +176,10 @@ async def _create(connection: Connection, generation: Generation, state: State) 
         " VALUES (%s, %s, %s, %s)",
         (projection.name, generation.number, projection.version, state),
     )
-    behind = {"projection_subtotal": projection.subtotals, "projection_judged": projection.judge}
+    behind = {
+        "projection_subtotal": projection.subtotals,
+        "projection_judged": projection.evaluator,
+    }
     for table in [table for table, made in behind.items() if made is not None]:
         await connection.execute(
             sql.SQL("INSERT INTO {} (projection, generation) VALUES (%s, %s)").format(

@@ -16,7 +16,7 @@ from psycopg import AsyncConnection
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class EvaluationProgress:
     """How far the events of a projection are judged.
 
     Attributes:
@@ -30,16 +30,16 @@ class Judged:
     until: str = ""
 
 
-class Judge(Protocol):
+class Evaluator(Protocol):
     """Judges the events of a generation behind its fold, in the order of the log."""
 
-    async def go_on(
+    async def advance(
         self,
         connection: AsyncConnection[Any],
         named: Callable[[bytes], bytes],
-        judged: Judged,
+        judged: EvaluationProgress,
         until: int,
-    ) -> Judged:
+    ) -> EvaluationProgress:
         """Judge some of what follows, and write what changes.
 
         Args:
@@ -80,7 +80,7 @@ class Projection:
     tables: tuple[str, ...]
     version: int = 1
     subtotals: Subtotals | None = None
-    judge: Callable[[], Judge] | None = None
+    evaluator: Callable[[], Evaluator] | None = None
     judged_tables: tuple[str, ...] = ()
 
     @property

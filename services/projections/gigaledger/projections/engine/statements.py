@@ -4,8 +4,10 @@ from __future__ import annotations
 
 _RECORDED = "position <= %(position)s"
 _KNOWN = f"({_RECORDED} AND (reversed_position IS NULL OR reversed_position > %(position)s))"
-_COUNTED = f"({_KNOWN} AND effective_date <= %(until)s AND assertion_status = ANY(%(statuses)s))"
-_TOUCHED = (
+_COUNTED = (
+    f"({_KNOWN} AND effective_date <= %(as_of_end)s AND assertion_status = ANY(%(statuses)s))"
+)
+_AFFECTED = (
     f"(position > %(before)s AND {_RECORDED}"
     " OR reversed_position > %(before)s AND reversed_position <= %(position)s)"
 )
@@ -16,7 +18,7 @@ def statement(text: str, **parts: str) -> bytes:
 
     These stand for conditions on the header of a row. `{recorded}`: recorded by the position that
     is read. `{known}`: and not reversed by then. `{counted}`: and effective by the day, and of a
-    status, that is asked for. `{touched}`: recorded or reversed after the position `before`, up to
+    status, that is asked for. `{affected}`: recorded or reversed after the position `before`, up to
     the one that is read.
 
     Args:
@@ -27,7 +29,7 @@ def statement(text: str, **parts: str) -> bytes:
         "recorded": _RECORDED,
         "known": _KNOWN,
         "counted": _COUNTED,
-        "touched": _TOUCHED,
+        "affected": _AFFECTED,
     }
     for name, part in (parts | conditions).items():
         text = text.replace(f"{{{name}}}", part)

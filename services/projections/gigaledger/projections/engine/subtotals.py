@@ -176,7 +176,7 @@ def subtotals(
         "sums": of_each("sum({amount}) AS {amount}"),
         "not_nothing": " OR ".join(f"sum({amount}) <> 0" for amount in amounts),
         "number_of_day": _number_of("day"),
-        "number_of_until": _number_of("%(until)s::date"),
+        "number_of_until": _number_of("%(as_of_end)s::date"),
         "keys": ", ".join(keys),
         "table": table,
         "fan_out": str(FAN_OUT),

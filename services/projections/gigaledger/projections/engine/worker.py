@@ -211,7 +211,7 @@ class Workers:
                     return
                 stopped = await self._read_and_fold(book, led, progress[led[0].key], patience)
                 self._drop(book, led, [item for item in led if item.key in stopped])
-            except evaluation.JudgeError as error:
+            except evaluation.EvaluationError as error:
                 # Said once more: a write that was under way says that it goes on.
                 await self._stop_at(book, error.generation, error.position, str(error))
                 log.error("stopped", position=error.position, reason=str(error))  # noqa: TRY400
@@ -262,15 +262,17 @@ class Workers:
             request = SubscribeEventsRequest(book=book, resume_token=progress.resume_token)
         building = progress.building
 
-        judges = {
-            generation.key: generation.projection.judge()
+        evaluators = {
+            generation.key: generation.projection.evaluator()
             for generation in followed
-            if generation.projection.judge is not None
+            if generation.projection.evaluator is not None
         }
 
         async def make_subtotals() -> None:
             async with self._pool.connection() as connection:
-                while summed := await evaluation.sum_up(connection, schema, followed, self._name):
+                while summed := await evaluation.build_subtotals(
+                    connection, schema, followed, self._name
+                ):
                     for generation in followed:
                         if generation.key in summed:
                             position = summed[generation.key]
@@ -279,35 +281,35 @@ class Workers:
         async def judge_events() -> None:
             async with self._pool.connection() as connection:
                 try:
-                    while judged := await evaluation.judge_on(
-                        connection, schema, followed, self._name, judges
+                    while judged := await evaluation.evaluate_pending(
+                        connection, schema, followed, self._name, evaluators
                     ):
                         self._on_written(schema)
-                        sum_up()
+                        build_subtotals()
                         for generation in followed:
                             if generation.key in judged:
                                 position = judged[generation.key]
                                 _observe(metrics.PROJECTION_POSITION, book, generation, position)
                         await asyncio.sleep(GATHER_SECONDS)
-                except evaluation.JudgeError as error:
+                except evaluation.EvaluationError as error:
                     # Nobody may ask for more for a while.
                     await self._stop_at(book, error.generation, error.position, str(error))
                     raise
 
         async with (
-            _in_background(make_subtotals) as sum_up,
-            _in_background(judge_events) as judge_on,
+            _in_background(make_subtotals) as build_subtotals,
+            _in_background(judge_events) as evaluate_pending,
             _gathered(self._ledger.SubscribeEvents(request)) as batches,
         ):
             # A worker that was here before may have left some to make.
-            sum_up()
-            judge_on()
+            build_subtotals()
+            evaluate_pending()
             async for events, resume_token in batches:
                 # What cannot be judged stops a projection before it is folded any further.
-                judge_on()
+                evaluate_pending()
                 if not events:
                     patience.renew()
-                    building = building and not await self._switch_over(schema, followed)
+                    building = building and not await self._promote(schema, followed)
                     continue
                 async with self._pool.connection() as connection:
                     stopped = await store.apply(
@@ -317,13 +319,13 @@ class Workers:
                 for generation in followed:
                     stopped_here = generation.key in stopped
                     _observe(metrics.PROJECTION_FAILED, book, generation, int(stopped_here))
-                    if not stopped_here and generation.key not in judges:
+                    if not stopped_here and generation.key not in evaluators:
                         position = events[-1].position
                         _observe(metrics.PROJECTION_POSITION, book, generation, position)
-                building = building and not await self._switch_over(schema, followed)
+                building = building and not await self._promote(schema, followed)
                 self._on_written(schema)
-                sum_up()
-                judge_on()
+                build_subtotals()
+                evaluate_pending()
                 for (name, _), error in stopped.items():
                     _log.error(
                         "stopped",
@@ -336,12 +338,11 @@ class Workers:
                     return stopped.keys()
         return ()
 
-    async def _switch_over(self, schema: str, followed: Sequence[Generation]) -> bool:
+    async def _promote(self, schema: str, followed: Sequence[Generation]) -> bool:
         """Let generations answer that have caught up with those that do; tell whether all do."""
         async with self._pool.connection() as connection:
             switched = [
-                await generations.switch_over(connection, schema, generation)
-                for generation in followed
+                await generations.promote(connection, schema, generation) for generation in followed
             ]
         return all(switched)
 

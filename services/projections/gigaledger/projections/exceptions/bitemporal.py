@@ -14,14 +14,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from gigaledger.projections.exceptions.register import Verdict
+from gigaledger.projections.exceptions.register import ExceptionRecord
 
-Verdicts = frozenset[Verdict]
+Verdicts = frozenset[ExceptionRecord]
 Part = tuple[dt.date, Verdicts]
 """What is so from a day on, until the day of the next part."""
 
 
-class Run(NamedTuple):
+class FindingInterval(NamedTuple):
     """A verdict as of some days in a row.
 
     Attributes:
@@ -31,24 +31,24 @@ class Run(NamedTuple):
         position: what is recorded there made it so.
     """
 
-    verdict: Verdict
+    verdict: ExceptionRecord
     first_day: dt.date
     end_day: dt.date | None
     position: int
 
 
-class Spread:
+class FindingHistory:
     """The runs of one document that hold by what is known, and what has become of others."""
 
-    def __init__(self, runs: Iterable[Run] = ()) -> None:
+    def __init__(self, runs: Iterable[FindingInterval] = ()) -> None:
         """Go on from runs that hold."""
-        self._runs: dict[Verdict, list[Run]] = defaultdict(list)
+        self._runs: dict[ExceptionRecord, list[FindingInterval]] = defaultdict(list)
         for run in runs:
             self._runs[run.verdict].append(run)
-        self._begun: dict[Run, None] = {}
-        self._ended: list[tuple[Run, int]] = []
+        self._begun: dict[FindingInterval, None] = {}
+        self._ended: list[tuple[FindingInterval, int]] = []
 
-    def __iter__(self) -> Iterator[Run]:
+    def __iter__(self) -> Iterator[FindingInterval]:
         """Iterate over the runs that hold."""
         return chain.from_iterable(self._runs.values())
 
@@ -74,8 +74,8 @@ class Spread:
         self,
         first_day: dt.date,
         end_day: dt.date | None,
-        gone: Iterable[Verdict],
-        come: Iterable[Verdict],
+        cleared: Iterable[ExceptionRecord],
+        raised_now: Iterable[ExceptionRecord],
         position: int,
     ) -> None:
         """Say what is so no more, and what is so now, by what is recorded at a position.
@@ -84,18 +84,18 @@ class Spread:
             first_day: the first day as of which it is.
             end_day: the day before which it ends; None where it does not. Between the two, the same
                 is so as of all days.
-            gone: what is so no more.
-            come: what is so now.
+            cleared: what is so no more.
+            raised_now: what is so now.
             position: the position.
         """
-        for verdict in gone:
+        for verdict in cleared:
             run = next(run for run in self._runs[verdict] if _covers(run, first_day))
             self._end(run, position)
             if run.first_day < first_day:
-                self._begin(Run(verdict, run.first_day, first_day, position))
+                self._begin(FindingInterval(verdict, run.first_day, first_day, position))
             if end_day is not None and run.end_day != end_day:
-                self._begin(Run(verdict, end_day, run.end_day, position))
-        for verdict in come:
+                self._begin(FindingInterval(verdict, end_day, run.end_day, position))
+        for verdict in raised_now:
             first, end = first_day, end_day
             for run in list(self._runs[verdict]):
                 # What follows on each other is one run.
@@ -105,14 +105,16 @@ class Spread:
                 elif end_day is not None and run.first_day == end_day:
                     end = run.end_day
                     self._end(run, position)
-            self._begin(Run(verdict, first, end, position))
+            self._begin(FindingInterval(verdict, first, end, position))
 
     def days(self) -> set[dt.date]:
         """Return the days on which runs begin or have ended."""
         ends = {run.end_day for run in self if run.end_day is not None}
         return ends | {run.first_day for run in self}
 
-    def take_changes(self) -> tuple[list[tuple[Run, int | None]], list[tuple[Run, int]]]:
+    def take_changes(
+        self,
+    ) -> tuple[list[tuple[FindingInterval, int | None]], list[tuple[FindingInterval, int]]]:
         """Return what has become of runs since it was asked for before.
 
         Returns:
@@ -126,11 +128,11 @@ class Spread:
         self._ended.clear()
         return begun, ended
 
-    def _begin(self, run: Run) -> None:
+    def _begin(self, run: FindingInterval) -> None:
         self._runs[run.verdict].append(run)
         self._begun[run] = None
 
-    def _end(self, run: Run, position: int) -> None:
+    def _end(self, run: FindingInterval, position: int) -> None:
         runs = self._runs[run.verdict]
         runs.remove(run)
         if not runs:
@@ -141,5 +143,5 @@ class Spread:
             self._ended.append((run, position))
 
 
-def _covers(run: Run, day: dt.date) -> bool:
+def _covers(run: FindingInterval, day: dt.date) -> bool:
     return run.first_day <= day and (run.end_day is None or day < run.end_day)

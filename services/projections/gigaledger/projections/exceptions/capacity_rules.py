@@ -10,7 +10,7 @@ from fractions import Fraction
 from gigaledger.projections.exceptions.descriptions import kilowatts_text
 from gigaledger.projections.exceptions.policy import Policy
 from gigaledger.projections.exceptions.posting import Posting
-from gigaledger.projections.exceptions.reference_data import World
+from gigaledger.projections.exceptions.reference_data import RuleContext
 from gigaledger.projections.exceptions.rules import (
     Finding,
     PostingRule,
@@ -24,7 +24,7 @@ PPM = 1_000_000
 _LAYER = CapacityLayer.CAPACITY_LAYER_CHIP_SUPPLY
 
 
-def find_late_claim(posting: Posting, world: World, _policy: Policy) -> Finding | None:
+def find_late_claim(posting: Posting, world: RuleContext, _policy: Policy) -> Finding | None:
     """Find a claim after the day on which its capacity was due (SX-CAP-01).
 
     That is the planned date of its milestone, or else the day by which the latest schedule of the
@@ -39,14 +39,14 @@ def find_late_claim(posting: Posting, world: World, _policy: Policy) -> Finding 
     return Finding(text, (posting.position,))
 
 
-def later_claims(reversed_posting: Posting, world: World) -> Iterator[int]:
+def later_claims(reversed_posting: Posting, world: RuleContext) -> Iterator[int]:
     """Yield the claims that are due on another day once an earlier one is reversed."""
     if reversed_posting.kind == "capacity_milestone_claimed":
         claims = world.claims.positions(reversed_posting.fact.agreement)
         yield from (claim for claim in claims if claim > reversed_posting.position)
 
 
-def _scheduled(posting: Posting, world: World) -> dt.date | None:
+def _scheduled(posting: Posting, world: RuleContext) -> dt.date | None:
     agreement = posting.fact.agreement
     known = posting.position
     claimed_kw = sum(world.claims.all(agreement, known))
@@ -77,7 +77,7 @@ class Milestone:
         self.claims: list[int] = []
         self.certificates: list[int] = []
 
-    def apply(self, posting: Posting, _world: World) -> None:
+    def apply(self, posting: Posting, _world: RuleContext) -> None:
         """Fold a posting."""
         power_kw = posting.fact.power_kw
         match posting.kind:
@@ -120,7 +120,7 @@ def find_claimed_beyond_plan(state: Milestone, _policy: Policy, _day: dt.date) -
         yield Finding(text, tuple(state.claims))
 
 
-def _milestones(posting: Posting, world: World) -> Iterator[str]:
+def _milestones(posting: Posting, world: RuleContext) -> Iterator[str]:
     fact = posting.fact
     if posting.kind == "capacity_certification_reversed":
         key = (fact.agreement, fact.certifier, fact.certificate)
@@ -137,7 +137,7 @@ class Site:
     def __init__(self, _subject: str) -> None:
         self.claims: dict[str, list[int]] = {}
 
-    def apply(self, posting: Posting, world: World) -> None:
+    def apply(self, posting: Posting, world: RuleContext) -> None:
         """Fold a claim; one under an agreement goes on for those whose place it took."""
         agreement = posting.fact.agreement
         for name in world.predecessors.get(agreement, posting.position) or ():
@@ -153,7 +153,7 @@ def find_claimed_twice(state: Site, _policy: Policy, _day: dt.date) -> Iterator[
         yield Finding(f"claimed under {names} in the same layer", tuple(positions))
 
 
-def _sites(posting: Posting, _world: World) -> Iterator[str]:
+def _sites(posting: Posting, _world: RuleContext) -> Iterator[str]:
     fact = posting.fact
     if fact.site:
         layer = CapacityLayer.Name(fact.capacity_layer or _LAYER).removeprefix("CAPACITY_LAYER_")
@@ -169,7 +169,7 @@ class Hardware:
         self.rated = True
         self.certificates: list[int] = []
 
-    def apply(self, posting: Posting, world: World) -> None:
+    def apply(self, posting: Posting, world: RuleContext) -> None:
         """Fold a posting, with racks rated as they were when they were received."""
         fact = posting.fact
         match posting.kind:
@@ -181,7 +181,7 @@ class Hardware:
             case "goods_received" | "goods_returned":
                 self._receive(posting, world)
 
-    def _receive(self, posting: Posting, world: World) -> None:
+    def _receive(self, posting: Posting, world: RuleContext) -> None:
         order = world.orders.get(posting.fact.purchase_order, posting.position)
         rating = world.ratings.get(sku_received(posting, order), posting.position)
         if rating is None:
@@ -230,7 +230,7 @@ def find_mismatched(state: Hardware, policy: Policy, _day: dt.date) -> Iterator[
             yield Finding(text, (state.certificates[-1],), str(basis))
 
 
-def _agreements(posting: Posting, world: World) -> Iterator[str]:
+def _agreements(posting: Posting, world: RuleContext) -> Iterator[str]:
     if posting.kind in ("goods_received", "goods_returned"):
         order = world.orders.get(posting.fact.purchase_order, posting.position)
         agreement = order.fact.agreement if order else ""

@@ -16,7 +16,7 @@ from gigaledger.common.quantities import date_from_message, money_from_message
 from gigaledger.projections.exceptions.descriptions import amount_text
 from gigaledger.projections.exceptions.policy import Policy
 from gigaledger.projections.exceptions.posting import Posting
-from gigaledger.projections.exceptions.reference_data import World
+from gigaledger.projections.exceptions.reference_data import RuleContext
 from gigaledger.projections.exceptions.rules import Finding, Severity, SubjectRule, Topic
 from gigaledger.v1.agreement_facts_pb2 import AgreementTerms, ConditionType, Tranche
 
@@ -121,7 +121,7 @@ class Funding:
             return 0
         return max(levels) if self.terms.latching else levels[-1]
 
-    def apply(self, posting: Posting, _world: World) -> None:
+    def apply(self, posting: Posting, _world: RuleContext) -> None:
         """Fold a posting."""
         fact = posting.fact
         match posting.kind:
@@ -234,7 +234,7 @@ def find_uneven(state: Funding, policy: Policy, day: dt.date) -> Iterator[Findin
     )
 
 
-def _subjects(posting: Posting, _world: World) -> Iterator[str]:
+def _subjects(posting: Posting, _world: RuleContext) -> Iterator[str]:
     yield f"agreements/{posting.fact.agreement}"
     if posting.kind == "definitive_agreement_executed":
         yield from (f"agreements/{name}" for name in posting.fact.supersedes)

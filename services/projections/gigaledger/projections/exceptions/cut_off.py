@@ -10,7 +10,7 @@ import datetime as dt
 
 from gigaledger.projections.exceptions.policy import Policy
 from gigaledger.projections.exceptions.posting import Posting
-from gigaledger.projections.exceptions.reference_data import World
+from gigaledger.projections.exceptions.reference_data import RuleContext
 from gigaledger.projections.exceptions.rules import Finding, PostingRule, Severity
 
 _CONTROL = frozenset(
@@ -27,7 +27,7 @@ def position_subject(posting: Posting) -> str:
     return f"events/{posting.position}"
 
 
-def find_closed_period(posting: Posting, world: World, _policy: Policy) -> Finding | None:
+def find_closed_period(posting: Posting, world: RuleContext, _policy: Policy) -> Finding | None:
     """Find a fact dated in a period that was closed when it was recorded (SX-CUT-01)."""
     period = f"{posting.effective_date:%Y-%m}"
     if posting.kind in _CONTROL or period not in world.closed_periods:
@@ -36,7 +36,7 @@ def find_closed_period(posting: Posting, world: World, _policy: Policy) -> Findi
     return Finding(text, (posting.position,))
 
 
-def find_late(posting: Posting, _world: World, policy: Policy) -> Finding | None:
+def find_late(posting: Posting, _world: RuleContext, policy: Policy) -> Finding | None:
     """Find a fact that was recorded many days after it took effect (SX-CUT-02)."""
     limit = policy.threshold("late_recording_days")
     days = (posting.recorded_date - posting.effective_date).days
@@ -49,7 +49,7 @@ def find_late(posting: Posting, _world: World, policy: Policy) -> Finding | None
 
 
 def find_early_reversal(
-    reversal: Posting, target: Posting, _world: World, policy: Policy
+    reversal: Posting, target: Posting, _world: RuleContext, policy: Policy
 ) -> Finding | None:
     """Find what was in the books at the end of its period and reversed soon after (SX-CUT-03)."""
     limit = policy.threshold("reversal_after_period_days")

@@ -13,7 +13,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable
 
-from gigaledger.projections.exceptions.bitemporal import Spread, Verdicts
+from gigaledger.projections.exceptions.bitemporal import FindingHistory, Verdicts
 from gigaledger.projections.exceptions.catalogue import RULES
 from gigaledger.projections.exceptions.policy import Policy
 from gigaledger.projections.exceptions.posting import Posting, fields_of
@@ -70,7 +70,7 @@ def document_of(recorded: RecordedEvent) -> tuple[str, str]:
     return payment, ""
 
 
-def names_of(posting: Posting) -> set[str]:
+def referenced_entities(posting: Posting) -> set[str]:
     """Return the names of parties and agreements that rules about a posting look up."""
     fields = fields_of(posting.kind)
     found = {f"parties/{getattr(posting.fact, side)}" for side in _SIDES if side in fields}
@@ -79,7 +79,7 @@ def names_of(posting: Posting) -> set[str]:
     return found - {"parties/", "agreements/"}
 
 
-def told_of(posting: Posting) -> str | None:
+def reference_key(posting: Posting) -> str | None:
     """Return the name that reference data is about, empty for all, None for other facts."""
     if posting.kind in PERIODS:
         return ""
@@ -103,7 +103,7 @@ class References:
         if posting.kind == REVERSAL:
             about = self._about.get(posting.fact.position)
         else:
-            about = told_of(posting)
+            about = reference_key(posting)
         if about is not None:
             self._about[posting.position] = about
             self._postings[about].append(posting)
@@ -122,7 +122,7 @@ class Document:
         policy: Policy,
         references: References,
         postings: Iterable[Posting] = (),
-        spread: Spread | None = None,
+        spread: FindingHistory | None = None,
     ) -> None:
         """Go on from postings that are judged already.
 
@@ -135,12 +135,12 @@ class Document:
         # Names of parties and agreements; facts that placed the order, and stand.
         self.names: set[str] = set()
         self.placed: list[Posting] = []
-        self.spread = spread or Spread()
+        self.spread = spread or FindingHistory()
         self._policy = policy
         self._references = references
         self._own = list(postings)
         for posting in self._own:
-            self.names |= names_of(posting)
+            self.names |= referenced_entities(posting)
             self._place(posting)
         self._begin()
 
@@ -155,7 +155,7 @@ class Document:
 
     def take(self, posting: Posting) -> None:
         """Judge the next posting of the document."""
-        names = names_of(posting)
+        names = referenced_entities(posting)
         if not names <= self.names:
             # What is recorded of parties that it did not name before is looked up as well.
             self.names |= names
@@ -211,21 +211,21 @@ class Document:
         # way as of each day from its own on.
         for at in range(first, last):
             self._change_as_of(self._days[at], self._days[at + 1], known)
-        gone, come = self._latest.feed(*known)
-        self.spread.change(self._days[last], None, gone, come, posting.position)
+        cleared, raised_now = self._latest.feed(*known)
+        self.spread.change(self._days[last], None, cleared, raised_now, posting.position)
 
     def _change_as_of(self, day: dt.date, end_day: dt.date, known: _Known) -> None:
         earlier = self._earlier.get(day)
         if earlier is not None:
-            gone, come = earlier.feed(*known)
+            cleared, raised_now = earlier.feed(*known)
         else:
             earlier = _AsOf(self._policy, [one for one in self._known if _day(one) <= day])
             self._earlier[day] = earlier
             if len(self._earlier) > KEPT_DAYS:
                 del self._earlier[min(self._earlier)]
             before, after = self.spread.as_of(day), frozenset(earlier.said.values())
-            gone, come = before - after, after - before
-        self.spread.change(day, end_day, gone, come, known[0].position)
+            cleared, raised_now = before - after, after - before
+        self.spread.change(day, end_day, cleared, raised_now, known[0].position)
 
     def _add_day(self, day: dt.date) -> None:
         at = bisect_left(self._days, day)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gigaledger.projections.engine.folding import FoldError
-from gigaledger.projections.engine.projection import Judged
+from gigaledger.projections.engine.projection import EvaluationProgress
 from gigaledger.projections.exceptions.documents import (
     MEMBERSHIPS,
     REFERENCES,
@@ -24,16 +24,21 @@ from gigaledger.projections.exceptions.documents import (
     TERMS,
     Document,
     References,
-    told_of,
+    reference_key,
 )
-from gigaledger.projections.exceptions.evaluation_store import Recorded, Tables, Written, target_of
+from gigaledger.projections.exceptions.evaluation_store import (
+    PendingWrites,
+    StoredEvent,
+    Tables,
+    target_of,
+)
 from gigaledger.projections.exceptions.hardware import (
     CERTIFICATES,
     GOODS,
     RATING,
     TOLERANCE,
     AllRacks,
-    Move,
+    CapacityDelta,
 )
 from gigaledger.projections.exceptions.hardware_reevaluation import judged_anew
 from gigaledger.projections.exceptions.policy import Policy
@@ -69,20 +74,20 @@ class _Known:
     documents: OrderedDict[str, Document] = field(default_factory=OrderedDict)
 
 
-class Judge:
+class ExceptionEvaluator:
     """Judges one generation of the projection of a book."""
 
     def __init__(self) -> None:
         """Remember nothing yet."""
         self._known: _Known | None = None
 
-    async def go_on(
+    async def advance(
         self,
         connection: AsyncConnection[Any],
         named: Callable[[bytes], bytes],
-        judged: Judged,
+        judged: EvaluationProgress,
         until: int,
-    ) -> Judged:
+    ) -> EvaluationProgress:
         """Judge some of what follows, and write what changes.
 
         Args:
@@ -120,17 +125,17 @@ class Judge:
             )
             del events[number:]
             await _load(tables, known, events)
-            written = Written()
+            written = PendingWrites()
             # Beside the loop: questions are answered meanwhile.
             last = await asyncio.to_thread(_judge, known, events, targets, written)
             await tables.write(written, known.racks)
-            now = Judged(last.position, last.recorded_time)
+            now = EvaluationProgress(last.position, last.recorded_time)
         known.position = now.position
         self._known = known
         return now
 
 
-def _judges_anew(known: _Known, posting: Posting, target: Recorded | None) -> bool:
+def _judges_anew(known: _Known, posting: Posting, target: StoredEvent | None) -> bool:
     """Tell whether an event changes what was judged before it in more than one document."""
     if posting.kind == _POLICY:
         return known.policy.followed_by(posting.fact).within != known.policy.within
@@ -139,9 +144,9 @@ def _judges_anew(known: _Known, posting: Posting, target: Recorded | None) -> bo
 
 def _judge(
     known: _Known,
-    events: Sequence[Recorded],
-    targets: Mapping[int, Recorded],
-    written: Written,
+    events: Sequence[StoredEvent],
+    targets: Mapping[int, StoredEvent],
+    written: PendingWrites,
 ) -> Posting:
     """Judge events for a while, and return the last one that was."""
     end = time.monotonic() + JUDGING_SECONDS
@@ -159,7 +164,9 @@ def _judge(
     return event.posting
 
 
-def _judge_one(known: _Known, event: Recorded, target: Recorded | None, written: Written) -> None:
+def _judge_one(
+    known: _Known, event: StoredEvent, target: StoredEvent | None, written: PendingWrites
+) -> None:
     posting = event.posting
     earliest = known.earliest.get(posting.status)
     if earliest is None or posting.effective_date < earliest:
@@ -172,7 +179,7 @@ def _judge_one(known: _Known, event: Recorded, target: Recorded | None, written:
 
 
 def _judge_document(
-    known: _Known, event: Recorded, target: Recorded | None, written: Written
+    known: _Known, event: StoredEvent, target: StoredEvent | None, written: PendingWrites
 ) -> None:
     posting = event.posting
     document = known.documents[event.document]
@@ -182,15 +189,15 @@ def _judge_document(
     written.documents[event.document] = document
     if len(document.names) != names:
         written.named[event.document] = document.names
-    moves: list[Move] = []
+    deltas: list[CapacityDelta] = []
     if posting.kind in GOODS:
-        moves = known.racks.receive(posting, placed)
+        deltas = known.racks.receive(posting, placed)
     elif target is not None and target.posting.kind in GOODS:
-        moves = known.racks.take_back(target.posting, placed, posting)
-    written.carried += ((posting.position, move) for move in moves)
+        deltas = known.racks.take_back(target.posting, placed, posting)
+    written.carried += ((posting.position, delta) for delta in deltas)
 
 
-def _learn(known: _Known, posting: Posting, target: Recorded | None) -> None:
+def _learn(known: _Known, posting: Posting, target: StoredEvent | None) -> None:
     """Take in what is no trade."""
     about = target.posting if target else posting
     if about.kind == _POLICY:
@@ -233,7 +240,7 @@ async def _remember(tables: Tables, position: int) -> _Known:
     return _Known(position, policy, references, racks, await tables.earliest())
 
 
-async def _load(tables: Tables, known: _Known, events: Iterable[Recorded]) -> None:
+async def _load(tables: Tables, known: _Known, events: Iterable[StoredEvent]) -> None:
     """Have the documents of events in memory, and not many more."""
     wanted = {event.document for event in events if event.document}
     for name in wanted & known.documents.keys():
@@ -248,30 +255,34 @@ async def _load(tables: Tables, known: _Known, events: Iterable[Recorded]) -> No
 
 
 async def _judge_anew(
-    tables: Tables, known: _Known, judged: Judged, event: Recorded, target: Recorded | None
-) -> Judged:
+    tables: Tables,
+    known: _Known,
+    judged: EvaluationProgress,
+    event: StoredEvent,
+    target: StoredEvent | None,
+) -> EvaluationProgress:
     """Judge documents anew for one event, some at a time, and then the racks."""
     posting = event.posting
     about = target.posting if target else posting
     policy = known.policy.followed_by(posting.fact) if posting.kind == _POLICY else None
-    written = Written()
+    written = PendingWrites()
     if about.kind != RATING:
         # A policy is about all of them.
-        names = await tables.naming(told_of(about) or "", judged.until, JUDGED_DOCUMENTS)
+        names = await tables.naming(reference_key(about) or "", judged.until, JUDGED_DOCUMENTS)
         if names:
             written.documents = await tables.documents(
                 names, known.policy, known.references, known.position
             )
             await asyncio.to_thread(_anew, written.documents.values(), posting, policy)
             await tables.write(written, AllRacks(known.policy))
-            return Judged(judged.position, judged.time, names[-1])
+            return EvaluationProgress(judged.position, judged.time, names[-1])
     known.documents.clear()
     limit = (policy or known.policy).threshold(TOLERANCE)
     if about.kind == RATING or limit != known.policy.threshold(TOLERANCE):
         known.racks = await _racks_anew(tables, known, policy or known.policy, posting, written)
     _judge(known, [event], {about.position: target} if target else {}, written)
     await tables.write(written, known.racks)
-    return Judged(posting.position, posting.recorded_time)
+    return EvaluationProgress(posting.position, posting.recorded_time)
 
 
 def _anew(documents: Iterable[Document], posting: Posting, policy: Policy | None) -> None:
@@ -283,17 +294,17 @@ def _anew(documents: Iterable[Document], posting: Posting, policy: Policy | None
 
 
 async def _racks_anew(
-    tables: Tables, known: _Known, policy: Policy, posting: Posting, written: Written
+    tables: Tables, known: _Known, policy: Policy, posting: Posting, written: PendingWrites
 ) -> AllRacks:
     """Judge racks from the beginning of the book up to a posting; keep what is still said."""
     # It takes as long as it takes, and nobody else judges meanwhile.
     await tables.wait_for_ever()
     told = await tables.about_racks(posting.position)
-    racks, moves = await asyncio.to_thread(judged_anew, policy, told)
+    racks, deltas = await asyncio.to_thread(judged_anew, policy, told)
     for agreement in known.racks.agreements.keys() | racks.agreements.keys():
         anew, spread = racks.under(agreement), known.racks.under(agreement).spread
         spread.set_from(anew.spread.parts(), posting.position)
         anew.spread = spread
     if posting.kind == REVERSAL:
-        written.carried += ((posting.position, move) for move in moves)
+        written.carried += ((posting.position, delta) for delta in deltas)
     return racks

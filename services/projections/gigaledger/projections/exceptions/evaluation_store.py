@@ -8,20 +8,20 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from gigaledger.projections.exceptions.bitemporal import Run, Spread
+from gigaledger.projections.exceptions.bitemporal import FindingHistory, FindingInterval
 from gigaledger.projections.exceptions.documents import PLACED, REVERSAL, Document, References
 from gigaledger.projections.exceptions.hardware import (
     CERTIFICATES,
     GOODS,
     RATING,
     AllRacks,
-    Move,
+    CapacityDelta,
     Racks,
     subject_of,
 )
 from gigaledger.projections.exceptions.policy import Policy
 from gigaledger.projections.exceptions.posting import Posting
-from gigaledger.projections.exceptions.register import Verdict
+from gigaledger.projections.exceptions.register import ExceptionRecord
 from gigaledger.v1.events_pb2 import Event
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
@@ -108,7 +108,7 @@ _COPY_STATUSES = b"COPY exceptions_status (assertion_status, position, effective
 
 
 @dataclass(slots=True)
-class Recorded:
+class StoredEvent:
     """An event of a book, with the document that it is judged with."""
 
     posting: Posting
@@ -116,18 +116,18 @@ class Recorded:
     settlement: str
 
 
-def target_of(event: Recorded) -> int:
+def target_of(event: StoredEvent) -> int:
     """Return the position of what an event reverses; 0 where it reverses nothing."""
     return event.posting.fact.position if event.posting.kind == REVERSAL else 0
 
 
 @dataclass(slots=True)
-class Written:
+class PendingWrites:
     """What is to be written."""
 
     documents: dict[str, Document] = field(default_factory=dict)
     named: dict[str, set[str]] = field(default_factory=dict)
-    carried: list[tuple[int, Move]] = field(default_factory=list)
+    carried: list[tuple[int, CapacityDelta]] = field(default_factory=list)
     statuses: list[tuple[str, int, dt.date]] = field(default_factory=list)
 
 
@@ -153,27 +153,29 @@ class Tables:
         """Let PostgreSQL wait in this transaction, however long nothing is asked of it."""
         await self._connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
 
-    async def next_events(self, after: int, most: int) -> list[Recorded]:
+    async def next_events(self, after: int, most: int) -> list[StoredEvent]:
         """Return some of the events after a position, in order."""
         return await self._events(_NEXT, position=after, most=most)
 
-    async def events_of_book(self, kinds: Sequence[str], position: int) -> list[Recorded]:
+    async def events_of_book(self, kinds: Sequence[str], position: int) -> list[StoredEvent]:
         """Return what is no trade and of some kinds, and reversals, up to a position, in order."""
         return await self._events(_OF_BOOK, kinds=kinds, position=position)
 
-    async def _events(self, query: bytes, **parameters: object) -> list[Recorded]:
+    async def _events(self, query: bytes, **parameters: object) -> list[StoredEvent]:
         return [
-            Recorded(posting_of(row), row["document"], row["settlement"])
+            StoredEvent(posting_of(row), row["document"], row["settlement"])
             for row in await self._rows(query, **parameters)
         ]
 
-    async def targets(self, events: Iterable[Recorded]) -> dict[int, Recorded]:
+    async def targets(self, events: Iterable[StoredEvent]) -> dict[int, StoredEvent]:
         """Return what reversals reverse, by position."""
         positions = [target_of(event) for event in events if event.posting.kind == REVERSAL]
         found = await self._events(_TARGETS, positions=positions) if positions else []
         return {event.posting.position: event for event in found}
 
-    async def place(self, events: Sequence[Recorded], targets: Mapping[int, Recorded]) -> None:
+    async def place(
+        self, events: Sequence[StoredEvent], targets: Mapping[int, StoredEvent]
+    ) -> None:
         """Find the documents of what does not tell them itself, and keep them."""
         refunds = [e for e in events if e.posting.kind == _REFUND]
         settled: dict[str, list[tuple[int, str]]] = {}
@@ -208,11 +210,12 @@ class Tables:
         given = {"documents": sorted(names), "position": position}
         for event in await self._events(_OF_DOCUMENTS, **given):
             postings[event.document].append(event.posting)
-        runs: dict[str, list[Run]] = {name: [] for name in names}
+        runs: dict[str, list[FindingInterval]] = {name: [] for name in names}
         for row in await self._rows(_RUNS, **given):
             runs[row["document"]].append(_run(row))
         return {
-            name: Document(policy, references, postings[name], Spread(runs[name])) for name in names
+            name: Document(policy, references, postings[name], FindingHistory(runs[name]))
+            for name in names
         }
 
     async def naming(self, name: str, after: str, most: int) -> list[str]:
@@ -229,27 +232,27 @@ class Tables:
         self, racks: AllRacks, certificates: Iterable[Posting], position: int
     ) -> None:
         """Read what is known of racks."""
-        moves: dict[str, list[Move]] = {}
+        deltas: dict[str, list[CapacityDelta]] = {}
         for row in await self._rows(_CARRIED, position=position):
             carried_kw = Fraction(int(row["numerator"]), int(row["denominator"]))
-            move = Move(
+            delta = CapacityDelta(
                 row["agreement"],
                 row["effective_date"],
                 row["power_basis"],
                 carried_kw,
                 int(row["receipts"]),
             )
-            moves.setdefault(move.agreement, []).append(move)
+            deltas.setdefault(delta.agreement, []).append(delta)
         certified: dict[str, list[Posting]] = {}
         for posting in certificates:
             certified.setdefault(posting.fact.agreement, []).append(posting)
-        runs: dict[str, list[Run]] = {}
+        runs: dict[str, list[FindingInterval]] = {}
         for row in await self._rows(_RACK_RUNS):
             runs.setdefault(row["document"], []).append(_run(row))
-        for agreement in moves.keys() | certified.keys():
-            spread = Spread(runs.get(subject_of(agreement), ()))
+        for agreement in deltas.keys() | certified.keys():
+            spread = FindingHistory(runs.get(subject_of(agreement), ()))
             one = Racks(racks.policy, agreement, spread)
-            one.restore(moves.get(agreement, ()), certified.get(agreement, ()))
+            one.restore(deltas.get(agreement, ()), certified.get(agreement, ()))
             racks.agreements[agreement] = one
 
     async def about_racks(self, position: int) -> list[tuple[Posting, Posting | None]]:
@@ -266,7 +269,7 @@ class Tables:
             for event in await self._events(_ABOUT_RACKS, **given)
         ]
 
-    async def write(self, written: Written, racks: AllRacks) -> None:
+    async def write(self, written: PendingWrites, racks: AllRacks) -> None:
         """Write what has changed."""
         spreads = {name: document.spread for name, document in written.documents.items()}
         spreads |= {one.subject: one.spread for one in racks.agreements.values()}
@@ -281,14 +284,14 @@ class Tables:
         carried = [
             (
                 at,
-                move.agreement,
-                move.day,
-                move.power_basis,
-                move.carried_kw.numerator,
-                move.carried_kw.denominator,
-                move.receipts,
+                delta.agreement,
+                delta.day,
+                delta.power_basis,
+                delta.carried_kw.numerator,
+                delta.carried_kw.denominator,
+                delta.receipts,
             )
-            for at, move in written.carried
+            for at, delta in written.carried
         ]
         async with self._connection.cursor() as cursor:
             if ends:
@@ -325,15 +328,15 @@ def posting_of(row: Mapping[str, Any]) -> Posting:
     )
 
 
-def verdict_of(row: Mapping[str, Any]) -> Verdict:
+def verdict_of(row: Mapping[str, Any]) -> ExceptionRecord:
     """Return the verdict of a row."""
-    rest = {name: row[name] for name in Verdict._fields[1:]}
-    return Verdict(id=row["exception"], **rest | {"positions": tuple(row["positions"])})
+    rest = {name: row[name] for name in ExceptionRecord._fields[1:]}
+    return ExceptionRecord(id=row["exception"], **rest | {"positions": tuple(row["positions"])})
 
 
-def _columns(verdict: Verdict) -> tuple[object, ...]:
+def _columns(verdict: ExceptionRecord) -> tuple[object, ...]:
     return tuple(verdict._replace(positions=list(verdict.positions)))  # type: ignore[arg-type]
 
 
-def _run(row: Mapping[str, Any]) -> Run:
-    return Run(verdict_of(row), row["effective_date"], row["end_date"], row["position"])
+def _run(row: Mapping[str, Any]) -> FindingInterval:
+    return FindingInterval(verdict_of(row), row["effective_date"], row["end_date"], row["position"])

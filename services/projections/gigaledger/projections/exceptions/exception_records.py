@@ -14,8 +14,8 @@ from gigaledger.projections.exceptions.documents import HARDWARE
 from gigaledger.projections.exceptions.evaluation_store import verdict_of
 from gigaledger.projections.exceptions.hardware import CERTIFICATE, CERTIFICATES
 from gigaledger.projections.exceptions.posting import Posting
-from gigaledger.projections.exceptions.register import Verdict, exception_id
-from gigaledger.projections.queries.snapshot import Reader
+from gigaledger.projections.exceptions.register import ExceptionRecord, exception_id
+from gigaledger.projections.queries.snapshot import Snapshot
 
 FEW = 5000
 """So many open exceptions are found by what covers a day and a position, and put in order then.
@@ -45,14 +45,14 @@ SUBTOTALS = subtotals(
     ("measure", "subject", "denominator"),
     {"amount": "numeric", "standing": "bigint"},
     touched=statement("""
-        SELECT ARRAY(SELECT exception FROM exceptions_verdict WHERE {touched}) AS exceptions,
+        SELECT ARRAY(SELECT exception FROM exceptions_verdict WHERE {affected}) AS exceptions,
                ARRAY(
                    SELECT DISTINCT position FROM exceptions_carried
                    WHERE position > %(before)s AND {recorded}
                ) AS positions
     """),
     of_rows=statement(
-        "SELECT * FROM ({all}) AS sums WHERE day <= %(until)s AND (amount, standing) <> (0, 0)",
+        "SELECT * FROM ({all}) AS sums WHERE day <= %(as_of_end)s AND (amount, standing) <> (0, 0)",
         all=_ALL,
         which="",
         of="",
@@ -73,7 +73,7 @@ _SUMS = SUBTOTALS.question(
 """
 )
 _COVERS = (
-    "{known} AND effective_date <= %(until)s AND (end_date IS NULL OR end_date > %(until)s)"
+    "{known} AND effective_date <= %(as_of_end)s AND (end_date IS NULL OR end_date > %(as_of_end)s)"
     " AND (arose_position, exception) > (%(after_position)s, %(after_id)s)"
 )
 _IN_ORDER = """
@@ -90,14 +90,14 @@ _FEW_OPEN = statement(
     SELECT * FROM exceptions_verdict
     WHERE cleared_date IS NULL AND rule = ANY(%(rules)s)
         AND int8range(position, reversed_position) @> %(position)s::bigint
-        AND daterange(effective_date, end_date) @> %(until)s::date
+        AND daterange(effective_date, end_date) @> %(as_of_end)s::date
         AND (arose_position, exception) > (%(after_position)s, %(after_id)s)
     ORDER BY arose_position, exception LIMIT %(most)s
 """
 )
 _STATUSES = statement("""
     SELECT DISTINCT assertion_status FROM exceptions_status
-    WHERE {recorded} AND effective_date <= %(until)s
+    WHERE {recorded} AND effective_date <= %(as_of_end)s
 """)
 
 
@@ -116,10 +116,10 @@ class Sums:
     carried_kw: dict[tuple[str, int], Fraction]
 
 
-async def read_sums(reader: Reader) -> Sums:
+async def read_sums(snapshot: Snapshot) -> Sums:
     """Return how many exceptions there are of what is judged, and what racks carry."""
     sums = Sums(Counter(), Counter(), defaultdict(Fraction))
-    for row in await reader.sums(_SUMS):
+    for row in await snapshot.sums(_SUMS):
         if row["measure"] == "CARRIED":
             agreement, _, basis = row["subject"].rpartition(":")
             carried_kw = Fraction(int(row["amount"]), int(row["denominator"]))
@@ -131,18 +131,18 @@ async def read_sums(reader: Reader) -> Sums:
 
 
 async def read_verdicts(
-    reader: Reader,
+    snapshot: Snapshot,
     sums: Sums,
     rules: Collection[str],
     after: tuple[int, str],
     most: int,
     *,
     open_only: bool,
-) -> list[Verdict]:
+) -> list[ExceptionRecord]:
     """Return some exceptions of what is judged, in order of arose_position and id.
 
     Args:
-        reader: a snapshot of the projection.
+        snapshot: a snapshot of the projection.
         sums: how many there are.
         rules: codes of the rules.
         after: arose_position and id of the exception before the first.
@@ -154,7 +154,7 @@ async def read_verdicts(
     if not found or most <= 0:
         return []
     few = open_only and sum(counts[rule] for rule in found) <= FEW
-    rows = await reader.rows(
+    rows = await snapshot.rows(
         _FEW_OPEN if few else _OPEN_PAGE if open_only else _PAGE,
         rules=found,
         after_position=after[0],
@@ -164,12 +164,12 @@ async def read_verdicts(
     return [verdict_of(row) for row in rows]
 
 
-async def read_statuses(reader: Reader) -> set[str]:
+async def read_statuses(snapshot: Snapshot) -> set[str]:
     """Return the statuses of all facts that count."""
-    return {row["assertion_status"] for row in await reader.rows(_STATUSES)}
+    return {row["assertion_status"] for row in await snapshot.rows(_STATUSES)}
 
 
-def described(verdict: Verdict, sums: Sums, postings: Iterable[Posting]) -> Verdict:
+def described(verdict: ExceptionRecord, sums: Sums, postings: Iterable[Posting]) -> ExceptionRecord:
     """Return what is said of racks with how things stand.
 
     Args:

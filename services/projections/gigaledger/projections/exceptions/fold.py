@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from gigaledger.projections.engine.folding import EventFold, Row
 from gigaledger.projections.engine.projection import Projection
 from gigaledger.projections.exceptions.documents import document_of
-from gigaledger.projections.exceptions.evaluation import Judge
+from gigaledger.projections.exceptions.evaluation import ExceptionEvaluator
 from gigaledger.projections.exceptions.exception_records import SUBTOTALS
 from gigaledger.v1.events_pb2 import Event, RecordedEvent
 
@@ -39,7 +39,7 @@ EXCEPTIONS = Projection(
         field.name: EventFold(_kept) for field in Event.DESCRIPTOR.oneofs_by_name["fact"].fields
     },
     tables=("exceptions_event",),
-    judge=Judge,
+    evaluator=ExceptionEvaluator,
     judged_tables=(
         "exceptions_verdict",
         "exceptions_carried",

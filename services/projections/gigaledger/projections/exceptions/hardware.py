@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import NamedTuple
 
-from gigaledger.projections.exceptions.bitemporal import Spread, Verdicts
+from gigaledger.projections.exceptions.bitemporal import FindingHistory, Verdicts
 from gigaledger.projections.exceptions.capacity_rules import (
     is_mismatched,
     mismatch_text,
@@ -24,7 +24,7 @@ from gigaledger.projections.exceptions.capacity_rules import (
 from gigaledger.projections.exceptions.documents import HARDWARE, REVERSAL
 from gigaledger.projections.exceptions.policy import Policy
 from gigaledger.projections.exceptions.posting import Posting
-from gigaledger.projections.exceptions.register import Verdict, exception_id
+from gigaledger.projections.exceptions.register import ExceptionRecord, exception_id
 
 GOODS = frozenset({"goods_received", "goods_returned"})
 CERTIFICATE = "capacity_milestone_certified"
@@ -34,7 +34,7 @@ TOLERANCE = "hardware_tolerance_ppm"
 """The threshold of the rule."""
 
 
-class Move(NamedTuple):
+class CapacityDelta(NamedTuple):
     """What a posting adds to an agreement from a day on.
 
     Attributes:
@@ -73,7 +73,9 @@ class Ratings:
         return self._postings[sku]
 
 
-def moves_of(posting: Posting, placed: Sequence[Posting], ratings: Ratings) -> Iterator[Move]:
+def moves_of(
+    posting: Posting, placed: Sequence[Posting], ratings: Ratings
+) -> Iterator[CapacityDelta]:
     """Yield what a receipt or a return adds to agreements.
 
     As of a day it is of the order, and rated as it is, that was recorded last before it and takes
@@ -85,30 +87,32 @@ def moves_of(posting: Posting, placed: Sequence[Posting], ratings: Ratings) -> I
         ratings: what racks are rated at.
     """
     told = [posting, *placed, *(r for p in placed for r in ratings.of(sku_received(posting, p)))]
-    before: Move | None = None
+    before: CapacityDelta | None = None
     for day in sorted({max(one.effective_date, posting.effective_date) for one in told}):
-        move = _move_as_of(day, posting, placed, ratings)
-        if before is not None and (move is None or move[2:] != before[2:] or move[0] != before[0]):
+        delta = _move_as_of(day, posting, placed, ratings)
+        if before is not None and (
+            delta is None or delta[2:] != before[2:] or delta[0] != before[0]
+        ):
             yield before._replace(day=day, carried_kw=-before.carried_kw, receipts=-1)
             before = None
-        if before is None and move is not None:
-            yield move
-            before = move
+        if before is None and delta is not None:
+            yield delta
+            before = delta
 
 
 def _move_as_of(
     day: dt.date, posting: Posting, placed: Sequence[Posting], ratings: Ratings
-) -> Move | None:
+) -> CapacityDelta | None:
     order = _latest(placed, posting.position, day)
     if order is None or not order.fact.agreement:
         return None
     rating = _latest(ratings.of(sku_received(posting, order)), posting.position, day)
     if rating is None:
-        return Move(order.fact.agreement, day, 0, Fraction(0), 1)
+        return CapacityDelta(order.fact.agreement, day, 0, Fraction(0), 1)
     fact = rating.fact
     rated_kw = Fraction(fact.rated_power_kw_numerator, fact.rated_power_kw_denominator)
     carried_kw = units_received(posting) * rated_kw
-    return Move(order.fact.agreement, day, fact.power_basis, carried_kw, 1)
+    return CapacityDelta(order.fact.agreement, day, fact.power_basis, carried_kw, 1)
 
 
 def _latest(postings: Iterable[Posting], position: int, day: dt.date) -> Posting | None:
@@ -116,9 +120,11 @@ def _latest(postings: Iterable[Posting], position: int, day: dt.date) -> Posting
     return found[-1] if found else None
 
 
-def reversed_moves(moves: Iterable[Move]) -> list[Move]:
+def reversed_moves(deltas: Iterable[CapacityDelta]) -> list[CapacityDelta]:
     """Return what takes moves back."""
-    return [move._replace(carried_kw=-move.carried_kw, receipts=-move.receipts) for move in moves]
+    return [
+        delta._replace(carried_kw=-delta.carried_kw, receipts=-delta.receipts) for delta in deltas
+    ]
 
 
 class _Told(NamedTuple):
@@ -138,7 +144,7 @@ class _AsOf:
     certified_kw: dict[int, int] = field(default_factory=dict)
     certificate: int = 0
     verdicts: Verdicts = frozenset()
-    open: dict[int, tuple[Verdict, _Told]] = field(default_factory=dict)
+    open: dict[int, tuple[ExceptionRecord, _Told]] = field(default_factory=dict)
 
     def copy(self) -> _AsOf:
         """Return the same, to go another way."""
@@ -151,11 +157,11 @@ class _AsOf:
             dict(self.open),
         )
 
-    def add(self, move: Move) -> None:
+    def add(self, delta: CapacityDelta) -> None:
         """Add racks."""
-        basis = move.power_basis
-        self.carried_kw[basis] = self.carried_kw.get(basis, Fraction(0)) + move.carried_kw
-        self.receipts[basis] = self.receipts.get(basis, 0) + move.receipts
+        basis = delta.power_basis
+        self.carried_kw[basis] = self.carried_kw.get(basis, Fraction(0)) + delta.carried_kw
+        self.receipts[basis] = self.receipts.get(basis, 0) + delta.receipts
 
     def certify(self, power_basis: int, power_kw: int, certificate: int) -> None:
         """Add what is certified, of which the latest certificate is at a position."""
@@ -208,8 +214,8 @@ class _AsOf:
         return self.verdicts != before
 
 
-def _raised(subject: str, basis: int, cause: Posting) -> Verdict:
-    return Verdict(
+def _raised(subject: str, basis: int, cause: Posting) -> ExceptionRecord:
+    return ExceptionRecord(
         id=exception_id(HARDWARE, cause.position, subject, str(basis)),
         rule=HARDWARE,
         subject=subject,
@@ -225,7 +231,7 @@ def _raised(subject: str, basis: int, cause: Posting) -> Verdict:
 class Racks:
     """An agreement, as of every day on which something of it takes effect."""
 
-    def __init__(self, policy: Policy, agreement: str, spread: Spread) -> None:
+    def __init__(self, policy: Policy, agreement: str, spread: FindingHistory) -> None:
         """Start with nothing received or certified.
 
         Args:
@@ -240,30 +246,30 @@ class Racks:
         self._as_of: list[_AsOf] = []
         self._certificates: list[tuple[int, dt.date]] = []
 
-    def restore(self, moves: Iterable[Move], certificates: Iterable[Posting]) -> None:
+    def restore(self, deltas: Iterable[CapacityDelta], certificates: Iterable[Posting]) -> None:
         """Go on from what was judged already.
 
         Args:
-            moves: what racks carry, by day.
+            deltas: what racks carry, by day.
             certificates: those that stand, and what took from them.
         """
         # Also the days of what was an error: verdicts that it changed still tell of them.
         for day in self.spread.days():
             self._from(day)
-        for move in moves:
-            for state in self._from(move.day):
-                state.add(move)
+        for delta in deltas:
+            for state in self._from(delta.day):
+                state.add(delta)
         for posting in certificates:
             self._certify(posting, 1)
         for day, state in zip(self._days, self._as_of, strict=True):
             state.restore(self.subject, self.spread.as_of(day), self._limit_ppm)
 
-    def receive(self, moves: Sequence[Move], cause: Posting) -> None:
+    def receive(self, deltas: Sequence[CapacityDelta], cause: Posting) -> None:
         """Take in what a posting adds."""
-        for move in moves:
-            for state in self._from(move.day):
-                state.add(move)
-        self._judge(min(move.day for move in moves), cause)
+        for delta in deltas:
+            for state in self._from(delta.day):
+                state.add(delta)
+        self._judge(min(delta.day for delta in deltas), cause)
 
     def certify(self, posting: Posting, cause: Posting) -> None:
         """Take in a certificate or what takes from one; or take it back, by its reversal."""
@@ -315,10 +321,10 @@ class AllRacks:
     def under(self, agreement: str) -> Racks:
         """Return an agreement."""
         if agreement not in self.agreements:
-            self.agreements[agreement] = Racks(self.policy, agreement, Spread())
+            self.agreements[agreement] = Racks(self.policy, agreement, FindingHistory())
         return self.agreements[agreement]
 
-    def receive(self, posting: Posting, placed: Sequence[Posting]) -> list[Move]:
+    def receive(self, posting: Posting, placed: Sequence[Posting]) -> list[CapacityDelta]:
         """Take in a receipt or a return, and return what it adds.
 
         Args:
@@ -329,18 +335,18 @@ class AllRacks:
 
     def take_back(
         self, posting: Posting, placed: Sequence[Posting], reversal: Posting
-    ) -> list[Move]:
+    ) -> list[CapacityDelta]:
         """Take a receipt or a return back, and return what that adds."""
         return self.add(reversed_moves(moves_of(posting, placed, self.ratings)), reversal)
 
-    def add(self, moves: Sequence[Move], cause: Posting) -> list[Move]:
+    def add(self, deltas: Sequence[CapacityDelta], cause: Posting) -> list[CapacityDelta]:
         """Take in what a posting adds, and return it."""
-        by_agreement: dict[str, list[Move]] = defaultdict(list)
-        for move in moves:
-            by_agreement[move.agreement].append(move)
+        by_agreement: dict[str, list[CapacityDelta]] = defaultdict(list)
+        for delta in deltas:
+            by_agreement[delta.agreement].append(delta)
         for agreement, of_agreement in by_agreement.items():
             self.under(agreement).receive(of_agreement, cause)
-        return list(moves)
+        return list(deltas)
 
     def certify(self, posting: Posting, cause: Posting) -> None:
         """Take in a certificate or what takes from one; or take it back, by its reversal."""

@@ -12,7 +12,7 @@ from gigaledger.projections.exceptions.hardware import (
     CERTIFICATES,
     GOODS,
     AllRacks,
-    Move,
+    CapacityDelta,
     Ratings,
     moves_of,
     reversed_moves,
@@ -23,7 +23,7 @@ from gigaledger.projections.exceptions.posting import Posting
 
 def judged_anew(
     policy: Policy, postings: Iterable[tuple[Posting, Posting | None]]
-) -> tuple[AllRacks, list[Move]]:
+) -> tuple[AllRacks, list[CapacityDelta]]:
     """Judge all racks of a book from its beginning.
 
     Args:
@@ -37,11 +37,11 @@ def judged_anew(
     found = AllRacks(policy)
     placed: dict[str, list[Posting]] = defaultdict(list)
     goods: dict[int, Posting] = {}
-    moves: list[Move] = []
+    deltas: list[CapacityDelta] = []
     for posting, target in postings:
         about = target or posting
         order = placed[about.fact.purchase_order] if about.kind in {PLACED, *GOODS} else []
-        moves = []
+        deltas = []
         if about.kind == PLACED:
             if target is None:
                 order.append(posting)
@@ -52,39 +52,41 @@ def judged_anew(
         elif about.kind in GOODS:
             if target is None:
                 goods[posting.position] = posting
-                moves = found.receive(posting, order)
+                deltas = found.receive(posting, order)
             else:
                 del goods[target.position]
-                moves = found.take_back(target, order, posting)
+                deltas = found.take_back(target, order, posting)
         elif target is None:
             found.ratings.add(posting)
         else:
             before = _all_moves(goods.values(), placed, found.ratings)
             found.ratings.drop(target.position)
             after = _all_moves(goods.values(), placed, found.ratings)
-            moves = found.add(_differences(before, after), posting)
-    return found, moves
+            deltas = found.add(_differences(before, after), posting)
+    return found, deltas
 
 
 def _all_moves(
     goods: Iterable[Posting], placed: Mapping[str, Sequence[Posting]], ratings: Ratings
-) -> list[Move]:
+) -> list[CapacityDelta]:
     return [
-        move
+        delta
         for posting in goods
-        for move in moves_of(posting, placed[posting.fact.purchase_order], ratings)
+        for delta in moves_of(posting, placed[posting.fact.purchase_order], ratings)
     ]
 
 
-def _differences(before: Iterable[Move], after: Iterable[Move]) -> list[Move]:
+def _differences(
+    before: Iterable[CapacityDelta], after: Iterable[CapacityDelta]
+) -> list[CapacityDelta]:
     """Return what makes the one of the other, summed up."""
     carried_kw: dict[tuple[str, dt.date, int], Fraction] = defaultdict(Fraction)
     receipts: dict[tuple[str, dt.date, int], int] = defaultdict(int)
-    for move in (*after, *reversed_moves(before)):
-        carried_kw[move[:3]] += move.carried_kw
-        receipts[move[:3]] += move.receipts
+    for delta in (*after, *reversed_moves(before)):
+        carried_kw[delta[:3]] += delta.carried_kw
+        receipts[delta[:3]] += delta.receipts
     return [
-        Move(*key, carried_kw[key], receipts[key])
+        CapacityDelta(*key, carried_kw[key], receipts[key])
         for key in sorted(carried_kw)
         if carried_kw[key] or receipts[key]
     ]

@@ -13,7 +13,7 @@ from gigaledger.projections.exceptions.cut_off import position_subject
 from gigaledger.projections.exceptions.descriptions import amount_text
 from gigaledger.projections.exceptions.policy import Policy
 from gigaledger.projections.exceptions.posting import Posting, fields_of
-from gigaledger.projections.exceptions.reference_data import World
+from gigaledger.projections.exceptions.reference_data import RuleContext
 from gigaledger.projections.exceptions.rules import Finding, PostingRule, Severity
 
 EVIDENCED = frozenset(
@@ -30,7 +30,7 @@ _HYPOTHETICAL = frozenset({"PLAN", "ASSUMPTION"})
 _HOURS = 24
 
 
-def find_without_evidence(posting: Posting, world: World, _policy: Policy) -> Finding | None:
+def find_without_evidence(posting: Posting, world: RuleContext, _policy: Policy) -> Finding | None:
     """Find a FACT without evidence of a third party, or its confirmation (SX-EVD-01)."""
     if posting.status != "FACT" or any(item.third_party for item in posting.event.evidence):
         return None
@@ -39,13 +39,13 @@ def find_without_evidence(posting: Posting, world: World, _policy: Policy) -> Fi
     return Finding("no evidence of a third party is attached", (posting.position,))
 
 
-def no_longer_confirmed(reversed_posting: Posting, _world: World) -> Iterator[int]:
+def no_longer_confirmed(reversed_posting: Posting, _world: RuleContext) -> Iterator[int]:
     """Yield what a confirmation had confirmed once that is reversed."""
     if reversed_posting.kind == "external_confirmation_received" and reversed_posting.fact.agreed:
         yield from reversed_posting.fact.positions
 
 
-def find_unusual(posting: Posting, _world: World, policy: Policy) -> Finding | None:
+def find_unusual(posting: Posting, _world: RuleContext, policy: Policy) -> Finding | None:
     """Find a round amount, an unusual preparer, an unusual hour (SX-JE-01)."""
     found = list(_unusual(posting, policy))
     return Finding("; ".join(found), (posting.position,)) if found else None
@@ -93,7 +93,7 @@ def _sides(kind: str) -> tuple[tuple[str, str], ...]:
     return tuple(sides for sides in _SIDES if fields_of(kind).issuperset(sides))
 
 
-def find_related(posting: Posting, world: World, _policy: Policy) -> Finding | None:
+def find_related(posting: Posting, world: RuleContext, _policy: Policy) -> Finding | None:
     """Find two sides that are of one group (SX-REL-01)."""
     for sides in _sides(posting.kind):
         one, other = (getattr(posting.fact, side) for side in sides)
@@ -105,7 +105,9 @@ def find_related(posting: Posting, world: World, _policy: Policy) -> Finding | N
     return None
 
 
-def find_resting_on_hypothesis(posting: Posting, world: World, _policy: Policy) -> Finding | None:
+def find_resting_on_hypothesis(
+    posting: Posting, world: RuleContext, _policy: Policy
+) -> Finding | None:
     """Find a FACT recorded under a PLAN or an ASSUMPTION (SX-ASSERT-01)."""
     if posting.status in _HYPOTHETICAL:
         return None

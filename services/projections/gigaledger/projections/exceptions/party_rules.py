@@ -10,7 +10,7 @@ from gigaledger.common.quantities import money_from_message, ratio_ppm
 from gigaledger.projections.exceptions.descriptions import amount_text
 from gigaledger.projections.exceptions.policy import Policy
 from gigaledger.projections.exceptions.posting import Posting
-from gigaledger.projections.exceptions.reference_data import World, in_cash
+from gigaledger.projections.exceptions.reference_data import RuleContext, in_cash
 from gigaledger.projections.exceptions.rules import Finding, Severity, SubjectRule, Topic
 
 
@@ -22,7 +22,7 @@ class Party:
         self.registered: tuple[int, ...] = ()
         self.lei = ""
 
-    def apply(self, posting: Posting, _world: World) -> None:
+    def apply(self, posting: Posting, _world: RuleContext) -> None:
         """Fold a posting."""
         if posting.kind == "party_registered":
             self.registered = (posting.position,)
@@ -43,7 +43,7 @@ class Pair:
         self.invested: Counter[str] = Counter()
         self.latest: dict[str, int] = {}
 
-    def apply(self, posting: Posting, _world: World) -> None:
+    def apply(self, posting: Posting, _world: RuleContext) -> None:
         """Fold a posting."""
         fact = posting.fact
         if not fact.HasField("amount"):
@@ -77,11 +77,11 @@ def find_recycled(state: Pair, policy: Policy, _day: dt.date) -> Iterator[Findin
             yield Finding(text, (state.latest[currency],), currency)
 
 
-def _parties(posting: Posting, _world: World) -> Iterator[str]:
+def _parties(posting: Posting, _world: RuleContext) -> Iterator[str]:
     yield f"parties/{posting.fact.party}"
 
 
-def _pairs(posting: Posting, world: World) -> Iterator[str]:
+def _pairs(posting: Posting, world: RuleContext) -> Iterator[str]:
     payer = world.group(posting.fact.payer, posting)
     payee = world.group(posting.fact.payee, posting)
     buys = posting.kind in ("supplier_payment_settled", "prepayment_made", "capital_returned")

@@ -26,12 +26,12 @@ from gigaledger.projections.exceptions.exception_records import (
 )
 from gigaledger.projections.exceptions.policy import Policy
 from gigaledger.projections.exceptions.posting import Posting
-from gigaledger.projections.exceptions.register import Verdict, register_of
+from gigaledger.projections.exceptions.register import ExceptionRecord, register_of
 from gigaledger.projections.queries.page_tokens import place_of, token_of
 from gigaledger.projections.queries.snapshot import (
     ALL_STATUSES,
     MOST_EVENTS,
-    Reader,
+    Snapshot,
     TooManyEventsError,
 )
 from gigaledger.v1.events_pb2 import Event
@@ -52,7 +52,7 @@ _EVENTS = """
     SELECT position, recorded_time, effective_date, assertion_status, fact_type, event
     FROM exceptions_event
     WHERE {recorded} AND (
-        effective_date <= %(until)s
+        effective_date <= %(as_of_end)s
         AND (assertion_status = ANY(%(statuses)s) OR fact_type = 'entry_reversed')
         OR fact_type = ANY(%(control)s)
     ) {which}
@@ -105,7 +105,7 @@ def page_place(request: QueryExceptionsRequest) -> Place:
 
 
 async def query_exceptions(
-    reader: Reader,
+    snapshot: Snapshot,
     request: QueryExceptionsRequest,
     place: Place = Place(),
     most_events: int = MOST_EVENTS,
@@ -113,7 +113,7 @@ async def query_exceptions(
     """Answer which rules are broken, and which were.
 
     Args:
-        reader: a snapshot of the projection, by what is known at the place's position.
+        snapshot: a snapshot of the projection, by what is known at the place's position.
         request: rules and page.
         place: where the page starts.
         most_events: how many events are judged for the answer, at the most.
@@ -126,34 +126,34 @@ async def query_exceptions(
         if code not in RULES:
             raise UnknownRuleError(f"{code!r} is none of {', '.join(RULES)}")
     rules = frozenset(request.rules or RULES)
-    policy = await _policy(reader)
-    judged = reader.scope.statuses == ALL_STATUSES and not rules & ACROSS & policy.across
-    rows = await reader.rows(
+    policy = await _policy(snapshot)
+    judged = snapshot.scope.statuses == ALL_STATUSES and not rules & ACROSS & policy.across
+    rows = await snapshot.rows(
         _EVENTS_OF_BOOK if judged else _ALL_EVENTS, control=_CONTROL, most=most_events
     )
     if len(rows) > most_events:
         raise TooManyEventsError(most_events)
     # Beside the loop: a book of many events must not hold up other questions.
     postings, found = await asyncio.to_thread(
-        _judged, rows, policy, reader.scope.today, frozenset(request.rules)
+        _judged, rows, policy, snapshot.scope.evaluation_date, frozenset(request.rules)
     )
     listed = [item for item in found if item.cleared_date is None or not request.open_only]
     size = request.page_size or DEFAULT_PAGE_SIZE
-    kept = await _read_kept(reader, request, place, size + 1, postings) if judged else _Kept()
+    kept = await _read_kept(snapshot, request, place, size + 1, postings) if judged else _Kept()
     after = [item for item in listed if _place(item) > (place.arose_position, place.exception)]
     after = sorted([*after, *kept.exceptions], key=_place)
     page = after[:size]
     passed = place.passed + len(set(page) & set(kept.exceptions))
     reviews = _reviews(postings)
-    reader.rests_on({row["assertion_status"] for row in rows})
+    snapshot.add_provenance({row["assertion_status"] for row in rows})
     return QueryExceptionsResponse(
-        context=reader.context(),
+        context=snapshot.context(),
         exceptions=[_message(item, reviews) for item in page],
         policy=policy.number,
         total_count=kept.total + len(listed),
         open_count=kept.standing + sum(item.cleared_date is None for item in listed),
         next_page_token=(
-            token_of(f"{reader.scope.position}-{passed}-{page[-1].id}", request)
+            token_of(f"{snapshot.scope.position}-{passed}-{page[-1].id}", request)
             if len(after) > size
             else ""
         ),
@@ -164,13 +164,13 @@ async def query_exceptions(
 class _Kept:
     """Exceptions of what is judged behind the fold: some of them, and how many there are."""
 
-    exceptions: Sequence[Verdict] = ()
+    exceptions: Sequence[ExceptionRecord] = ()
     total: int = 0
     standing: int = 0
 
 
 async def _read_kept(
-    reader: Reader,
+    snapshot: Snapshot,
     request: QueryExceptionsRequest,
     place: Place,
     most: int,
@@ -178,37 +178,37 @@ async def _read_kept(
 ) -> _Kept:
     """Return what is judged behind the fold: the first exceptions from a place on."""
     rules = frozenset(request.rules or RULES) & (WITHIN | {HARDWARE})
-    sums = await read_sums(reader)
+    sums = await read_sums(snapshot)
     standing = sum(sums.standing[rule] for rule in rules)
     total = standing if request.open_only else sum(sums.total[rule] for rule in rules)
     found = await read_verdicts(
-        reader,
+        snapshot,
         sums,
         rules,
         (place.arose_position, place.exception),
         min(most, total - place.passed),
         open_only=request.open_only,
     )
-    reader.rests_on(await read_statuses(reader))
+    snapshot.add_provenance(await read_statuses(snapshot))
     known = _standing(postings)
     return _Kept([described(item, sums, known) for item in found], total, standing)
 
 
 def _judged(
     rows: list[dict[str, Any]], policy: Policy, today: dt.date, rules: frozenset[str]
-) -> tuple[list[Posting], list[Verdict]]:
+) -> tuple[list[Posting], list[ExceptionRecord]]:
     """Return events as postings, and their exceptions."""
     postings = [posting_of(row) for row in rows]
     return postings, register_of(postings, policy, today, rules).exceptions
 
 
-def _place(item: Verdict) -> tuple[int, str]:
+def _place(item: ExceptionRecord) -> tuple[int, str]:
     return item.arose_position, item.id
 
 
-async def _policy(reader: Reader) -> Policy:
+async def _policy(snapshot: Snapshot) -> Policy:
     policy = Policy()
-    for row in await reader.rows(_POLICIES):
+    for row in await snapshot.rows(_POLICIES):
         policy = policy.followed_by(Event.FromString(row["event"]).policy_adopted)
     return policy
 
@@ -232,7 +232,7 @@ def _reviews(postings: list[Posting]) -> dict[str, dict[str, str]]:
     return found
 
 
-def _message(item: Verdict, reviews: dict[str, dict[str, str]]) -> ExceptionFinding:
+def _message(item: ExceptionRecord, reviews: dict[str, dict[str, str]]) -> ExceptionFinding:
     severity, _ = RULES[item.rule]
     return ExceptionFinding(
         exception=item.id,

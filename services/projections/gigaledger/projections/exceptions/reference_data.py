@@ -68,7 +68,7 @@ _Movement = tuple[dict[Pair, list[Amount]], Pair, Amount]
 """An amount, between whom, and where it is kept."""
 
 
-class World:
+class RuleContext:
     """The book as rules look at it, of the postings that stand."""
 
     def __init__(self) -> None:

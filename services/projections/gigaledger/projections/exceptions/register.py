@@ -18,7 +18,7 @@ from gigaledger.projections.exceptions import cut_off
 from gigaledger.projections.exceptions.catalogue import EVIDENCE, POSTING_RULES, RULES, TOPICS
 from gigaledger.projections.exceptions.policy import Policy
 from gigaledger.projections.exceptions.posting import Posting
-from gigaledger.projections.exceptions.reference_data import World
+from gigaledger.projections.exceptions.reference_data import RuleContext
 from gigaledger.projections.exceptions.rules import Finding, PostingRule, State, Topic
 
 _ID_DIGITS = 8
@@ -35,7 +35,7 @@ _Key = TypeVar("_Key", tuple[str, str], tuple[str, int])
 """Code of a rule, and what tells its findings apart: a key of the rule, or a position."""
 
 
-class Verdict(NamedTuple):
+class ExceptionRecord(NamedTuple):
     """What a register says of an exception at a position.
 
     Attributes:
@@ -69,7 +69,7 @@ class Verdict(NamedTuple):
 class _Raised:
     """An exception: what is said of it now, and the events that the rule found behind it."""
 
-    verdict: Verdict
+    verdict: ExceptionRecord
     found: tuple[int, ...]
 
     def find_again(self, finding: Finding) -> None:
@@ -117,7 +117,7 @@ class Register:
         """
         self._policy = policy
         self._rules = rules
-        self._world = World()
+        self._world = RuleContext()
         self._raised: dict[str, _Raised] = {}
         self._changed: dict[str, _Raised] = {}
         self._postings: dict[int, Posting] = {}
@@ -136,12 +136,12 @@ class Register:
         ]
 
     @property
-    def exceptions(self) -> list[Verdict]:
+    def exceptions(self) -> list[ExceptionRecord]:
         """All exceptions, in order of the position at which they arose, then of id."""
         found = [raised.verdict for raised in self._raised.values()]
         return sorted(found, key=lambda item: (item.arose_position, item.id))
 
-    def changed(self) -> list[Verdict]:
+    def changed(self) -> list[ExceptionRecord]:
         """Return what is said anew since it was asked for before."""
         found = [raised.verdict for raised in self._changed.values()]
         self._changed.clear()
@@ -312,7 +312,7 @@ class Register:
 
     def _raise(self, rule: str, subject: str, finding: Finding, cause: Posting | None) -> _Raised:
         position = cause.position if cause else max(finding.positions)
-        verdict = Verdict(
+        verdict = ExceptionRecord(
             id=exception_id(rule, position, subject, finding.key),
             rule=rule,
             subject=subject,

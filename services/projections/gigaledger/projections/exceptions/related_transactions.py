@@ -17,7 +17,7 @@ from gigaledger.projections.exceptions.policy import Policy
 from gigaledger.projections.exceptions.posting import Posting
 from gigaledger.projections.exceptions.reference_data import (
     Amount,
-    World,
+    RuleContext,
     cash_sides,
     in_cash,
     order_amounts,
@@ -44,7 +44,7 @@ def _within(amounts: Sequence[Amount], posting: Posting, days: int) -> list[Amou
     return [amount for amount in amounts[first:last] if amount.position <= posting.position]
 
 
-def _counterparts(posting: Posting, world: World, days: int) -> list[Amount]:
+def _counterparts(posting: Posting, world: RuleContext, days: int) -> list[Amount]:
     """Return the movements the other way round between the same groups, close in time."""
     fact = posting.fact
     if posting.kind == _INVESTED and not in_cash(fact):
@@ -55,7 +55,7 @@ def _counterparts(posting: Posting, world: World, days: int) -> list[Amount]:
     return [a for a in _within(lists.get(back, ()), posting, days) if a.currency == currency]
 
 
-def find_contemporaneous(posting: Posting, world: World, policy: Policy) -> Finding | None:
+def find_contemporaneous(posting: Posting, world: RuleContext, policy: Policy) -> Finding | None:
     """Find an investment and purchases between the same groups within days (SX-RT-01)."""
     days = policy.threshold("contemporaneous_days")
     found = _counterparts(posting, world, days) if days is not None else []
@@ -65,7 +65,7 @@ def find_contemporaneous(posting: Posting, world: World, policy: Policy) -> Find
     return Finding(text, _positions(posting, found))
 
 
-def find_similar(posting: Posting, world: World, policy: Policy) -> Finding | None:
+def find_similar(posting: Posting, world: RuleContext, policy: Policy) -> Finding | None:
     """Find amounts that are nearly equal among those close in time (SX-RT-02)."""
     days, limit = policy.threshold("contemporaneous_days"), policy.threshold("similar_amount_ppm")
     if days is None or limit is None:
@@ -85,7 +85,7 @@ def _positions(posting: Posting, amounts: Sequence[Amount]) -> tuple[int, ...]:
     return tuple(sorted({posting.position, *(amount.position for amount in amounts)}))
 
 
-def find_new_cycle(posting: Posting, world: World, _policy: Policy) -> Finding | None:
+def find_new_cycle(posting: Posting, world: RuleContext, _policy: Policy) -> Finding | None:
     """Find a payment that is the first of its direction and closes a cycle (SX-RT-04)."""
     for payer, payee in cash_sides(posting):
         edge = world.group(payer, posting), world.group(payee, posting)
@@ -99,7 +99,7 @@ def find_new_cycle(posting: Posting, world: World, _policy: Policy) -> Finding |
     return None
 
 
-def now_first(reversed_posting: Posting, world: World) -> Iterator[int]:
+def now_first(reversed_posting: Posting, world: RuleContext) -> Iterator[int]:
     """Yield the payment that is the first of its direction once another is reversed."""
     for payer, payee in cash_sides(reversed_posting):
         edge = world.group(payer, reversed_posting), world.group(payee, reversed_posting)
@@ -108,7 +108,7 @@ def now_first(reversed_posting: Posting, world: World) -> Iterator[int]:
             yield min(standing)
 
 
-def _path(world: World, start: str, end: str, known: int) -> list[str]:
+def _path(world: RuleContext, start: str, end: str, known: int) -> list[str]:
     """Return a shortest path of payments by a position, the first in order of names."""
     if start == end:
         return []
@@ -130,7 +130,7 @@ def _path(world: World, start: str, end: str, known: int) -> list[str]:
     return path[::-1]
 
 
-def find_split_orders(posting: Posting, world: World, policy: Policy) -> Finding | None:
+def find_split_orders(posting: Posting, world: RuleContext, policy: Policy) -> Finding | None:
     """Find orders, each within the approval threshold, that exceed it together (SX-PO-03)."""
     days = policy.threshold("split_order_days")
     fact = posting.fact

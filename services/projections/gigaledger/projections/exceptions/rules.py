@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from gigaledger.projections.exceptions.policy import Policy
 from gigaledger.projections.exceptions.posting import Posting
-from gigaledger.projections.exceptions.reference_data import World
+from gigaledger.projections.exceptions.reference_data import RuleContext
 
 
 class Severity(IntEnum):
@@ -64,17 +64,17 @@ class PostingRule:
     severity: Severity
     statement: str
     kinds: frozenset[str]
-    find: Callable[[Posting, World, Policy], Finding | None]
+    find: Callable[[Posting, RuleContext, Policy], Finding | None]
     subject: Callable[[Posting], str]
     outlives_reversal: bool = False
     asked: Callable[[Policy], bool] = lambda _policy: True
-    judged_anew: Callable[[Posting, World], Iterable[int]] = lambda _posting, _world: ()
+    judged_anew: Callable[[Posting, RuleContext], Iterable[int]] = lambda _posting, _world: ()
 
 
 class State(Protocol):
     """State of a subject: the fold of the postings that concern it and are not reversed."""
 
-    def apply(self, posting: Posting, world: World) -> None:
+    def apply(self, posting: Posting, world: RuleContext) -> None:
         """Fold a posting."""
 
 
@@ -109,7 +109,7 @@ class Topic:
     """
 
     kinds: frozenset[str]
-    subjects: Callable[[Posting, World], Iterable[str]]
+    subjects: Callable[[Posting, RuleContext], Iterable[str]]
     new_state: Callable[[str], State]
     rules: tuple[SubjectRule, ...]
     days: Callable[[Any], Iterable[dt.date]] | None = None

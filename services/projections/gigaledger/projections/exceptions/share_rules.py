@@ -10,7 +10,7 @@ from fractions import Fraction
 from gigaledger.common.quantities import currency_exponent, decimal_from_message, money_from_message
 from gigaledger.projections.exceptions.policy import Policy
 from gigaledger.projections.exceptions.posting import Posting
-from gigaledger.projections.exceptions.reference_data import World
+from gigaledger.projections.exceptions.reference_data import RuleContext
 from gigaledger.projections.exceptions.rules import Finding, Severity, SubjectRule, Topic
 from gigaledger.v1.common_pb2 import Role
 
@@ -37,7 +37,7 @@ class Issuer:
         self.valuations: list[_Valuation] = []
         self.issuances: dict[tuple[str, str], _Issuance] = {}
 
-    def apply(self, posting: Posting, _world: World) -> None:
+    def apply(self, posting: Posting, _world: RuleContext) -> None:
         """Fold a posting."""
         fact = posting.fact
         if posting.kind == "valuation_determined":
@@ -89,7 +89,7 @@ def find_unsupported(state: Issuer, policy: Policy, _day: dt.date) -> Iterator[F
         yield Finding(text, tuple(sorted(positions)), f"{issuance.position}")
 
 
-def _subjects(posting: Posting, world: World) -> Iterator[str]:
+def _subjects(posting: Posting, world: RuleContext) -> Iterator[str]:
     if posting.kind == "valuation_determined":
         yield f"issuers/{posting.fact.issuer}"
         return

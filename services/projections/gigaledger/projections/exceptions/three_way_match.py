@@ -14,7 +14,7 @@ from gigaledger.common.quantities import money_from_message
 from gigaledger.projections.exceptions.descriptions import amount_text
 from gigaledger.projections.exceptions.policy import Policy
 from gigaledger.projections.exceptions.posting import Posting
-from gigaledger.projections.exceptions.reference_data import World
+from gigaledger.projections.exceptions.reference_data import RuleContext
 from gigaledger.projections.exceptions.rules import (
     Finding,
     PostingRule,
@@ -76,7 +76,7 @@ class Trade:
         self.unapplied: dict[str, _Payment] = {}
         self._payments: dict[str, tuple[str, int, int]] = {}
 
-    def apply(self, posting: Posting, _world: World) -> None:
+    def apply(self, posting: Posting, _world: RuleContext) -> None:
         """Fold a posting."""
         fact = posting.fact
         match posting.kind:
@@ -263,7 +263,9 @@ def find_unapplied(state: Trade, _policy: Policy, _day: dt.date) -> Iterator[Fin
         yield Finding(f"{amount} of payment {number} is unapplied", payment.positions, number)
 
 
-def find_dated_before_order(posting: Posting, world: World, _policy: Policy) -> Finding | None:
+def find_dated_before_order(
+    posting: Posting, world: RuleContext, _policy: Policy
+) -> Finding | None:
     """Find a receipt or an invoice that is dated before its order (SX-PO-02)."""
     order = world.orders.get(posting.fact.purchase_order, posting.position)
     if order is None or posting.effective_date >= order.effective_date:
@@ -272,7 +274,7 @@ def find_dated_before_order(posting: Posting, world: World, _policy: Policy) -> 
     return Finding(text, (order.position, posting.position))
 
 
-def find_third_party(posting: Posting, world: World, _policy: Policy) -> Finding | None:
+def find_third_party(posting: Posting, world: RuleContext, _policy: Policy) -> Finding | None:
     """Find a payment on an order between others than its buyer and supplier (SX-PAY-03)."""
     fact = posting.fact
     order = world.orders.get(fact.purchase_order, posting.position)
@@ -287,7 +289,7 @@ def find_third_party(posting: Posting, world: World, _policy: Policy) -> Finding
     return Finding(f"{text} {order.fact.supplier}", (order.position, posting.position))
 
 
-def _documents(posting: Posting, world: World) -> Iterator[str]:
+def _documents(posting: Posting, world: RuleContext) -> Iterator[str]:
     """Yield the order of a document; without one, the invoice or the payment stands by itself."""
     fact = posting.fact
     if fact.purchase_order:

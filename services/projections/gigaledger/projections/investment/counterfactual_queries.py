@@ -6,7 +6,7 @@ from gigaledger.projections.investment.counterfactual import Reading, figures_un
 from gigaledger.projections.investment.figures import Figures
 from gigaledger.projections.investment.queries import read_accounts, recorded_of
 from gigaledger.projections.queries.read_spec import InvalidArgumentError
-from gigaledger.projections.queries.snapshot import Reader
+from gigaledger.projections.queries.snapshot import Snapshot
 from gigaledger.projections.shared.agreement_terms import read_agreements
 from gigaledger.projections.shared.amounts import Amount
 from gigaledger.v1.projections_pb2 import (
@@ -34,12 +34,12 @@ _READ = ("entitled", "available_to_call", "unfunded_entitlement", "overfunded")
 
 
 async def query_counterfactual(
-    reader: Reader, request: QueryCounterfactualRequest
+    snapshot: Snapshot, request: QueryCounterfactualRequest
 ) -> QueryCounterfactualResponse:
     """Answer QueryCounterfactual.
 
     Args:
-        reader: a snapshot of the projection.
+        snapshot: a snapshot of the projection.
         request: the readings.
 
     Raises:
@@ -49,9 +49,9 @@ async def query_counterfactual(
         message = f"holds {len(request.readings)} readings; 1 to {MAX_READINGS} are taken"
         raise InvalidArgumentError("readings", message)
     readings = [_reading(index, message) for index, message in enumerate(request.readings)]
-    agreements = await read_agreements(reader, "investment_terms")
+    agreements = await read_agreements(snapshot, "investment_terms")
     found = []
-    for account, figures in await read_accounts(reader, agreements, request.agreement):
+    for account, figures in await read_accounts(snapshot, agreements, request.agreement):
         for currency, own in figures.items():
             standing = account.standing if currency == account.currency else None
             recorded = recorded_of(account, currency)
@@ -64,7 +64,7 @@ async def query_counterfactual(
                 other = figures_under(reading, standing, account.evidence, recorded)
                 line.outcomes.append(_outcome(asked, own, other, currency))
             found.append(line)
-    return QueryCounterfactualResponse(context=reader.context(), agreements=found)
+    return QueryCounterfactualResponse(context=snapshot.context(), agreements=found)
 
 
 def _reading(index: int, message: CounterfactualReading) -> Reading:

@@ -9,7 +9,7 @@ from typing import Any
 from gigaledger.projections.engine.statements import statement
 from gigaledger.projections.queries.figure_diff import FigureKey
 from gigaledger.projections.queries.line_items import Contribution, Wanted
-from gigaledger.projections.queries.snapshot import Reader
+from gigaledger.projections.queries.snapshot import Snapshot
 from gigaledger.projections.shared.agreement_terms import Agreements, read_agreements
 from gigaledger.projections.shared.amounts import units
 
@@ -72,17 +72,17 @@ INPUTS = {
 """Figures that a rule makes, and the sums that go into them."""
 
 
-async def contributions(reader: Reader, wanted: Wanted) -> list[Contribution]:
+async def contributions(snapshot: Snapshot, wanted: Wanted) -> list[Contribution]:
     """Return what each event adds to some of the sums."""
-    agreements = await read_agreements(reader, "investment_terms")
+    agreements = await read_agreements(snapshot, "investment_terms")
     found: list[Contribution] = []
-    for row in await reader.rows(_CERTIFIED):
+    for row in await snapshot.rows(_CERTIFIED):
         about = (("agreement", row["agreement"]), ("power_basis", row["power_basis"]))
         key = FigureKey(_CERTIFIED_KW, about)
         found.append(Contribution.of(row, key, Decimal(row["power_kw"]), "kW"))
-    for row in await reader.rows(_CAPITAL):
+    for row in await snapshot.rows(_CAPITAL):
         found += _amounts(row, agreements, _CAPITAL_SIGNS[row["measure"]])
-    for row in await reader.rows(_SHARES):
+    for row in await snapshot.rows(_SHARES):
         found += _amounts(row, agreements, _AMOUNT_SIGNS[row["measure"]])
         sign = _SHARE_SIGNS.get(row["measure"])
         if sign is not None:

@@ -21,7 +21,7 @@ from gigaledger.projections.investment.figures import (
     split_shares,
 )
 from gigaledger.projections.investment.timelines import timelines
-from gigaledger.projections.queries.snapshot import Reader, Scope
+from gigaledger.projections.queries.snapshot import ReadScope, Snapshot
 from gigaledger.projections.shared.agreement_terms import Agreements, read_agreements
 from gigaledger.projections.shared.agreements import History, Standing, Terms
 from gigaledger.projections.shared.amounts import Amount, money, ten_places, total
@@ -178,74 +178,76 @@ class Account:
         return self.history.terms_on(row["day"]) if self.history and row["day"] else self.terms
 
 
-async def query_investment(reader: Reader, agreement: str) -> QueryInvestmentResponse:
+async def query_investment(snapshot: Snapshot, agreement: str) -> QueryInvestmentResponse:
     """Answer QueryInvestment.
 
     Args:
-        reader: a snapshot of the projection.
+        snapshot: a snapshot of the projection.
         agreement: only this agreement and those that it supersedes; all where empty.
     """
-    agreements = await read_agreements(reader, "investment_terms")
+    agreements = await read_agreements(snapshot, "investment_terms")
     lines: list[InvestmentFigures] = []
     totals: dict[str, Figures] = {}
     tranches: list[TrancheFigures] = []
-    for account, figures in await read_accounts(reader, agreements, agreement):
+    for account, figures in await read_accounts(snapshot, agreements, agreement):
         for currency, found in figures.items():
             lines.append(_figures_message(found, currency, account))
             totals[currency] = totals[currency] + found if currency in totals else found
         tranches += _tranches(account)
     return QueryInvestmentResponse(
-        context=reader.context(),
+        context=snapshot.context(),
         agreements=lines,
         totals=[_figures_message(totals[currency], currency) for currency in sorted(totals)],
         tranches=tranches,
-        timelines=await timelines(reader, agreements, agreements.only(agreement)),
+        timelines=await timelines(snapshot, agreements, agreements.only(agreement)),
     )
 
 
 async def read_accounts(
-    reader: Reader, agreements: Agreements, agreement: str
+    snapshot: Snapshot, agreements: Agreements, agreement: str
 ) -> list[tuple[Account, dict[str, Figures]]]:
     """Return the agreements under which something is invested, with their figures by currency.
 
     Args:
-        reader: a snapshot of the projection.
+        snapshot: a snapshot of the projection.
         agreements: the agreements of the book.
         agreement: only this agreement and those that it supersedes; all where empty.
     """
     only = agreements.only(agreement)
-    records = await _read_records(reader, only)
+    records = await _read_records(snapshot, only)
     moved = {name for name, entry in records.items() if entry.capital or entry.shares}
     found = []
     for name in sorted(moved | {n for n in agreements.counted if only is None or n in only}):
-        account = _account(reader.scope, agreements, name, records[name])
+        account = _account(snapshot.scope, agreements, name, records[name])
         figures = _figures(account)
         if figures:
-            reader.rests_on(account.records.statuses())
-            reader.rests_on(agreements.statuses(name))
+            snapshot.add_provenance(account.records.statuses())
+            snapshot.add_provenance(agreements.statuses(name))
             found.append((account, figures))
     return found
 
 
-async def _read_records(reader: Reader, only: frozenset[str] | None) -> defaultdict[str, _Records]:
+async def _read_records(
+    snapshot: Snapshot, only: frozenset[str] | None
+) -> defaultdict[str, _Records]:
     agreements = sorted(only) if only is not None else None
     records: defaultdict[str, _Records] = defaultdict(_Records)
-    for row in await reader.rows(_CERTIFIED, agreements=agreements):
+    for row in await snapshot.rows(_CERTIFIED, agreements=agreements):
         records[row["agreement"]].certified.append(row)
-    for row in await reader.rows(_CONDITIONS, agreements=agreements):
+    for row in await snapshot.rows(_CONDITIONS, agreements=agreements):
         records[row["agreement"]].conditions.append(row)
-    for row in await reader.rows(_CAPITAL, agreements=agreements):
+    for row in await snapshot.rows(_CAPITAL, agreements=agreements):
         records[row["agreement"]].capital.append(row)
-    for row in await reader.rows(_SHARES, agreements=agreements):
+    for row in await snapshot.rows(_SHARES, agreements=agreements):
         records[row["agreement"]].shares.append(row)
     return records
 
 
-def _account(scope: Scope, agreements: Agreements, name: str, records: _Records) -> Account:
+def _account(scope: ReadScope, agreements: Agreements, name: str, records: _Records) -> Account:
     history = agreements.counted.get(name)
-    standing = history.on(scope.until, scope.today) if history else None
+    standing = history.on(scope.as_of_end, scope.evaluation_date) if history else None
     known = agreements.known.get(name)
-    terms = standing.terms if standing else known.terms_on(scope.until) if known else Terms()
+    terms = standing.terms if standing else known.terms_on(scope.as_of_end) if known else Terms()
     told = {row["currency"] for row in (*records.capital, *records.shares)} - {""}
     certified: dict[str, dict[Any, int]] = defaultdict(dict)
     for row in records.certified:
@@ -257,7 +259,7 @@ def _account(scope: Scope, agreements: Agreements, name: str, records: _Records)
         terms=terms,
         currency=terms.currency or (told.pop() if len(told) == 1 else ""),
         evidence=Evidence(
-            today=scope.today,
+            today=scope.evaluation_date,
             certified=certified,
             documented=frozenset((row["tranche"], row["condition"]) for row in records.conditions),
         ),

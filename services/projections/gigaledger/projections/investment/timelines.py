@@ -11,7 +11,7 @@ from typing import Any
 from gigaledger.common.quantities import date_to_message
 from gigaledger.projections.engine.statements import statement
 from gigaledger.projections.investment.figures import Evidence, reached
-from gigaledger.projections.queries.snapshot import Reader, Scope
+from gigaledger.projections.queries.snapshot import ReadScope, Snapshot
 from gigaledger.projections.shared.agreement_terms import Agreements
 from gigaledger.projections.shared.agreements import History, Terms, Tranche
 from gigaledger.v1.projections_pb2 import EntitlementCause, TrancheTimeline
@@ -63,27 +63,27 @@ class _Events:
 
 
 async def timelines(
-    reader: Reader, agreements: Agreements, only: frozenset[str] | None
+    snapshot: Snapshot, agreements: Agreements, only: frozenset[str] | None
 ) -> list[TrancheTimeline]:
     """Return when each tranche of the agreements in force was entitled, called and funded.
 
     Args:
-        reader: a snapshot of the projection.
+        snapshot: a snapshot of the projection.
         agreements: the agreements of the book.
         only: those that are asked for; all where None.
     """
     names = sorted(only) if only is not None else None
     events: dict[str, _Events] = defaultdict(_Events)
-    for row in await reader.rows(_CERTIFIED, agreements=names):
+    for row in await snapshot.rows(_CERTIFIED, agreements=names):
         events[row["agreement"]].certified.append(row)
-    for row in await reader.rows(_CONDITIONS, agreements=names):
+    for row in await snapshot.rows(_CONDITIONS, agreements=names):
         events[row["agreement"]].documented.append(row)
-    for row in await reader.rows(_FIRST, agreements=names):
+    for row in await snapshot.rows(_FIRST, agreements=names):
         found = events[row["agreement"]]
         (found.called if row["called"] else found.funded)[row["tranche"]] = row["day"]
-    scope, lines = reader.scope, []
+    scope, lines = snapshot.scope, []
     for name, history in agreements.counted.items():
-        standing = history.on(scope.until, scope.today)
+        standing = history.on(scope.as_of_end, scope.evaluation_date)
         if standing is None or not standing.in_force or (only is not None and name not in only):
             continue
         since = entitled_since(scope, history, events[name])
@@ -93,7 +93,7 @@ async def timelines(
     return lines
 
 
-def entitled_since(scope: Scope, history: History, events: _Events) -> dict[int, dt.date]:
+def entitled_since(scope: ReadScope, history: History, events: _Events) -> dict[int, dt.date]:
     """Return since when each tranche that is entitled has been so without a break.
 
     Entitlement is looked at on each day on which it may change, by the rule of the figures.
@@ -119,7 +119,7 @@ def entitled_since(scope: Scope, history: History, events: _Events) -> dict[int,
                 documented.add((row["tranche"], row["condition"]))
         for basis, kw in total_kw.items():
             highest_kw[basis] = max(highest_kw[basis], kw)
-        today = min(day, scope.today)
+        today = min(day, scope.evaluation_date)
         standing = history.on(day, today)
         if standing is None:
             continue
@@ -131,13 +131,13 @@ def entitled_since(scope: Scope, history: History, events: _Events) -> dict[int,
 
 
 def _counts(
-    scope: Scope, history: History, day: dt.date, changes: Mapping[dt.date, object]
+    scope: ReadScope, history: History, day: dt.date, changes: Mapping[dt.date, object]
 ) -> bool:
     """Tell whether a day counts: by facts of that day, or because time has come so far."""
-    if day > scope.until:
+    if day > scope.as_of_end:
         return False
     by_fact = day in changes or any(change.effective_date == day for change in history.changes)
-    return by_fact or day <= scope.today or history.superseded_on == day
+    return by_fact or day <= scope.evaluation_date or history.superseded_on == day
 
 
 def _days_of_conditions(history: History) -> Iterator[dt.date]:
@@ -154,7 +154,7 @@ def _timeline(
     since: dt.date | None,
     history: History,
     events: _Events,
-    scope: Scope,
+    scope: ReadScope,
 ) -> TrancheTimeline:
     number = tranche.number
     called, funded = events.called.get(number), events.funded.get(number)
@@ -167,8 +167,8 @@ def _timeline(
     if since is not None:
         line.entitled_date.CopyFrom(date_to_message(since))
         line.causes.extend(_causes(tranche, since, history, events))
-        line.days_to_call = ((called or scope.today) - since).days
-        line.days_to_fund = ((funded or scope.today) - since).days
+        line.days_to_call = ((called or scope.evaluation_date) - since).days
+        line.days_to_fund = ((funded or scope.evaluation_date) - since).days
     return line
 
 

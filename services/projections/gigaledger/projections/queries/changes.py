@@ -12,7 +12,7 @@ from gigaledger.common.quantities import date_to_message, instant_from_message
 from gigaledger.projections.engine.statements import statement
 from gigaledger.projections.queries.figure_diff import changes_between, figures_of
 from gigaledger.projections.queries.reports import Answer, Question, answer
-from gigaledger.projections.queries.snapshot import Known, Reader
+from gigaledger.projections.queries.snapshot import KnowledgePoint, Snapshot
 from gigaledger.v1.events_pb2 import RecordedEvent
 from gigaledger.v1.projections_pb2 import EventChanges, FigureChange, TotalChanges
 
@@ -24,24 +24,24 @@ _TOUCHED = """
 """
 
 
-async def positions_touched(reader: Reader, since: int) -> frozenset[int]:
+async def positions_touched(snapshot: Snapshot, since: int) -> frozenset[int]:
     """Return the positions, after another, of events that the rows of a projection come from.
 
     Args:
-        reader: a snapshot of the projection, at the later state of knowledge.
+        snapshot: a snapshot of the projection, at the later state of knowledge.
         since: the position of the earlier state.
     """
     found: set[int] = set()
-    for table in reader.projection.tables:
-        rows = await reader.rows(statement(_TOUCHED, table=table), since=since)
+    for table in snapshot.projection.tables:
+        rows = await snapshot.rows(statement(_TOUCHED, table=table), since=since)
         found.update(row["position"] for row in rows)
     return frozenset(found)
 
 
 async def changes(
-    reader: Reader,
+    snapshot: Snapshot,
     question: Question,
-    since: Known,
+    since: KnowledgePoint,
     events: AsyncIterable[RecordedEvent],
     touched: frozenset[int],
 ) -> AsyncIterator[EventChanges | TotalChanges]:
@@ -50,7 +50,7 @@ async def changes(
     What time alone did, where the question names no day, comes without a position.
 
     Args:
-        reader: a snapshot of the projection, at the later state of knowledge.
+        snapshot: a snapshot of the projection, at the later state of knowledge.
         question: what is asked.
         since: the earlier state of knowledge.
         events: what was recorded after it up to the later one, in order.
@@ -59,21 +59,21 @@ async def changes(
     Raises:
         InvalidArgumentError: a field of the question is malformed.
     """
-    walk = _Walk(reader, question, since, await answer(reader.at(since), question))
+    walk = _Walk(snapshot, question, since, await answer(snapshot.at(since), question))
     before = walk.last
     async for event in events:
         if event.position not in touched:
             continue
         passed = await walk.pass_time(
-            Known(event.position - 1, instant_from_message(event.recorded_time))
+            KnowledgePoint(event.position - 1, instant_from_message(event.recorded_time))
         )
         if passed.changes:
             yield passed
         moved = await walk.take(event)
         if moved.changes:
             yield moved
-    scope = reader.scope
-    passed = await walk.pass_time(Known(scope.position, scope.recorded_time))
+    scope = snapshot.scope
+    passed = await walk.pass_time(KnowledgePoint(scope.position, scope.recorded_time))
     if passed.changes:
         yield passed
     yield TotalChanges(
@@ -86,25 +86,28 @@ async def changes(
 class _Walk:
     """Goes from one state of knowledge to the next and compares the answers."""
 
-    def __init__(self, reader: Reader, question: Question, known: Known, last: Answer) -> None:
-        self._reader = reader
+    def __init__(
+        self, snapshot: Snapshot, question: Question, known: KnowledgePoint, last: Answer
+    ) -> None:
+        self._reader = snapshot
         self._question = question
-        self._today = reader.at(known).scope.today
+        self._today = snapshot.at(known).scope.evaluation_date
         self.last = last
 
-    async def pass_time(self, known: Known) -> EventChanges:
+    async def pass_time(self, known: KnowledgePoint) -> EventChanges:
         """Go on to a later time at which nothing else is known that matters."""
         scope = self._reader.at(known).scope
-        if scope.today == self._today and scope.position != self._reader.scope.position:
+        if scope.evaluation_date == self._today and scope.position != self._reader.scope.position:
             return EventChanges()
-        self._today = scope.today
+        self._today = scope.evaluation_date
         return EventChanges(
-            effective_date=date_to_message(scope.today), changes=await self._compare(known)
+            effective_date=date_to_message(scope.evaluation_date),
+            changes=await self._compare(known),
         )
 
     async def take(self, event: RecordedEvent) -> EventChanges:
         """Go on to what is known after an event."""
-        known = Known(event.position, instant_from_message(event.recorded_time))
+        known = KnowledgePoint(event.position, instant_from_message(event.recorded_time))
         return EventChanges(
             position=event.position,
             recorded_time=event.recorded_time,
@@ -114,6 +117,6 @@ class _Walk:
             changes=await self._compare(known),
         )
 
-    async def _compare(self, known: Known) -> list[FigureChange]:
+    async def _compare(self, known: KnowledgePoint) -> list[FigureChange]:
         before, self.last = self.last, await answer(self._reader.at(known), self._question)
         return changes_between(figures_of(before), figures_of(self.last))

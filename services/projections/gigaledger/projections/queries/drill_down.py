@@ -12,7 +12,7 @@ from gigaledger.projections.queries.line_items import (
     totals,
 )
 from gigaledger.projections.queries.paging import Place, read_page
-from gigaledger.projections.queries.snapshot import Reader
+from gigaledger.projections.queries.snapshot import Snapshot
 from gigaledger.projections.shared.periods import Period
 from gigaledger.projections.trade import line_items as round_trip
 from gigaledger.v1.projections_pb2 import (
@@ -66,25 +66,25 @@ def projection_behind(figure: str) -> str:
 
 
 async def list_contributions(
-    reader: Reader, request: ListContributionsRequest, place: Place
+    snapshot: Snapshot, request: ListContributionsRequest, place: Place
 ) -> ListContributionsResponse:
     """Answer ListContributions.
 
     Args:
-        reader: a snapshot of the projection that knows the figure.
+        snapshot: a snapshot of the projection that knows the figure.
         request: the request.
         place: where the page starts.
 
     Raises:
         UnknownFigureError: there is no such figure.
     """
-    found = await _contributions(reader, frozenset(sums_behind(request.figure)), request)
-    sums = _resting_on(reader, await found.sums())
+    found = await _contributions(snapshot, frozenset(sums_behind(request.figure)), request)
+    sums = _resting_on(snapshot, await found.sums())
     count = sum(item.count for item in sums)
     page = await read_page(found, place, request.page_size or DEFAULT_PAGE_SIZE, count)
-    following = place.after(page, reader.scope.position) if page else place
+    following = place.after(page, snapshot.scope.position) if page else place
     return ListContributionsResponse(
-        context=reader.context(),
+        context=snapshot.context(),
         contributions=[item.message() for item in page],
         totals=totals(sums),
         total_count=count,
@@ -93,31 +93,31 @@ async def list_contributions(
 
 
 async def query_roll_forward(
-    reader: Reader, request: QueryRollForwardRequest, periods: list[Period]
+    snapshot: Snapshot, request: QueryRollForwardRequest, periods: list[Period]
 ) -> QueryRollForwardResponse:
     """Answer QueryRollForward.
 
     Args:
-        reader: a snapshot of the projection that knows the figure, as of the end of the periods.
+        snapshot: a snapshot of the projection that knows the figure, as of the end of the periods.
         request: the request.
         periods: in order.
 
     Raises:
         UnknownFigureError: there is no such figure, or it is no sum.
     """
-    found = await _contributions(reader, frozenset({sum_of(request.figure)}), request)
-    sums = _resting_on(reader, await found.sums([period.first for period in periods]))
-    return QueryRollForwardResponse(context=reader.context(), figures=roll_forward(sums, periods))
+    found = await _contributions(snapshot, frozenset({sum_of(request.figure)}), request)
+    sums = _resting_on(snapshot, await found.sums([period.first for period in periods]))
+    return QueryRollForwardResponse(context=snapshot.context(), figures=roll_forward(sums, periods))
 
 
-def _resting_on(reader: Reader, sums: list[Sum]) -> list[Sum]:
+def _resting_on(snapshot: Snapshot, sums: list[Sum]) -> list[Sum]:
     for item in sums:
-        reader.rests_on(item.assertion_statuses)
+        snapshot.add_provenance(item.assertion_statuses)
     return sums
 
 
 async def _contributions(
-    reader: Reader,
+    snapshot: Snapshot,
     figures: frozenset[str],
     request: ListContributionsRequest | QueryRollForwardRequest,
 ) -> Contributions:
@@ -125,8 +125,8 @@ async def _contributions(
     wanted = Wanted(figures, about)
     match projection_behind(request.figure):
         case "capacity":
-            return await capacity.contributions(reader, wanted)
+            return await capacity.contributions(snapshot, wanted)
         case "investment":
-            return Contributions(await investment.contributions(reader, wanted))
+            return Contributions(await investment.contributions(snapshot, wanted))
         case _:
-            return await round_trip.contributions(reader, request.level, wanted)
+            return await round_trip.contributions(snapshot, request.level, wanted)

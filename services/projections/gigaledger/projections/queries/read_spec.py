@@ -11,7 +11,7 @@ import grpc
 from gigaledger.common.grpc.status import reason_of
 from gigaledger.common.quantities import QuantityError, date_from_message, instant_from_message
 from gigaledger.projections.engine.folding import enum_text
-from gigaledger.projections.queries.snapshot import Known
+from gigaledger.projections.queries.snapshot import KnowledgePoint
 from gigaledger.projections.shared.periods import (
     DaysOutOfOrderError,
     Length,
@@ -117,7 +117,9 @@ def _max_wait_seconds(read: ReadSpec) -> float:
     return seconds
 
 
-async def known_by(read: ReadSpec, book: str, ledger: LedgerServiceAsyncStub) -> Known | None:
+async def known_by(
+    read: ReadSpec, book: str, ledger: LedgerServiceAsyncStub
+) -> KnowledgePoint | None:
     """Return the state of knowledge that a ReadSpec asks for; None for the latest.
 
     Which position an instant stands for, and when a position was recorded, the ledger tells: a
@@ -142,7 +144,7 @@ async def known_by(read: ReadSpec, book: str, ledger: LedgerServiceAsyncStub) ->
 
 async def known_since(
     request: QueryChangesRequest, book: str, ledger: LedgerServiceAsyncStub
-) -> Known:
+) -> KnowledgePoint:
     """Return the earlier state of knowledge of a comparison.
 
     Args:
@@ -191,7 +193,9 @@ def _required_day(message: Message, field: str) -> dt.date:
     return day
 
 
-async def _known_at(book: str, position: int, field: str, ledger: LedgerServiceAsyncStub) -> Known:
+async def _known_at(
+    book: str, position: int, field: str, ledger: LedgerServiceAsyncStub
+) -> KnowledgePoint:
     if position < 1:
         raise InvalidArgumentError(field, f"{position} is not a position: the first is 1")
     try:
@@ -200,12 +204,12 @@ async def _known_at(book: str, position: int, field: str, ledger: LedgerServiceA
         if reason_of(error) != "EVENT_NOT_FOUND":
             raise
         raise InvalidArgumentError(field, error.details() or "is not there") from error
-    return Known(position, instant_from_message(found.event.recorded_time))
+    return KnowledgePoint(position, instant_from_message(found.event.recorded_time))
 
 
 async def _known_by(
     book: str, time: Timestamp, field: str, ledger: LedgerServiceAsyncStub
-) -> Known:
+) -> KnowledgePoint:
     try:
         instant_from_message(time)
     except QuantityError as error:
@@ -216,4 +220,4 @@ async def _known_by(
         if reason_of(error) != "BOOK_NOT_OPEN":
             raise
         raise InvalidArgumentError(field, error.details() or "is too early") from error
-    return Known(found.position, instant_from_message(found.recorded_time))
+    return KnowledgePoint(found.position, instant_from_message(found.recorded_time))

@@ -7,7 +7,7 @@ import datetime as dt
 from gigaledger.projections.capacity.queries import query_capacity
 from gigaledger.projections.investment.queries import query_investment
 from gigaledger.projections.queries.read_spec import InvalidArgumentError, day_of
-from gigaledger.projections.queries.snapshot import Reader
+from gigaledger.projections.queries.snapshot import Snapshot
 from gigaledger.projections.trade.circular_flow_queries import query_circular_flows
 from gigaledger.projections.trade.round_trip_queries import query_round_trip
 from gigaledger.v1.projections_pb2 import (
@@ -68,11 +68,11 @@ def question_of(request: Message) -> Question:
     return question
 
 
-async def answer(reader: Reader, question: Question) -> Answer:
+async def answer(snapshot: Snapshot, question: Question) -> Answer:
     """Answer a question.
 
     Args:
-        reader: a snapshot of the projection that answers it.
+        snapshot: a snapshot of the projection that answers it.
         question: the question.
 
     Raises:
@@ -80,16 +80,16 @@ async def answer(reader: Reader, question: Question) -> Answer:
     """
     match question:
         case QueryCapacityRequest():
-            return await query_capacity(reader, question.agreement)
+            return await query_capacity(snapshot, question.agreement)
         case QueryInvestmentRequest():
-            return await query_investment(reader, question.agreement)
+            return await query_investment(snapshot, question.agreement)
         case QueryRoundTripRequest():
             check_level(question.level)
-            return await query_round_trip(reader, question)
+            return await query_round_trip(snapshot, question)
         case QueryCircularFlowsRequest():
             check_level(question.level)
             from_day = day_of(question, "from_date") or dt.date.min
-            return await query_circular_flows(reader, question, from_day)
+            return await query_circular_flows(snapshot, question, from_day)
 
 
 def check_level(level: int) -> None:

@@ -45,9 +45,9 @@ from gigaledger.projections.queries.reports import (
 )
 from gigaledger.projections.queries.snapshot import (
     BehindError,
-    Reader,
+    Snapshot,
     Status,
-    open_reader,
+    open_snapshot,
     read_statuses,
 )
 from gigaledger.v1.events_pb2 import RecordedEvent
@@ -179,8 +179,8 @@ class ProjectionService(ProjectionServiceServicer):
 
     async def _answer(self, question: Question) -> Any:
         """Return the answer of the type that belongs to a question."""
-        async with self._reader(question.book, answered_by(question), question.read) as reader:
-            return await answer(reader, question)
+        async with self._reader(question.book, answered_by(question), question.read) as snapshot:
+            return await answer(snapshot, question)
 
     @answered
     async def QueryExceptions(  # noqa: N802 - the name of the contract
@@ -194,9 +194,9 @@ class ProjectionService(ProjectionServiceServicer):
         except PageTokenError as error:
             raise InvalidArgumentError("page_token", str(error)) from error
         read = _known_at(request.read, place.position)
-        async with self._reader(request.book, "exceptions", read) as reader:
+        async with self._reader(request.book, "exceptions", read) as snapshot:
             try:
-                return await query_exceptions(reader, request, place)
+                return await query_exceptions(snapshot, request, place)
             except UnknownRuleError as error:
                 raise InvalidArgumentError("rules", str(error)) from error
 
@@ -209,9 +209,9 @@ class ProjectionService(ProjectionServiceServicer):
         if question.read.HasField("as_of"):
             raise InvalidArgumentError("read.as_of", "must be unset: the series tells the days")
         days = [period.last for period in periods_of(request)]
-        async with self._long_reader(question) as reader:
+        async with self._long_reader(question) as snapshot:
             for day in days:
-                found = await answer(reader.as_of(day), question)
+                found = await answer(snapshot.as_of(day), question)
                 yield _in_series(found)
 
     @answered_stream
@@ -221,16 +221,16 @@ class ProjectionService(ProjectionServiceServicer):
         """Answer which events moved figures between two states of knowledge."""
         question = question_of(request)
         since = await known_since(request, question.book, self._ledger)
-        async with self._long_reader(question) as reader:
-            to_position = reader.scope.position
+        async with self._long_reader(question) as snapshot:
+            to_position = snapshot.scope.position
             if to_position < since.position:
                 raise InvalidArgumentError(
                     str(request.WhichOneof("since")),
                     f"is position {since.position}, after {to_position}, which it is compared with",
                 )
-            touched = await positions_touched(reader, since.position)
+            touched = await positions_touched(snapshot, since.position)
             events = self._events(question.book, since.position, to_position)
-            async for part in changes(reader, question, since, events, touched):
+            async for part in changes(snapshot, question, since, events, touched):
                 if isinstance(part, EventChanges):
                     yield QueryChangesResponse(event=part)
                 else:
@@ -254,8 +254,8 @@ class ProjectionService(ProjectionServiceServicer):
             raise InvalidArgumentError("page_token", str(error)) from error
         read = _known_at(request.read, place.known_position)
         projection = drill_down.projection_behind(request.figure)
-        async with self._reader(request.book, projection, read) as reader:
-            return await drill_down.list_contributions(reader, request, place)
+        async with self._reader(request.book, projection, read) as snapshot:
+            return await drill_down.list_contributions(snapshot, request, place)
 
     @answered
     async def QueryRollForward(  # noqa: N802 - the name of the contract
@@ -271,9 +271,9 @@ class ProjectionService(ProjectionServiceServicer):
             raise InvalidArgumentError("figure", str(error)) from error
         periods = periods_of(request)
         projection = drill_down.projection_behind(request.figure)
-        async with self._reader(request.book, projection, request.read) as reader:
+        async with self._reader(request.book, projection, request.read) as snapshot:
             return await drill_down.query_roll_forward(
-                reader.as_of(periods[-1].last), request, periods
+                snapshot.as_of(periods[-1].last), request, periods
             )
 
     @answered
@@ -281,8 +281,8 @@ class ProjectionService(ProjectionServiceServicer):
         self, request: QueryCounterfactualRequest, _context: Context
     ) -> QueryCounterfactualResponse:
         """Answer what the same log would say under other readings of the terms."""
-        async with self._reader(request.book, "investment", request.read) as reader:
-            return await query_counterfactual(reader, request)
+        async with self._reader(request.book, "investment", request.read) as snapshot:
+            return await query_counterfactual(snapshot, request)
 
     async def _events(
         self, book: str, after_position: int, to_position: int
@@ -297,16 +297,16 @@ class ProjectionService(ProjectionServiceServicer):
                 yield event
 
     @asynccontextmanager
-    async def _long_reader(self, question: Question) -> AsyncIterator[Reader]:
+    async def _long_reader(self, question: Question) -> AsyncIterator[Snapshot]:
         """Open a snapshot for a question that takes a while: a few at a time.
 
         So questions that are answered at once always find a connection.
         """
         async with (
             self._long_questions,
-            self._reader(question.book, answered_by(question), question.read) as reader,
+            self._reader(question.book, answered_by(question), question.read) as snapshot,
         ):
-            yield reader
+            yield snapshot
 
     @answered
     async def GetProjection(  # noqa: N802 - the name of the contract
@@ -359,7 +359,7 @@ class ProjectionService(ProjectionServiceServicer):
         return [_message(book, p.name, statuses.get(p.name, []), position) for p in PROJECTIONS]
 
     @asynccontextmanager
-    async def _reader(self, book: str, projection: str, read: ReadSpec) -> AsyncIterator[Reader]:
+    async def _reader(self, book: str, projection: str, read: ReadSpec) -> AsyncIterator[Snapshot]:
         """Open a snapshot as a request asks for it, waiting for its position where need be."""
         schema = _schema(book, "book")
         asked = asked_by(read)
@@ -369,7 +369,7 @@ class ProjectionService(ProjectionServiceServicer):
         while True:
             written = self._written.expect(schema)
             try:
-                async with open_reader(
+                async with open_snapshot(
                     self._pool,
                     schema,
                     _PROJECTIONS[projection],
@@ -377,8 +377,8 @@ class ProjectionService(ProjectionServiceServicer):
                     as_of=asked.as_of,
                     statuses=asked.statuses,
                     known=known,
-                ) as reader:
-                    yield reader
+                ) as snapshot:
+                    yield snapshot
                     return
             except BehindError:
                 rest = deadline - loop.time()

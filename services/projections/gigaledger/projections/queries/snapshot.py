@@ -39,7 +39,7 @@ _HYPOTHETICAL = frozenset({"PLAN", "ASSUMPTION"})
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnowledgePoint:
     """A state of knowledge: what was recorded by a position.
 
     Attributes:
@@ -52,7 +52,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class ReadScope:
     """Which facts an answer counts.
 
     Attributes:
@@ -70,12 +70,12 @@ class Scope:
     latest_position: int = 0
 
     @property
-    def until(self) -> dt.date:
+    def as_of_end(self) -> dt.date:
         """The last effective date that counts."""
         return self.as_of or dt.date.max
 
     @property
-    def today(self) -> dt.date:
+    def evaluation_date(self) -> dt.date:
         """The day for which plans, last days and paces are looked at.
 
         It is as_of, or else the day (UTC) on which the last known event was recorded.
@@ -84,11 +84,11 @@ class Scope:
 
     def counts(self, effective_date: dt.date, assertion_status: str) -> bool:
         """Tell whether a row counts that is known."""
-        return effective_date <= self.until and assertion_status in self.statuses
+        return effective_date <= self.as_of_end and assertion_status in self.statuses
 
 
 @dataclass(slots=True)
-class Reader:
+class Snapshot:
     """A read-only snapshot of one projection of one book.
 
     Attributes:
@@ -101,7 +101,7 @@ class Reader:
     """
 
     connection: AsyncConnection[DictRow]
-    scope: Scope
+    scope: ReadScope
     projection: Projection
     generation: int
     subtotal_position: int
@@ -122,7 +122,7 @@ class Reader:
         scope = self.scope
         given = {
             "position": scope.position,
-            "until": scope.until,
+            "as_of_end": scope.as_of_end,
             "statuses": sorted(scope.statuses),
             **parameters,
         }
@@ -155,7 +155,7 @@ class Reader:
         lags = position - before >= self.block_events
         return await self._rows(question.of_blocks, given, prepare=False if lags else None)
 
-    def rests_on(self, statuses: Iterable[str]) -> None:
+    def add_provenance(self, statuses: Iterable[str]) -> None:
         """Note statuses of facts that the answer rests on."""
         self._statuses.update(statuses)
 
@@ -173,7 +173,7 @@ class Reader:
             latest_position=scope.latest_position,
         )
 
-    def at(self, known: Known) -> Reader:
+    def at(self, known: KnowledgePoint) -> Snapshot:
         """Return a reader of the same snapshot that knows less."""
         latest = self.scope.latest_position or self.scope.position
         scope = replace(
@@ -184,7 +184,7 @@ class Reader:
         )
         return replace(self, scope=scope, _statuses=set())
 
-    def as_of(self, day: dt.date) -> Reader:
+    def as_of(self, day: dt.date) -> Snapshot:
         """Return a reader of the same snapshot that counts what is effective by another day."""
         return replace(self, scope=replace(self.scope, as_of=day), _statuses=set())
 
@@ -292,7 +292,7 @@ async def read_statuses(
 
 
 @asynccontextmanager
-async def open_reader(
+async def open_snapshot(
     pool: AsyncConnectionPool[AsyncConnection[DictRow]],
     schema: str,
     projection: Projection,
@@ -300,8 +300,8 @@ async def open_reader(
     min_position: int = 1,
     as_of: dt.date | None = None,
     statuses: Collection[str] = (),
-    known: Known | None = None,
-) -> AsyncIterator[Reader]:
+    known: KnowledgePoint | None = None,
+) -> AsyncIterator[Snapshot]:
     """Open a snapshot of a projection.
 
     Args:
@@ -323,13 +323,13 @@ async def open_reader(
         progress = await _progress(connection, schema, projection)
         if progress is None or progress["position"] < needed:
             raise BehindError(progress["position"] if progress else 0)
-        scope = Scope(
+        scope = ReadScope(
             position=progress["position"],
             recorded_time=progress["recorded_time"],
             as_of=as_of,
             statuses=frozenset(statuses) or ALL_STATUSES,
         )
-        reader = Reader(
+        snapshot = Snapshot(
             connection,
             scope,
             projection,
@@ -337,7 +337,7 @@ async def open_reader(
             progress["subtotal_position"],
             progress["block_events"],
         )
-        yield reader.at(known) if known else reader
+        yield snapshot.at(known) if known else snapshot
 
 
 async def _progress(

@@ -13,7 +13,7 @@ from typing import Any
 from gigaledger.common.quantities import date_from_message, money_from_message
 from gigaledger.projections.engine.folding import Fold, Row, enum_text
 from gigaledger.projections.engine.statements import statement
-from gigaledger.projections.queries.snapshot import Reader
+from gigaledger.projections.queries.snapshot import Snapshot
 from gigaledger.projections.shared.agreements import (
     CHIP_SUPPLY,
     Change,
@@ -178,15 +178,15 @@ class Agreements:
                     yield change.assertion_status
 
 
-async def read_agreements(reader: Reader, table: str) -> Agreements:
+async def read_agreements(snapshot: Snapshot, table: str) -> Agreements:
     """Read the agreements from a projection's table of terms."""
-    rows = await reader.rows(statement(_CHANGES, table=table))
+    rows = await snapshot.rows(statement(_CHANGES, table=table))
     changes = [_change(row) for row in rows]
     return Agreements(
         counted=histories(
             change
             for change in changes
-            if reader.scope.counts(change.effective_date, change.assertion_status)
+            if snapshot.scope.counts(change.effective_date, change.assertion_status)
         ),
         known=histories(changes),
     )

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gigaledger.projections.engine.folding import enum_number
-from gigaledger.projections.queries.snapshot import Reader
+from gigaledger.projections.queries.snapshot import Snapshot
 from gigaledger.projections.shared.amounts import Amount, money, ratio
 from gigaledger.projections.trade.circular_flows import (
     Decomposition,
@@ -51,25 +51,29 @@ CAVEAT = (
 
 
 async def query_circular_flows(
-    reader: Reader, request: QueryCircularFlowsRequest, from_day: dt.date
+    snapshot: Snapshot, request: QueryCircularFlowsRequest, from_day: dt.date
 ) -> QueryCircularFlowsResponse:
     """Answer QueryCircularFlows.
 
     Args:
-        reader: a snapshot of the projection of the round trip.
+        snapshot: a snapshot of the projection of the round trip.
         request: the level at which parties are looked at.
         from_day: the first day that counts.
     """
     counted = {measure for measures in BASES.values() for measure in measures}
-    groups = await read_groups(reader, request.level)
-    series = [one for one in await read_series(reader, groups, from_day) if one.measure in counted]
+    groups = await read_groups(snapshot, request.level)
+    series = [
+        one for one in await read_series(snapshot, groups, from_day) if one.measure in counted
+    ]
     for one in series:
-        reader.rests_on(one.statuses)
-    financing = [paid for paid in await read_financing(reader, groups) if paid.flow.day >= from_day]
-    reader.rests_on(paid.assertion_status for paid in financing)
-    vehicles = await read_vehicles(reader, groups, from_day)
+        snapshot.add_provenance(one.statuses)
+    financing = [
+        paid for paid in await read_financing(snapshot, groups) if paid.flow.day >= from_day
+    ]
+    snapshot.add_provenance(paid.assertion_status for paid in financing)
+    vehicles = await read_vehicles(snapshot, groups, from_day)
     return QueryCircularFlowsResponse(
-        context=reader.context(),
+        context=snapshot.context(),
         # A large graph takes a while, in which others are answered.
         flows=await asyncio.to_thread(_all_flows, pairs_of(series), financing),
         caveat=CAVEAT,

@@ -224,15 +224,15 @@ _ALL_ROWS = {
 # stands open of an order takes its invoices, and of an invoice its payments.
 _TOUCHED = statement("""
     WITH moved_order AS (
-        SELECT purchase_order FROM round_trip_order WHERE {touched}
+        SELECT purchase_order FROM round_trip_order WHERE {affected}
         UNION
-        SELECT purchase_order FROM round_trip_goods WHERE {touched}
+        SELECT purchase_order FROM round_trip_goods WHERE {affected}
         UNION
-        SELECT purchase_order FROM round_trip_invoice WHERE {touched} AND purchase_order <> ''
+        SELECT purchase_order FROM round_trip_invoice WHERE {affected} AND purchase_order <> ''
     ), moved_payment AS (
-        SELECT DISTINCT settlement FROM round_trip_payment WHERE {touched}
+        SELECT DISTINCT settlement FROM round_trip_payment WHERE {affected}
     ), moved_invoice AS (
-        SELECT document FROM round_trip_invoice WHERE {touched}
+        SELECT document FROM round_trip_invoice WHERE {affected}
         UNION
         SELECT document FROM round_trip_invoice
         WHERE purchase_order = ANY(ARRAY(SELECT purchase_order FROM moved_order))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gigaledger.projections.engine.statements import statement
-from gigaledger.projections.queries.snapshot import Reader
+from gigaledger.projections.queries.snapshot import Snapshot
 from gigaledger.projections.trade.circular_flows import FlowKind
 from gigaledger.projections.trade.timed import DatedFlow
 
@@ -54,13 +54,13 @@ class Financing:
     assertion_status: str
 
 
-async def read_financing(reader: Reader, groups: Mapping[str, str]) -> list[Financing]:
+async def read_financing(snapshot: Snapshot, groups: Mapping[str, str]) -> list[Financing]:
     """Return all financing between different parties, or the groups that they stand for.
 
     A payment of an amount and a currency that nobody disclosed is in no currency's graph.
     """
     found = []
-    for row in await reader.rows(_FINANCING):
+    for row in await snapshot.rows(_FINANCING):
         payer, payee = (groups.get(row[end], row[end]) for end in ("payer", "payee"))
         if payer != payee:
             kind = FlowKind[row["kind"]]

@@ -15,7 +15,7 @@ from gigaledger.projections.queries.line_items import (
     Sum,
     Wanted,
 )
-from gigaledger.projections.queries.snapshot import Reader
+from gigaledger.projections.queries.snapshot import Snapshot
 from gigaledger.projections.shared.amounts import units
 from gigaledger.projections.trade.daily_balances import CONTRIBUTED, CONTRIBUTED_BY_PERIOD
 from gigaledger.projections.trade.page_rows import MEASURES, first_rows
@@ -66,10 +66,10 @@ INPUTS = {
 
 
 async def contributions(
-    reader: Reader, level: PartyLevel.ValueType, wanted: Wanted
+    snapshot: Snapshot, level: PartyLevel.ValueType, wanted: Wanted
 ) -> Contributions:
     """Return what each event adds to some of the sums."""
-    groups = await read_groups(reader, level)
+    groups = await read_groups(snapshot, level)
     measures = {
         measure
         for measure, names in _NAMES.items()
@@ -77,11 +77,11 @@ async def contributions(
     }
     few: list[Contribution] = []
     if not measures <= set(MEASURES):
-        for movement in await read_investments(reader, groups):
+        for movement in await read_investments(snapshot, groups):
             few += _of(movement)
     bought = tuple(measure for measure in MEASURES if measure in measures)
     return Contributions(
-        wanted.of(few), _Purchases(reader, groups, bought, wanted) if bought else None
+        wanted.of(few), _Purchases(snapshot, groups, bought, wanted) if bought else None
     )
 
 
@@ -89,7 +89,7 @@ async def contributions(
 class _Purchases:
     """What was ordered, received, invoiced and paid."""
 
-    reader: Reader
+    snapshot: Snapshot
     groups: Mapping[str, str]
     measures: tuple[Measure, ...]
     wanted: Wanted
@@ -97,7 +97,7 @@ class _Purchases:
     async def sums(self, first_days: Sequence[dt.date]) -> list[Sum]:
         """Return what they add up to, in periods that begin on some days."""
         names = [measure.name for measure in self.measures]
-        rows = await self.reader.sums(
+        rows = await self.snapshot.sums(
             CONTRIBUTED_BY_PERIOD if first_days else CONTRIBUTED,
             measures=names,
             first_days=[day.toordinal() for day in first_days],
@@ -126,7 +126,7 @@ class _Purchases:
         """Return those of so many rows from a position on."""
         suppliers = self._standing_for("supplier_investor")
         customers = self._standing_for("customer_investee")
-        (touched,) = await self.reader.planned_rows(
+        (touched,) = await self.snapshot.planned_rows(
             first_rows(
                 self.measures,
                 of_supplier=suppliers is not None,
@@ -138,7 +138,7 @@ class _Purchases:
             customers=customers,
         )
         last_position, row_count = touched.pop("last_position"), touched.pop("row_count")
-        movements = await read_purchases(self.reader, self.groups, self.measures, touched)
+        movements = await read_purchases(self.snapshot, self.groups, self.measures, touched)
         return Batch(
             self.wanted.of(item for movement in movements for item in _of(movement)),
             last_position if row_count >= most_rows else None,

@@ -15,7 +15,7 @@ from operator import sub
 from typing import Any, TypeVar
 
 from gigaledger.projections.engine.statements import statement
-from gigaledger.projections.queries.snapshot import Reader, Scope
+from gigaledger.projections.queries.snapshot import ReadScope, Snapshot
 from gigaledger.projections.shared.agreement_terms import Agreements, read_agreements
 from gigaledger.projections.shared.agreements import Terms
 from gigaledger.projections.shared.amounts import Amount
@@ -68,54 +68,54 @@ _CAPITAL_BY_EVENT = statement(
 
 
 async def query_round_trip(
-    reader: Reader, request: QueryRoundTripRequest
+    snapshot: Snapshot, request: QueryRoundTripRequest
 ) -> QueryRoundTripResponse:
     """Answer QueryRoundTrip.
 
     Args:
-        reader: a snapshot of the projection.
+        snapshot: a snapshot of the projection.
         request: the level at which pairs are looked at, and which pairs.
     """
-    groups = await read_groups(reader, request.level)
-    series = [one for one in await read_series(reader, groups) if _is_asked_for(one, request)]
+    groups = await read_groups(snapshot, request.level)
+    series = [one for one in await read_series(snapshot, groups) if _is_asked_for(one, request)]
     for one in series:
-        reader.rests_on(one.statuses)
+        snapshot.add_provenance(one.statuses)
     return QueryRoundTripResponse(
-        context=reader.context(),
+        context=snapshot.context(),
         pairs=[pair.message(include_lots=request.include_lots) for pair in pairs_of(series)],
         caveat=CAVEAT,
     )
 
 
 async def read_series(
-    reader: Reader, groups: Mapping[str, str], from_day: dt.date = dt.date.min
+    snapshot: Snapshot, groups: Mapping[str, str], from_day: dt.date = dt.date.min
 ) -> list[Series]:
     """Return what moved between parties, or the groups that they stand for, from a day on.
 
     What moves within a group is neither bought nor invested. There may be several series of a
     measure between the same two.
     """
-    agreements = await read_agreements(reader, "round_trip_terms")
-    rows = await reader.sums(BY_SERIES, from_day=from_day.toordinal())
+    agreements = await read_agreements(snapshot, "round_trip_terms")
+    rows = await snapshot.sums(BY_SERIES, from_day=from_day.toordinal())
     found = _series_of(rows, from_day.toordinal())
-    movements = _commitments(reader.scope, agreements)
-    for row in await reader.rows(_CAPITAL_BY_DAY):
+    movements = _commitments(snapshot.scope, agreements)
+    for row in await snapshot.rows(_CAPITAL_BY_DAY):
         movements += _capital(row, agreements)
     found += series_of(movement for movement in movements if movement.day >= from_day)
     return _between(groups, found)
 
 
-async def read_investments(reader: Reader, groups: Mapping[str, str]) -> list[Movement]:
+async def read_investments(snapshot: Snapshot, groups: Mapping[str, str]) -> list[Movement]:
     """Return what was invested between parties, or the groups that they stand for, by event."""
-    agreements = await read_agreements(reader, "round_trip_terms")
-    found = _commitments(reader.scope, agreements)
-    for row in await reader.rows(_CAPITAL_BY_EVENT):
+    agreements = await read_agreements(snapshot, "round_trip_terms")
+    found = _commitments(snapshot.scope, agreements)
+    for row in await snapshot.rows(_CAPITAL_BY_EVENT):
         found += _capital(row, agreements)
     return _between(groups, found)
 
 
 async def read_purchases(
-    reader: Reader,
+    snapshot: Snapshot,
     groups: Mapping[str, str],
     measures: Collection[Measure],
     touched: Mapping[str, object],
@@ -125,13 +125,13 @@ async def read_purchases(
     What stands open is left out: no event adds to it alone.
 
     Args:
-        reader: a snapshot of the projection.
+        snapshot: a snapshot of the projection.
         groups: whom parties stand for.
         measures: what is looked at.
         touched: arrays of the positions of these events and of all documents that they touch.
     """
     names = [measure.name for measure in measures]
-    rows = await reader.planned_rows(BY_EVENT, measures=names, **touched)
+    rows = await snapshot.planned_rows(BY_EVENT, measures=names, **touched)
     return _between(groups, map(_movement, rows))
 
 
@@ -157,7 +157,7 @@ def _is_asked_for(series: Series, request: QueryRoundTripRequest) -> bool:
     )
 
 
-async def read_groups(reader: Reader, level: PartyLevel.ValueType) -> dict[str, str]:
+async def read_groups(snapshot: Snapshot, level: PartyLevel.ValueType) -> dict[str, str]:
     """Return the group that each party stands for on the as-of date; none at the level of entities.
 
     Before the first membership that is known, it is the first one.
@@ -165,18 +165,18 @@ async def read_groups(reader: Reader, level: PartyLevel.ValueType) -> dict[str, 
     groups: dict[str, str] = {}
     if level == PartyLevel.PARTY_LEVEL_ENTITY:
         return groups
-    for row in await reader.rows(_GROUPS):
+    for row in await snapshot.rows(_GROUPS):
         party = row["party"]
-        if party not in groups or row["effective_date"] <= reader.scope.until:
+        if party not in groups or row["effective_date"] <= snapshot.scope.as_of_end:
             groups[party] = row["party_group"] or party
     return groups
 
 
-def _commitments(scope: Scope, agreements: Agreements) -> list[Movement]:
+def _commitments(scope: ReadScope, agreements: Agreements) -> list[Movement]:
     found: list[Movement] = []
     for name, history in agreements.counted.items():
         statuses = frozenset(agreements.statuses(name))
-        found += commitments(history, statuses, scope.until, scope.today)
+        found += commitments(history, statuses, scope.as_of_end, scope.evaluation_date)
     return found
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from gigaledger.projections.engine.statements import statement
-from gigaledger.projections.queries.snapshot import Reader
+from gigaledger.projections.queries.snapshot import Snapshot
 from gigaledger.projections.shared.amounts import Amount, ratio
 from gigaledger.v1.projections_pb2 import VehicleCapital
 
@@ -57,22 +57,22 @@ class _Sum:
 
 
 async def read_vehicles(
-    reader: Reader, groups: Mapping[str, str], from_day: dt.date
+    snapshot: Snapshot, groups: Mapping[str, str], from_day: dt.date
 ) -> list[VehicleCapital]:
     """Return what is stated of the capital of vehicles, in order of vehicle, payee and currency.
 
     Args:
-        reader: a snapshot of the projection of the round trip.
+        snapshot: a snapshot of the projection of the round trip.
         groups: the group that a party stands for, where it is not itself.
         from_day: the first day that counts.
     """
     sums: dict[tuple[str, str, str], dict[tuple[bool, bool], _Sum]] = defaultdict(
         lambda: defaultdict(_Sum)
     )
-    for row in await reader.rows(_CAPITAL):
+    for row in await snapshot.rows(_CAPITAL):
         if row["day"] < from_day:
             continue
-        reader.rests_on([row["assertion_status"]])
+        snapshot.add_provenance([row["assertion_status"]])
         vehicle, payee, financier = (
             groups.get(row[name], row[name]) for name in ("vehicle", "payee", "financier")
         )
