@@ -101,7 +101,7 @@ async def _migrate(connection: Connection) -> None:
     )
     cursor = await connection.execute("SELECT number FROM projection_migration")
     done = {number for (number,) in await cursor.fetchall()}
-    for migration in migrations_of(files("gigaledger.projections") / "migrations"):
+    for migration in migrations_of(files("gigaledger.projections.engine") / "migrations"):
         if migration.number not in done:
             await connection.execute(migration.sql.encode())
             await connection.execute(
