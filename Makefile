@@ -48,13 +48,20 @@ bench: .venv/.installed-for-benchmarks ## Measure speed beside peers, and write 
 	@.venv/bin/python -m benchmarks --output docs $(ARGS)
 
 .PHONY: check
-check: .venv/.installed-for-development ## Check style and types without running tests
+check: .venv/.installed-for-development ## Check style, types, imports and the contract without running tests
 	@echo '== style (ruff check)'
-	@.venv/bin/ruff check . || { echo 'Style is off. "make format" mends what can be mended by itself.'; exit 1; }
+	@.venv/bin/ruff check . || { echo '"make format" corrects what can be corrected automatically.'; exit 1; }
 	@echo '== layout (ruff format)'
-	@.venv/bin/ruff format --check . || { echo 'Layout is off. "make format" mends it.'; exit 1; }
+	@.venv/bin/ruff format --check . || { echo '"make format" corrects the layout.'; exit 1; }
+	@echo '== imports (import-linter)'
+	@.venv/bin/lint-imports --no-cache --no-logo > .venv/imports.txt || { cat .venv/imports.txt; exit 1; }
+	@echo '== contract (buf, generated code)'
+	@.venv/bin/buf format --diff --exit-code proto || { echo '"make format" corrects the layout.'; exit 1; }
+	@.venv/bin/python -m tests.contract.image .venv/contract.binpb
+	@.venv/bin/buf lint .venv/contract.binpb --config buf.yaml --path gigaledger
+	@.venv/bin/python proto/generate.py --check
 	@echo '== types (mypy --strict)'
-	@.venv/bin/mypy || { echo 'A type does not fit: see the lines above.'; exit 1; }
+	@.venv/bin/mypy
 
 .PHONY: format
 format: .venv/.installed-for-development ## Lay out the code and mend simple faults of style

@@ -1,9 +1,11 @@
-"""The contract in proto/: well formed, documented, generated afresh, and kept once released."""
+"""The contract in proto/: later versions stay compatible with what was released.
+
+`make check` checks its style, its layout, and that the generated code matches it.
+"""
 
 from __future__ import annotations
 
 import subprocess
-import sys
 import sysconfig
 from pathlib import Path
 
@@ -33,28 +35,6 @@ def buf(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def breaking(image: Path, against: Path) -> subprocess.CompletedProcess[str]:
     ours = ("--path", "gigaledger")
     return buf("breaking", image, "--against", against, "--config", "buf.yaml", *ours)
-
-
-def test_generated_code_is_fresh() -> None:
-    check = subprocess.run(
-        [sys.executable, PROTO_ROOT / "generate.py", "--check"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert check.returncode == 0, check.stderr
-
-
-def test_contract_follows_the_standard_and_comments_everything(image: Path) -> None:
-    # What google.* lacks is not ours to mend.
-    lint = buf("lint", image, "--config", "buf.yaml", "--path", "gigaledger")
-    assert lint.returncode == 0, lint.stdout + lint.stderr
-
-
-def test_contract_is_laid_out_by_the_formatter() -> None:
-    layout = buf("format", "--diff", "--exit-code", "proto")
-    assert layout.returncode == 0, layout.stdout + layout.stderr
 
 
 def test_contract_breaks_nothing_that_was_released(image: Path) -> None:
