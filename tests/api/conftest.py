@@ -1,11 +1,10 @@
-"""One ledger process for the tests of a module; each test has books of its own."""
+"""One ledger process for each worker of the test run; each test has books of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
-from gigaledger.ledger.log.schema import prepare_database
 from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 
 from tests.api.calls import Caller
@@ -13,13 +12,10 @@ from tests.postgres import PostgresServer
 from tests.processes import ServiceProcess
 
 
-@pytest.fixture(scope="module")
-def ledger_process(
-    postgres_server: PostgresServer, prepared_template: str
-) -> Iterator[ServiceProcess]:
+@pytest.fixture(scope="session")
+def ledger_process(postgres_server: PostgresServer) -> Iterator[ServiceProcess]:
     """A ledger that serves."""
-    with postgres_server.database(prepared_template) as url:
-        prepare_database(url)
+    with postgres_server.database() as url:
         process = ServiceProcess("ledger", {"GIGALEDGER_DATABASE_URL": url})
         process.start()
         try:
@@ -28,7 +24,7 @@ def ledger_process(
             process.kill()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def stub(ledger_process: ServiceProcess) -> Iterator[LedgerServiceStub]:
     """A client of it."""
     with ledger_process.channel() as channel:

@@ -18,7 +18,6 @@ from gigaledger.common.transparency.merkle import (
     leaf_hash,
 )
 from gigaledger.common.transparency.notes import Verifier
-from gigaledger.ledger.log.schema import prepare_database
 from gigaledger.v1 import audit_pb2 as pb
 from gigaledger.v1.audit_pb2_grpc import AuditServiceStub
 from gigaledger.v1.ledger_pb2 import ReadEventsRequest
@@ -37,14 +36,12 @@ FACTS = 300
 @pytest.fixture(scope="module")
 def sealing(
     postgres_server: PostgresServer,
-    prepared_template: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[ServiceProcess]:
     """A ledger that has a key."""
     path: Path = tmp_path_factory.mktemp("key") / "key"
     write_keys(path, [KEY])
-    with postgres_server.database(prepared_template) as url:
-        prepare_database(url)
+    with postgres_server.database() as url:
         settings = {"GIGALEDGER_DATABASE_URL": url, "GIGALEDGER_SIGNING_KEY": str(path)}
         process = ServiceProcess("ledger", settings)
         process.start()

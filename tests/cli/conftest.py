@@ -1,4 +1,4 @@
-"""The command as people run it, against services that run for the tests of a module."""
+"""The command as people run it, against services that run once for each worker of the test run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from gigaledger.ledger.log.schema import prepare_database
 
 from tests.postgres import PostgresServer
 from tests.processes import COMMAND, ServiceProcess
@@ -73,16 +72,14 @@ def clean_environment(home: Path) -> dict[str, str]:
     return kept | {"HOME": str(home), "COLUMNS": "200"}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def services(
     postgres_server: PostgresServer,
-    prepared_template: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Shell]:
     """A shell in which both services are where the command looks for them."""
     with ExitStack() as stack:
-        url = stack.enter_context(postgres_server.database(prepared_template))
-        prepare_database(url)
+        url = stack.enter_context(postgres_server.database())
         database = {"GIGALEDGER_DATABASE_URL": url}
         ledger = ServiceProcess("ledger", database)
         ledger.start()

@@ -16,7 +16,6 @@ from gigaledger.common.transparency.checkpoints import open_checkpoint
 from gigaledger.common.transparency.keys import new_key, write_keys
 from gigaledger.common.transparency.merkle import check_inclusion
 from gigaledger.common.transparency.notes import Verifier
-from gigaledger.ledger.log.schema import prepare_database
 
 from tests.cli.conftest import Shell, clean_environment
 from tests.log.books import until
@@ -48,15 +47,13 @@ class Office(Shell):
 @pytest.fixture(scope="module")
 def office(
     postgres_server: PostgresServer,
-    prepared_template: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Office]:
     """Services with a key, and a shell that finds them."""
     folder = tmp_path_factory.mktemp("office")
     write_keys(folder / "key", [KEY])
     with ExitStack() as stack:
-        url = stack.enter_context(postgres_server.database(prepared_template))
-        prepare_database(url)
+        url = stack.enter_context(postgres_server.database())
         database = {"GIGALEDGER_DATABASE_URL": url}
         ledger = ServiceProcess(
             "ledger", database | {"GIGALEDGER_SIGNING_KEY": str(folder / "key")}

@@ -39,9 +39,8 @@ def recorded(book: LoggedBook) -> LoggedBook:
 @pytest.fixture(params=SERVICE_ROLES)
 def login(request: pytest.FixtureRequest, postgres_server: PostgresServer) -> Iterator[str]:
     """A login with the rights of one role of the services and no others."""
-    name = f"{request.param}_login"
+    name = f"{request.param}_{uuid4().hex}"
     role = sql.Identifier(name)
-    postgres_server.run(sql.SQL("DROP ROLE IF EXISTS {}").format(role))
     made = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {} IN ROLE {}")
     postgres_server.run(made.format(role, sql.Literal(PASSWORD), sql.Identifier(request.param)))
     try:
