@@ -43,12 +43,18 @@ test: check ## Check style and types, then run all tests
 	@echo '== tests: rules, log, services, contract (pytest)'
 	@.venv/bin/pytest $(ARGS)
 
+.PHONY: coverage
+coverage: .venv/.installed-for-development ## Run all tests and show which lines they reach
+	@mkdir -p build/coverage
+	@.venv/bin/pytest --cov --cov-report=term --cov-report=html $(ARGS)
+	@echo 'Line by line: build/coverage/html/index.html'
+
 .PHONY: bench
 bench: .venv/.installed-for-benchmarks ## Measure speed beside peers, and write it into docs/
 	@.venv/bin/python -m benchmarks --output docs $(ARGS)
 
 .PHONY: check
-check: .venv/.installed-for-development ## Check style, types, imports and the contract without running tests
+check: .venv/.installed-for-development ## Check style, imports, contract and types without running tests
 	@echo '== style (ruff check)'
 	@.venv/bin/ruff check . || { echo '"make format" corrects what can be corrected automatically.'; exit 1; }
 	@echo '== layout (ruff format)'

