@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from gigaledger.v1 import agreement_facts_pb2 as _agreement_facts_pb2
 from gigaledger.v1 import common_pb2 as _common_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
@@ -12,6 +13,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.type import date_pb2 as _date_pb2
+from google.type import decimal_pb2 as _decimal_pb2
 from google.type import money_pb2 as _money_pb2
 import builtins as _builtins
 import sys
@@ -3599,3 +3601,303 @@ class QueryCounterfactualResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___QueryCounterfactualResponse: _TypeAlias = QueryCounterfactualResponse  # noqa: Y015
+
+@_typing.final
+class QueryWarrantsRequest(_message.Message):
+    """Request of QueryWarrants."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    READ_FIELD_NUMBER: _builtins.int
+    WARRANT_FIELD_NUMBER: _builtins.int
+    SHARE_PRICE_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    """Resource name of the book."""
+    warrant: _builtins.str
+    """Only this warrant; all if empty."""
+    @_builtins.property
+    def read(self) -> Global___ReadSpec:
+        """Which facts, and how fresh."""
+
+    @_builtins.property
+    def share_price(self) -> _decimal_pb2.Decimal:
+        """Price of one share, in units of the currency of the exercise cost, to value warrants at; no value
+        if unset.
+        """
+
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        read: Global___ReadSpec | None = ...,
+        warrant: _builtins.str = ...,
+        share_price: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read", b"read", "share_price", b"share_price"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["book", b"book", "read", b"read", "share_price", b"share_price", "warrant", b"warrant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueryWarrantsRequest: _TypeAlias = QueryWarrantsRequest  # noqa: Y015
+
+@_typing.final
+class QueryWarrantsResponse(_message.Message):
+    """Response of QueryWarrants."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    WARRANTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def context(self) -> Global___ReadContext:
+        """What the answer reflects."""
+
+    @_builtins.property
+    def warrants(self) -> _containers.RepeatedCompositeFieldContainer[Global___WarrantFigures]:
+        """One for each warrant granted, by id."""
+
+    def __init__(
+        self,
+        *,
+        context: Global___ReadContext | None = ...,
+        warrants: _abc.Iterable[Global___WarrantFigures] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "warrants", b"warrants"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueryWarrantsResponse: _TypeAlias = QueryWarrantsResponse  # noqa: Y015
+
+@_typing.final
+class WarrantFigures(_message.Message):
+    """A warrant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WARRANT_FIELD_NUMBER: _builtins.int
+    AGREEMENT_FIELD_NUMBER: _builtins.int
+    ISSUER_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
+    SHARE_CLASS_FIELD_NUMBER: _builtins.int
+    GRANT_DATE_FIELD_NUMBER: _builtins.int
+    EXPIRY_DATE_FIELD_NUMBER: _builtins.int
+    EXERCISE_PRICE_FIELD_NUMBER: _builtins.int
+    EXERCISE_COST_FIELD_NUMBER: _builtins.int
+    GRANTED_FIELD_NUMBER: _builtins.int
+    VESTED_FIELD_NUMBER: _builtins.int
+    EXERCISABLE_FIELD_NUMBER: _builtins.int
+    EXERCISED_FIELD_NUMBER: _builtins.int
+    LAPSED_FIELD_NUMBER: _builtins.int
+    OUTSTANDING_FIELD_NUMBER: _builtins.int
+    EXERCISE_PAID_FIELD_NUMBER: _builtins.int
+    EXERCISABLE_VALUE_FIELD_NUMBER: _builtins.int
+    OUTSTANDING_VALUE_FIELD_NUMBER: _builtins.int
+    TRANCHES_FIELD_NUMBER: _builtins.int
+    NEXT_TRANCHE_FIELD_NUMBER: _builtins.int
+    warrant: _builtins.str
+    """Id of the warrant."""
+    agreement: _builtins.str
+    """Agreement under which it was granted; empty if none."""
+    issuer: _builtins.str
+    """Party whose shares can be bought."""
+    holder: _builtins.str
+    """Party that can buy them."""
+    share_class: _builtins.str
+    """Id of the share class; empty if not stated."""
+    next_tranche: _builtins.int
+    """Number of the tranche that vests next: the first that is neither vested in full nor lapsed; 0 if
+    there is none. Its open vesting conditions are what is missing.
+    """
+    @_builtins.property
+    def grant_date(self) -> _date_pb2.Date:
+        """Day of the grant."""
+
+    @_builtins.property
+    def expiry_date(self) -> _date_pb2.Date:
+        """The last day on which it can be exercised; open if unset."""
+
+    @_builtins.property
+    def exercise_price(self) -> _decimal_pb2.Decimal:
+        """Price of one share on exercise, in units of the currency of exercise_cost."""
+
+    @_builtins.property
+    def exercise_cost(self) -> _money_pb2.Money:
+        """What exercising all of it costs."""
+
+    @_builtins.property
+    def granted(self) -> _decimal_pb2.Decimal:
+        """Shares granted."""
+
+    @_builtins.property
+    def vested(self) -> _decimal_pb2.Decimal:
+        """Shares vested, exercised or not."""
+
+    @_builtins.property
+    def exercisable(self) -> _decimal_pb2.Decimal:
+        """Shares vested and exercisable, not yet exercised."""
+
+    @_builtins.property
+    def exercised(self) -> _decimal_pb2.Decimal:
+        """Shares exercised."""
+
+    @_builtins.property
+    def lapsed(self) -> _decimal_pb2.Decimal:
+        """Shares lapsed: those of lapsed tranches, and everything after the expiry date, that were not
+        exercised.
+        """
+
+    @_builtins.property
+    def outstanding(self) -> _decimal_pb2.Decimal:
+        """Shares granted, neither exercised nor lapsed."""
+
+    @_builtins.property
+    def exercise_paid(self) -> Global___MoneyFigure:
+        """Cash paid on exercise."""
+
+    @_builtins.property
+    def exercisable_value(self) -> _money_pb2.Money:
+        """exercisable times (share_price less exercise_price), at least 0, rounded half to even; unset
+        without a share_price.
+        """
+
+    @_builtins.property
+    def outstanding_value(self) -> _money_pb2.Money:
+        """The same of all shares outstanding."""
+
+    @_builtins.property
+    def tranches(self) -> _containers.RepeatedCompositeFieldContainer[Global___WarrantTrancheFigures]:
+        """Its tranches, by number."""
+
+    def __init__(
+        self,
+        *,
+        warrant: _builtins.str = ...,
+        agreement: _builtins.str = ...,
+        issuer: _builtins.str = ...,
+        holder: _builtins.str = ...,
+        share_class: _builtins.str = ...,
+        grant_date: _date_pb2.Date | None = ...,
+        expiry_date: _date_pb2.Date | None = ...,
+        exercise_price: _decimal_pb2.Decimal | None = ...,
+        exercise_cost: _money_pb2.Money | None = ...,
+        granted: _decimal_pb2.Decimal | None = ...,
+        vested: _decimal_pb2.Decimal | None = ...,
+        exercisable: _decimal_pb2.Decimal | None = ...,
+        exercised: _decimal_pb2.Decimal | None = ...,
+        lapsed: _decimal_pb2.Decimal | None = ...,
+        outstanding: _decimal_pb2.Decimal | None = ...,
+        exercise_paid: Global___MoneyFigure | None = ...,
+        exercisable_value: _money_pb2.Money | None = ...,
+        outstanding_value: _money_pb2.Money | None = ...,
+        tranches: _abc.Iterable[Global___WarrantTrancheFigures] | None = ...,
+        next_tranche: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["exercisable", b"exercisable", "exercisable_value", b"exercisable_value", "exercise_cost", b"exercise_cost", "exercise_paid", b"exercise_paid", "exercise_price", b"exercise_price", "exercised", b"exercised", "expiry_date", b"expiry_date", "grant_date", b"grant_date", "granted", b"granted", "lapsed", b"lapsed", "outstanding", b"outstanding", "outstanding_value", b"outstanding_value", "vested", b"vested"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement", "exercisable", b"exercisable", "exercisable_value", b"exercisable_value", "exercise_cost", b"exercise_cost", "exercise_paid", b"exercise_paid", "exercise_price", b"exercise_price", "exercised", b"exercised", "expiry_date", b"expiry_date", "grant_date", b"grant_date", "granted", b"granted", "holder", b"holder", "issuer", b"issuer", "lapsed", b"lapsed", "next_tranche", b"next_tranche", "outstanding", b"outstanding", "outstanding_value", b"outstanding_value", "share_class", b"share_class", "tranches", b"tranches", "vested", b"vested", "warrant", b"warrant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WarrantFigures: _TypeAlias = WarrantFigures  # noqa: Y015
+
+@_typing.final
+class WarrantTrancheFigures(_message.Message):
+    """A tranche of a warrant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANCHE_FIELD_NUMBER: _builtins.int
+    SHARES_FIELD_NUMBER: _builtins.int
+    VESTED_FIELD_NUMBER: _builtins.int
+    EXERCISABLE_FIELD_NUMBER: _builtins.int
+    EXERCISED_FIELD_NUMBER: _builtins.int
+    LAPSED_FIELD_NUMBER: _builtins.int
+    VESTING_CONDITIONS_FIELD_NUMBER: _builtins.int
+    EXERCISE_CONDITIONS_FIELD_NUMBER: _builtins.int
+    tranche: _builtins.int
+    """Number of the tranche."""
+    lapsed: _builtins.bool
+    """True once the tranche has lapsed or the warrant has expired."""
+    @_builtins.property
+    def shares(self) -> _decimal_pb2.Decimal:
+        """Shares of the tranche; unset if not disclosed."""
+
+    @_builtins.property
+    def vested(self) -> _decimal_pb2.Decimal:
+        """Shares vested."""
+
+    @_builtins.property
+    def exercisable(self) -> _decimal_pb2.Decimal:
+        """Shares vested and exercisable, not yet exercised. Exercises take the shares of exercisable
+        tranches in order of their numbers.
+        """
+
+    @_builtins.property
+    def exercised(self) -> _decimal_pb2.Decimal:
+        """Shares exercised."""
+
+    @_builtins.property
+    def vesting_conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___WarrantConditionFigures]:
+        """Conditions that must all hold before it vests."""
+
+    @_builtins.property
+    def exercise_conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___WarrantConditionFigures]:
+        """Conditions that must all hold before vested shares can be exercised."""
+
+    def __init__(
+        self,
+        *,
+        tranche: _builtins.int = ...,
+        shares: _decimal_pb2.Decimal | None = ...,
+        vested: _decimal_pb2.Decimal | None = ...,
+        exercisable: _decimal_pb2.Decimal | None = ...,
+        exercised: _decimal_pb2.Decimal | None = ...,
+        lapsed: _builtins.bool = ...,
+        vesting_conditions: _abc.Iterable[Global___WarrantConditionFigures] | None = ...,
+        exercise_conditions: _abc.Iterable[Global___WarrantConditionFigures] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["exercisable", b"exercisable", "exercised", b"exercised", "shares", b"shares", "vested", b"vested"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exercisable", b"exercisable", "exercise_conditions", b"exercise_conditions", "exercised", b"exercised", "lapsed", b"lapsed", "shares", b"shares", "tranche", b"tranche", "vested", b"vested", "vesting_conditions", b"vesting_conditions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WarrantTrancheFigures: _TypeAlias = WarrantTrancheFigures  # noqa: Y015
+
+@_typing.final
+class WarrantConditionFigures(_message.Message):
+    """A condition of a warrant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONDITION_FIELD_NUMBER: _builtins.int
+    HOLDS_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    holds: _builtins.bool
+    """True if it holds."""
+    @_builtins.property
+    def condition(self) -> _agreement_facts_pb2.TrancheCondition:
+        """The condition."""
+
+    @_builtins.property
+    def since(self) -> _date_pb2.Date:
+        """The day from which on it holds; unset if it is documented by nothing yet."""
+
+    def __init__(
+        self,
+        *,
+        condition: _agreement_facts_pb2.TrancheCondition | None = ...,
+        holds: _builtins.bool = ...,
+        since: _date_pb2.Date | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["condition", b"condition", "since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["condition", b"condition", "holds", b"holds", "since", b"since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WarrantConditionFigures: _TypeAlias = WarrantConditionFigures  # noqa: Y015

@@ -85,6 +85,11 @@ class ProjectionServiceStub:
                 request_serializer=gigaledger_dot_v1_dot_projections__pb2.QueryCounterfactualRequest.SerializeToString,
                 response_deserializer=gigaledger_dot_v1_dot_projections__pb2.QueryCounterfactualResponse.FromString,
                 _registered_method=True)
+        self.QueryWarrants = channel.unary_unary(
+                '/gigaledger.v1.ProjectionService/QueryWarrants',
+                request_serializer=gigaledger_dot_v1_dot_projections__pb2.QueryWarrantsRequest.SerializeToString,
+                response_deserializer=gigaledger_dot_v1_dot_projections__pb2.QueryWarrantsResponse.FromString,
+                _registered_method=True)
         self.GetProjection = channel.unary_unary(
                 '/gigaledger.v1.ProjectionService/GetProjection',
                 request_serializer=gigaledger_dot_v1_dot_projections__pb2.GetProjectionRequest.SerializeToString,
@@ -181,6 +186,13 @@ class ProjectionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def QueryWarrants(self, request, context):
+        """Warrants: granted, vested, exercisable, exercised and lapsed, by tranche.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetProjection(self, request, context):
         """Status of one projection of a book.
         """
@@ -263,6 +275,11 @@ def add_ProjectionServiceServicer_to_server(servicer, server):
                     servicer.QueryCounterfactual,
                     request_deserializer=gigaledger_dot_v1_dot_projections__pb2.QueryCounterfactualRequest.FromString,
                     response_serializer=gigaledger_dot_v1_dot_projections__pb2.QueryCounterfactualResponse.SerializeToString,
+            ),
+            'QueryWarrants': grpc.unary_unary_rpc_method_handler(
+                    servicer.QueryWarrants,
+                    request_deserializer=gigaledger_dot_v1_dot_projections__pb2.QueryWarrantsRequest.FromString,
+                    response_serializer=gigaledger_dot_v1_dot_projections__pb2.QueryWarrantsResponse.SerializeToString,
             ),
             'GetProjection': grpc.unary_unary_rpc_method_handler(
                     servicer.GetProjection,
@@ -556,6 +573,33 @@ class ProjectionService:
             '/gigaledger.v1.ProjectionService/QueryCounterfactual',
             gigaledger_dot_v1_dot_projections__pb2.QueryCounterfactualRequest.SerializeToString,
             gigaledger_dot_v1_dot_projections__pb2.QueryCounterfactualResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QueryWarrants(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gigaledger.v1.ProjectionService/QueryWarrants',
+            gigaledger_dot_v1_dot_projections__pb2.QueryWarrantsRequest.SerializeToString,
+            gigaledger_dot_v1_dot_projections__pb2.QueryWarrantsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -53,6 +53,8 @@ class ProjectionServiceStub:
     """Opening, additions, reductions and closing of a figure, period by period."""
     QueryCounterfactual: _grpc.UnaryUnaryMultiCallable[_projections_pb2.QueryCounterfactualRequest, _projections_pb2.QueryCounterfactualResponse]
     """What the same log would say under other readings of the terms. Nothing is changed."""
+    QueryWarrants: _grpc.UnaryUnaryMultiCallable[_projections_pb2.QueryWarrantsRequest, _projections_pb2.QueryWarrantsResponse]
+    """Warrants: granted, vested, exercisable, exercised and lapsed, by tranche."""
     GetProjection: _grpc.UnaryUnaryMultiCallable[_projections_pb2.GetProjectionRequest, _projections_pb2.GetProjectionResponse]
     """Status of one projection of a book."""
     ListProjections: _grpc.UnaryUnaryMultiCallable[_projections_pb2.ListProjectionsRequest, _projections_pb2.ListProjectionsResponse]
@@ -91,6 +93,8 @@ class ProjectionServiceAsyncStub(ProjectionServiceStub):
     """Opening, additions, reductions and closing of a figure, period by period."""
     QueryCounterfactual: _aio.UnaryUnaryMultiCallable[_projections_pb2.QueryCounterfactualRequest, _projections_pb2.QueryCounterfactualResponse]  # type: ignore[assignment]
     """What the same log would say under other readings of the terms. Nothing is changed."""
+    QueryWarrants: _aio.UnaryUnaryMultiCallable[_projections_pb2.QueryWarrantsRequest, _projections_pb2.QueryWarrantsResponse]  # type: ignore[assignment]
+    """Warrants: granted, vested, exercisable, exercised and lapsed, by tranche."""
     GetProjection: _aio.UnaryUnaryMultiCallable[_projections_pb2.GetProjectionRequest, _projections_pb2.GetProjectionResponse]  # type: ignore[assignment]
     """Status of one projection of a book."""
     ListProjections: _aio.UnaryUnaryMultiCallable[_projections_pb2.ListProjectionsRequest, _projections_pb2.ListProjectionsResponse]  # type: ignore[assignment]
@@ -186,6 +190,14 @@ class ProjectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_projections_pb2.QueryCounterfactualResponse, _abc.Awaitable[_projections_pb2.QueryCounterfactualResponse]]:
         """What the same log would say under other readings of the terms. Nothing is changed."""
+
+    @_abc_1.abstractmethod
+    def QueryWarrants(
+        self,
+        request: _projections_pb2.QueryWarrantsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_projections_pb2.QueryWarrantsResponse, _abc.Awaitable[_projections_pb2.QueryWarrantsResponse]]:
+        """Warrants: granted, vested, exercisable, exercised and lapsed, by tranche."""
 
     @_abc_1.abstractmethod
     def GetProjection(

@@ -7,6 +7,7 @@ from gigaledger.projections.engine.projection import Projection
 from gigaledger.projections.exceptions.fold import EXCEPTIONS
 from gigaledger.projections.investment.fold import INVESTMENT
 from gigaledger.projections.trade.fold import ROUND_TRIP
+from gigaledger.projections.warrants.fold import WARRANTS
 
-PROJECTIONS: tuple[Projection, ...] = (CAPACITY, EXCEPTIONS, INVESTMENT, ROUND_TRIP)
+PROJECTIONS: tuple[Projection, ...] = (CAPACITY, EXCEPTIONS, INVESTMENT, ROUND_TRIP, WARRANTS)
 """In order of name."""

@@ -7,7 +7,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from gigaledger.common.quantities import instant_to_message
+from gigaledger.common.quantities import (
+    QuantityError,
+    decimal_from_message,
+    instant_to_message,
+)
 from gigaledger.projections.engine import generations, store
 from gigaledger.projections.engine.projection import Projection
 from gigaledger.projections.engine.registry import PROJECTIONS
@@ -50,6 +54,7 @@ from gigaledger.projections.queries.snapshot import (
     open_snapshot,
     read_statuses,
 )
+from gigaledger.projections.warrants.queries import query_warrants
 from gigaledger.v1.events_pb2 import RecordedEvent
 from gigaledger.v1.ledger_pb2 import GetBookRequest, ReadEventsRequest
 from gigaledger.v1.projections_pb2 import (
@@ -80,6 +85,8 @@ from gigaledger.v1.projections_pb2 import (
     QueryRoundTripResponse,
     QuerySeriesRequest,
     QuerySeriesResponse,
+    QueryWarrantsRequest,
+    QueryWarrantsResponse,
     ReadSpec,
     RebuildProjectionRequest,
     RebuildProjectionResponse,
@@ -283,6 +290,22 @@ class ProjectionService(ProjectionServiceServicer):
         """Answer what the same log would say under other readings of the terms."""
         async with self._reader(request.book, "investment", request.read) as snapshot:
             return await query_counterfactual(snapshot, request)
+
+    @answered
+    async def QueryWarrants(  # noqa: N802 - the name of the contract
+        self, request: QueryWarrantsRequest, _context: Context
+    ) -> QueryWarrantsResponse:
+        """Return the warrants granted and what became of them."""
+        price = None
+        if request.HasField("share_price"):
+            try:
+                price = decimal_from_message(request.share_price)
+            except QuantityError as error:
+                raise InvalidArgumentError("share_price", str(error)) from error
+            if price < 0:
+                raise InvalidArgumentError("share_price", f"is {price}, but must be at least 0")
+        async with self._reader(request.book, "warrants", request.read) as snapshot:
+            return await query_warrants(snapshot, request.warrant, price)
 
     async def _events(
         self, book: str, after_position: int, to_position: int

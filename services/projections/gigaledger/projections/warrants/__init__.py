@@ -1,0 +1,1 @@
+"""Warrants: granted, vested, exercisable, exercised, lapsed."""
