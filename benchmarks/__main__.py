@@ -26,7 +26,7 @@ Benchmark = tuple[str, str, Callable[[], Figures]]
 
 
 def main() -> None:
-    """Measure, print, and write what docs/performance.md shows."""
+    """Measure, print, and write the figures that docs/performance.md shows."""
     options = _options()
     seconds: float = options.seconds
     if options.output:

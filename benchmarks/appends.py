@@ -30,7 +30,7 @@ Figures = dict[str, float]
 
 
 def unary(stage: Stage, in_flight: int, seconds: float) -> Figures:
-    """Return appends per second by who takes them."""
+    """Return appends per second of gigaledger and each peer."""
     figures = {"gigaledger": per_second(stage, stage.new_book(), in_flight, seconds)}
     with echo_server() as address:
         figures["grpc.aio echo"] = asyncio.run(_unary_echo(address, in_flight, seconds))
@@ -46,7 +46,7 @@ def unary(stage: Stage, in_flight: int, seconds: float) -> Figures:
 
 
 def streamed(stage: Stage, batch: int, seconds: float) -> Figures:
-    """Return facts per second by who takes them, in batches from one client."""
+    """Return facts per second of gigaledger and each peer, in batches from one client."""
     figures = {"gigaledger": streamed_per_second(stage, stage.new_book(), batch, seconds)}
     figures["COPY"] = _copied(stage, batch, seconds)
     with library.orders(stage) as application:
@@ -83,12 +83,12 @@ def several_processes(stage: Stage, seconds: float) -> Figures:
 
 
 def per_second(stage: Stage, book: str, in_flight: int, seconds: float) -> float:
-    """Return how many requests of one fact per second a book takes."""
+    """Return the requests per second, of one fact each, that a book takes."""
     return asyncio.run(_unary_ours(stage.ledger.address, book, in_flight, seconds))
 
 
 def streamed_per_second(stage: Stage, book: str, batch: int, seconds: float) -> float:
-    """Return how many facts per second a book takes from one stream."""
+    """Return the facts per second that a book takes from one stream."""
     return asyncio.run(_streamed_ours(stage.ledger.address, book, batch, seconds))
 
 
@@ -130,7 +130,7 @@ async def _streamed_ours(address: str, book: str, batch: int, seconds: float) ->
 
 
 def _copied(stage: Stage, batch: int, seconds: float) -> float:
-    """Write the same rows into a table of the same shape, deciding nothing."""
+    """Return rows per second copied into a table of the same shape, without any decision."""
     schema = schema_of(stage.new_book())
     with psycopg.connect(stage.url) as connection:
         tables = LogTables(schema)

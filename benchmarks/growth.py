@@ -1,4 +1,4 @@
-"""Growth: the same things measured in one book while it grows. The curve has to stay flat."""
+"""Growth: the same figures of one book at several sizes. The curve should stay flat."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.stage import Stage
 
 
 def growth(stage: Stage, sizes: Sequence[int], seconds: float) -> Iterator[tuple[int, Figures]]:
-    """Yield for each size what a book of so many events does."""
+    """Yield each size in events with its figures."""
     book = stage.new_book()
     filled = 0
     for size in sizes:

@@ -1,4 +1,4 @@
-"""The eventsourcing library used plainly, as its tutorial does: a peer on the same PostgreSQL."""
+"""The eventsourcing library as its tutorial uses it: a peer on the same PostgreSQL."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from benchmarks.stage import Stage
 
 
 class Order(Aggregate):
-    """A purchase order that goods are received on."""
+    """A purchase order on which goods are received."""
 
     @event("Placed")
     def __init__(self, quantity: int) -> None:
@@ -37,10 +37,10 @@ class Orders(Application[UUID]):
 
 
 class Receipts(Projection[PostgresTrackingRecorder]):
-    """Remembers how far it has come, and does nothing else with an event."""
+    """Records its position and does nothing else with an event."""
 
     def process_event(self, _domain_event: Any, tracking: Tracking) -> None:
-        """Take an event."""
+        """Record the position of an event."""
         self.view.insert_tracking(tracking)
 
 
@@ -59,7 +59,7 @@ def orders(stage: Stage) -> Iterator[Orders]:
 
 
 def append(application: Orders, events: int) -> None:
-    """Save an order with so many events."""
+    """Save an order with the given number of events."""
     order = Order(quantity=events)
     for _ in range(events - 1):
         order.receive(1)
@@ -67,7 +67,7 @@ def append(application: Orders, events: int) -> None:
 
 
 def projected_per_second(stage: Stage, seconds: float) -> float:
-    """Return how many events per second the library's runner of projections takes."""
+    """Return the events per second that the library's projection runner processes."""
     environment = _environment(stage)
     with Orders(environment) as application:
         for _ in range(5 * int(seconds) + 5):

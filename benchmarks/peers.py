@@ -1,4 +1,4 @@
-"""UmaDB, an event store with durable writes over gRPC: a peer where it is installed."""
+"""UmaDB, an event store with durable writes over gRPC: a peer, if it is installed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 from tests.facts import received
 
 STATE = received(1).SerializeToString()
-"""The bytes of a fact, which the peers keep as they are."""
+"""The bytes of a fact, which the peers store unchanged."""
 
 
 class UmaDB:
-    """A client of a server that runs."""
+    """A client of a running server."""
 
     def __init__(self, address: str) -> None:
         import umadb  # noqa: PLC0415 - it need not be installed
@@ -20,7 +20,7 @@ class UmaDB:
         self._client: Any = umadb.Client(f"http://{address}")
 
     def append(self, events: int) -> None:
-        """Append so many events, durably."""
+        """Append the given number of events durably."""
         self._client.append(
             [
                 self._module.Event("goods_received", STATE, tags=["purchaseOrders/PO-1"])
@@ -29,5 +29,5 @@ class UmaDB:
         )
 
     def read(self) -> int:
-        """Read all events and return how many there are."""
+        """Read all events and return their number."""
         return sum(1 for _ in self._client.read())

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.questions`: any day and any knowledge, asked of a book that grows.
+"""`python -m benchmarks.questions`: queries for random days and positions, in a growing book.
 
 The book is of trade: orders that are received, invoiced, paid and now and then corrected, many of
 them open at a time, between four pairs of parties. So many facts are of each day, for years.
@@ -68,16 +68,16 @@ OPEN_ORDERS = 300
 PAIRS = [("SUP", "CUS"), ("SUP", "CUS-2"), ("SUP-2", "CUS"), ("SUP-2", "CUS-2")]
 RACKS = 8
 CORRECTED = 16
-"""Of how many orders one has a receipt that is recorded in error."""
+"""One order in this many has a receipt that was recorded in error."""
 AHEAD = 4
-"""Of how many orders one is invoiced before the racks are there: an exception until they are."""
+"""One order in this many is invoiced before its racks arrive: an exception until they do."""
 REQUEST_FACTS = 1000
 SEED = 20250922
-"""So that the days and positions that are asked for are the same in each run."""
+"""Fixed, so that every run asks for the same days and positions."""
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description="Ask a growing book for any day and knowledge.")
     parser.add_argument("--sizes", default="10000,100000,1000000")
     parser.add_argument("--facts-a-day", type=int, default=FACTS_A_DAY)
@@ -100,7 +100,7 @@ def questions(
     pairs: int = 1,
     calls: int = CALLS,
 ) -> Iterator[tuple[int, Figures]]:
-    """Yield for each size how long questions of a book of so many events take, in milliseconds."""
+    """Yield each size in events with the milliseconds that queries take."""
     book = _new_book(running)
     trade = Trade(_append(running, book, _opening()), facts_a_day, pairs)
     for size in sizes:
@@ -117,7 +117,7 @@ def questions(
 
 @dataclass
 class Trade:
-    """Facts of trade, one after the other, without end."""
+    """An endless sequence of trade facts."""
 
     position: int
     facts_a_day: int
@@ -125,7 +125,7 @@ class Trade:
     _facts: Iterator[Event] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Begin after a position."""
+        """Start after a position."""
         self._facts = self._all()
 
     @property
@@ -134,14 +134,14 @@ class Trade:
         return FIRST_DAY + dt.timedelta(days=self.position // self.facts_a_day)
 
     def facts(self, number: int) -> Iterator[Event]:
-        """Yield so many facts."""
+        """Yield the given number of facts."""
         return islice(self._facts, number)
 
     def _all(self) -> Iterator[Event]:
-        """Take turns with open orders, each of which goes on by one fact."""
+        """Advance one of the open orders by one fact at a time."""
         numbers = count(1)
         orders = [self._order(next(numbers)) for _ in range(OPEN_ORDERS)]
-        # They are not all as far.
+        # The orders are at different stages.
         for at, order in enumerate(orders):
             for event in islice(order, at % 17):
                 yield self._dated(event)
@@ -154,14 +154,14 @@ class Trade:
                     orders[at] = self._order(next(numbers))
 
     def _dated(self, event: Event) -> Event:
-        # A reversal has the day of what it reverses.
+        # A reversal takes the effective date of its entry.
         if event.WhichOneof("fact") != "entry_reversed":
             event.effective_date.CopyFrom(date_to_message(self.day))
         self.position += 1
         return event
 
     def _order(self, number: int) -> Iterator[Event]:
-        """Yield an order of some racks, two of which come with each invoice."""
+        """Yield the facts of one order of racks, invoiced two racks at a time."""
         supplier, customer = PAIRS[number % self.pairs]
         order = f"PO-T{number}"
         yield _like(_PLACED, purchase_order=order, supplier=supplier, buyer=customer)
@@ -197,7 +197,7 @@ _PAID = paid(600_000_000)
 
 
 def _like(template: Event, **texts: str) -> Event:
-    """Return a fact like another, but for some fields."""
+    """Return a copy of a fact with some fields changed."""
     event = Event()
     event.CopyFrom(template)
     message = getattr(event, event.WhichOneof("fact") or "")
@@ -207,7 +207,7 @@ def _like(template: Event, **texts: str) -> Event:
 
 
 def _opening() -> Iterator[Event]:
-    """Yield the parties, what a rack is rated at, and an agreement with some capital."""
+    """Yield the parties, the rating of a rack, and an agreement with some capital."""
     rated = fact(
         "rack_sku_rated",
         sku="R",
@@ -223,7 +223,7 @@ def _opening() -> Iterator[Event]:
 
 
 def _new_book(running: Stage) -> str:
-    """Open a book that takes the time at which facts are recorded from who appends them."""
+    """Open an imported book, whose recorded times come with the facts."""
     opened = CreateBookRequest(
         book_id=f"b{uuid4().hex}",
         clock=BookClock.BOOK_CLOCK_IMPORTED,
@@ -239,14 +239,14 @@ def _noon(day: dt.date) -> dt.datetime:
 
 
 def _append(running: Stage, book: str, events: Iterator[Event]) -> int:
-    """Append facts, and return the last position."""
+    """Append facts and return the last position."""
 
     def requests() -> Iterator[AppendEventStreamRequest]:
         latest = FIRST_DAY
         while batch := list(islice(events, REQUEST_FACTS)):
             append = AppendEventsRequest(book=book, request_id=uuid4().hex)
             for event in batch:
-                # Recorded on the day of the fact; a reversal has the day of what it reverses.
+                # Recorded on the effective date; a reversal takes that of its entry.
                 latest = max(latest, date_from_message(event.effective_date))
                 new = append.events.add(recorded_time=instant_to_message(_noon(latest)))
                 new.event.CopyFrom(event)
@@ -261,7 +261,7 @@ def _append(running: Stage, book: str, events: Iterator[Event]) -> int:
 
 
 def _wait(running: Stage, book: str) -> None:
-    """Wait until rows and subtotals of all projections are made."""
+    """Wait until all projections have their rows and subtotals."""
     with running.ledger.channel() as channel:
         head = LedgerServiceStub(channel).GetBook(GetBookRequest(name=book)).book.head_position
     schema = schema_of(book)
@@ -280,7 +280,7 @@ def _wait(running: Stage, book: str) -> None:
 
 
 def _asked(running: Stage, book: str, trade: Trade, calls: int) -> Figures:
-    """Return milliseconds of each query, at the median and the 99th percentile."""
+    """Return the milliseconds of each query: median and 99th percentile."""
     chosen = random.Random(SEED)  # noqa: S311 - no secret
     days = (trade.day - FIRST_DAY).days + 1
 
@@ -325,7 +325,7 @@ def _asked(running: Stage, book: str, trade: Trade, calls: int) -> Figures:
             }
             for kind, spec in kinds.items():
                 took = []
-                # The first one finds modules that are not loaded, and plans that are not made.
+                # The first call loads modules and prepares plans, and does not count.
                 query(spec())
                 for _ in range(calls):
                     asked = spec()
@@ -339,12 +339,12 @@ def _asked(running: Stage, book: str, trade: Trade, calls: int) -> Figures:
 
 
 def _received(book: str, read: ReadSpec) -> ListContributionsRequest:
-    """Ask what makes up the figure to which most events add."""
+    """Ask for the line items of the figure with the most events."""
     return ListContributionsRequest(book=book, read=read, figure="round-trip.received")
 
 
 def _in_the_middle(request: ListContributionsRequest, latest: int) -> ListContributionsRequest:
-    """Ask for the page that starts in the middle of what is known."""
+    """Ask for the page that starts in the middle of the log."""
     known = request.read.as_known_position or latest
     place = Place(known_position=known, position=known // 2, listed_of_event=1, listed=1)
     request.page_token = place.token(request)
@@ -352,7 +352,7 @@ def _in_the_middle(request: ListContributionsRequest, latest: int) -> ListContri
 
 
 def _by_quarter(book: str, read: ReadSpec, latest: dt.date) -> QueryRollForwardRequest:
-    """Ask how the same figure went on up to the day that is asked for."""
+    """Ask for the roll-forward of the same figure up to the given day."""
     to_date = read.as_of if read.HasField("as_of") else date_to_message(latest)
     known = ReadSpec(as_known_position=read.as_known_position) if read.as_known_position else None
     return QueryRollForwardRequest(

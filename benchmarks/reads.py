@@ -1,4 +1,4 @@
-"""Reads: replay, rebuild of projections, and how soon an append is seen by a query."""
+"""Reads: replay, rebuild of projections, and the lag from an append to a query."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ ORDER_FACTS = 1000
 LAG_RATE = 1000
 LAG_FACTS = 10
 LAG_ASKED = 10
-"""Facts appended per second, facts in a request, and of how many requests one is asked for."""
+"""Facts appended per second, facts per request, and requests per sample."""
 
 
 def fill(stage: Stage, book: str, facts: int, first: int = 0) -> None:
-    """Fill a book with facts, in orders of 1000, whose numbers begin with one."""
+    """Fill a book with facts, in orders of 1000 facts each."""
     with grpc.insecure_channel(stage.ledger.address, options=CHANNEL_OPTIONS) as channel:
         requests = (
             AppendEventStreamRequest(append=order_of(book, first + number, ORDER_FACTS))
@@ -52,7 +52,7 @@ def fill(stage: Stage, book: str, facts: int, first: int = 0) -> None:
 
 
 def replay(stage: Stage, book: str) -> Figures:
-    """Return events per second by who reads them, from the beginning to the end."""
+    """Return the events per second of each reader over the whole log."""
     figures = {"gigaledger": replayed_per_second(stage, book)}
     with grpc.insecure_channel(stage.ledger.address, options=CHANNEL_OPTIONS) as channel:
         started = time.perf_counter()
@@ -78,7 +78,7 @@ def replay(stage: Stage, book: str) -> Figures:
 
 
 def replayed_per_second(stage: Stage, book: str) -> float:
-    """Return how many events per second a client gets that does not parse them."""
+    """Return the events per second of a client that does not parse them."""
     with grpc.insecure_channel(stage.ledger.address, options=CHANNEL_OPTIONS) as channel:
         read: Callable[[ReadEventsRequest], Iterable[bytes]] = channel.unary_stream(
             "/gigaledger.v1.LedgerService/ReadEvents",
@@ -91,9 +91,9 @@ def replayed_per_second(stage: Stage, book: str) -> float:
 
 
 def rebuild(stage: Stage, book: str, seconds: float) -> Figures:
-    """Return facts per second at which all projections of a book are made anew."""
+    """Return the facts per second at which all projections of a book are rebuilt."""
     schema = schema_of(book)
-    # Told to end, it gives its leases back: nobody waits for them.
+    # On SIGTERM it releases its leases, so that its successor need not wait for them.
     stage.projections.terminate()
     with psycopg.connect(stage.url) as connection:
         row = connection.execute(f"SELECT position FROM {schema}.head").fetchone()  # noqa: S608
@@ -125,7 +125,7 @@ def rebuild(stage: Stage, book: str, seconds: float) -> Figures:
 
 
 def lag(stage: Stage, seconds: float) -> Figures:
-    """Return milliseconds from an acknowledged append to a query that reflects it."""
+    """Return the milliseconds from an acknowledged append to a query that reflects it."""
     book = stage.new_book()
     took = asyncio.run(_lag(stage, book, seconds))
     centiles = statistics.quantiles(took, n=100)
@@ -133,7 +133,7 @@ def lag(stage: Stage, seconds: float) -> Figures:
 
 
 async def _lag(stage: Stage, book: str, seconds: float) -> list[float]:
-    """Append ten facts a hundred times a second; ask for every tenth request to be reflected."""
+    """Append ten facts a hundred times a second; sample the lag of every tenth request."""
     took: list[float] = []
     async with (
         grpc.aio.insecure_channel(stage.ledger.address) as writing,

@@ -1,4 +1,4 @@
-"""What was measured, as tables in Markdown and as a picture."""
+"""The figures as Markdown tables and as a picture."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Series:
     figures: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, figures: Figures) -> None:
-        """Take the figures of a round."""
+        """Add the figures of a round."""
         for name, value in figures.items():
             self.figures.setdefault(name, []).append(value)
 
     def table(self) -> str:
-        """Return the median of each, its spread, and what ours is of it."""
+        """Return a table of medians, spreads, and our share of each."""
         ours = statistics.median(next(iter(self.figures.values())))
         lines = [f"### {self.title}: {self.unit}", ""]
         lines += ["| | median | lowest to highest | first row is of it |"]
@@ -45,13 +45,13 @@ class Growth:
     figures: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, size: int, figures: Figures) -> None:
-        """Take the figures at a size."""
+        """Add the figures at a size."""
         self.sizes.append(size)
         for name, value in figures.items():
             self.figures.setdefault(name, []).append(value)
 
     def table(self) -> str:
-        """Return a column for each size."""
+        """Return a table with a column for each size."""
         lines = [f"### {self.title}", ""]
         lines += ["| | " + " | ".join(f"{size:,} events" for size in self.sizes) + " |"]
         lines += ["| --- |" + " ---: |" * len(self.sizes)]
@@ -61,7 +61,7 @@ class Growth:
 
 
 def write_plot(series: Sequence[Series], path: Path) -> None:
-    """Draw the medians of all benchmarks, with their spread."""
+    """Draw the medians of all benchmarks with their spreads."""
     from matplotlib import pyplot as plt  # noqa: PLC0415 - a library of benchmarks alone
 
     figure, axes = plt.subplots(len(series), 1, figsize=(8, 1.6 * len(series)))

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.sealing`: what sealing costs those who append.
+"""`python -m benchmarks.sealing`: the cost of sealing to appends.
 
-Two ledgers run side by side, each on a database of its own in one PostgreSQL: one has a signing key
-and seals, the other has none. They take the same facts in turns, each time into a new book, and the
-one that seals has to have sealed everything before the other has its turn.
+Two ledgers run side by side on separate databases of one PostgreSQL. One has a signing key and
+seals; the other has none. They take the same facts in turns, each time into a new book, and the
+first has to have sealed everything before the second has its turn.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ if TYPE_CHECKING:
     from gigaledger.v1.ledger_pb2_grpc import LedgerServiceAsyncStub
 
 MOST_SECONDS = 60.0
-"""After which a call or a seal that has not come ends the run: it never waits for ever."""
+"""The run ends with an error if a call or a seal takes longer."""
 WAYS = {"in a stream of batches of 100": 100, "one by one, 64 in flight": 1}
 IN_FLIGHT = 64
 
 
 @dataclass
 class Measured:
-    """Seconds that the same facts took, round by round."""
+    """Seconds that the same facts took in each round."""
 
     plain: list[float] = field(default_factory=list)
     sealing: list[float] = field(default_factory=list)
     sealed_later: list[float] = field(default_factory=list)
 
     def add(self, took: float, sealed_later: float, *, seals: bool) -> None:
-        """Add what one ledger needed."""
+        """Add the seconds of one ledger in one round."""
         if seals:
             self.sealing.append(took)
             self.sealed_later.append(sealed_later)
@@ -120,7 +120,7 @@ def _ledgers() -> Iterator[tuple[ServiceProcess, ServiceProcess]]:
 
 
 def _round(ledger: ServiceProcess, facts: int, batch: int, *, seals: bool) -> tuple[float, float]:
-    """Return the seconds until all was acknowledged, and from then until it was sealed."""
+    """Return the seconds until everything was acknowledged, and from then until it was sealed."""
     with ledger.channel() as channel:
         book = _new_book(LedgerServiceStub(channel))
         started = time.perf_counter()
@@ -132,7 +132,7 @@ def _round(ledger: ServiceProcess, facts: int, batch: int, *, seals: bool) -> tu
 
 
 def _new_book(ledger: LedgerServiceStub) -> str:
-    """Open a book with an order that goods are received on, and return its name."""
+    """Open a book with an order on which goods can be received, and return its name."""
     book: str = ledger.CreateBook(CreateBookRequest(book_id=f"b{uuid4().hex}")).book.name
     opening = AppendEventsRequest(book=book, request_id="opening")
     for event in (*parties("SUP", "CUS"), placed(ORDERED)):
@@ -142,7 +142,7 @@ def _new_book(ledger: LedgerServiceStub) -> str:
 
 
 async def _append(address: str, book: str, facts: int, batch: int) -> int:
-    """Append so many facts, and return the last position."""
+    """Append facts and return the last position."""
     async with (
         asyncio.timeout(MOST_SECONDS),
         grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS) as channel,
@@ -184,7 +184,7 @@ def _until_sealed(audit: AuditServiceStub, book: str, position: int) -> None:
     """Wait until a checkpoint covers a position.
 
     Raises:
-        TimeoutError: none does.
+        TimeoutError: none covers it in time.
     """
     end = time.perf_counter() + MOST_SECONDS
     request = GetLatestCheckpointRequest(book=book)
@@ -193,7 +193,7 @@ def _until_sealed(audit: AuditServiceStub, book: str, position: int) -> None:
             if audit.GetLatestCheckpoint(request).checkpoint.size >= position:
                 return
         except grpc.RpcError as error:
-            # Nothing of a new book is sealed yet.
+            # A new book has no checkpoint yet.
             if error.code() != grpc.StatusCode.NOT_FOUND:
                 raise
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""What is measured: a PostgreSQL with fsync on, the services as processes, and the peers."""
+"""The systems under measurement: PostgreSQL with fsync on, the services, and the peers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CHANNEL_OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_mess
 
 @dataclass(frozen=True)
 class Stage:
-    """Everything that runs."""
+    """The running systems."""
 
     url: str
     ledger: ServiceProcess
@@ -38,7 +38,7 @@ class Stage:
     folder: Path
 
     def new_book(self) -> str:
-        """Open a book with an order that goods are received on, and return its name."""
+        """Open a book with an order on which goods can be received, and return its name."""
         with self.ledger.channel() as channel:
             stub = LedgerServiceStub(channel)
             book: str = stub.CreateBook(CreateBookRequest(book_id=f"b{uuid4().hex}")).book.name
@@ -50,7 +50,7 @@ class Stage:
 
     @contextmanager
     def second_ledger(self) -> Iterator[ServiceProcess]:
-        """Run one more ledger process on the same database."""
+        """Run a second ledger process on the same database."""
         ledger = ServiceProcess("ledger", {"GIGALEDGER_DATABASE_URL": self.url})
         ledger.start()
         try:
@@ -59,7 +59,7 @@ class Stage:
             ledger.kill()
 
     def new_database(self) -> str:
-        """Make a database for a peer and return its URL."""
+        """Create a database for a peer and return its URL."""
         name = f"peer_{uuid4().hex}"
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}")
@@ -72,7 +72,7 @@ def schema_of(book: str) -> str:
 
 
 def request_of(book: str, facts: int = 1) -> AppendEventsRequest:
-    """A request that records goods as received, so many times."""
+    """Return a request with the given number of goods receipts."""
     request = AppendEventsRequest(book=book, request_id=uuid4().hex)
     for _ in range(facts):
         request.events.add().event.CopyFrom(_GOODS)
@@ -80,7 +80,7 @@ def request_of(book: str, facts: int = 1) -> AppendEventsRequest:
 
 
 def order_of(book: str, number: int, facts: int) -> AppendEventsRequest:
-    """A request that places an order and records goods as received on it: so many facts."""
+    """Return a request that places an order and records receipts on it, `facts` in total."""
     order = f"PO-F{number}"
     request = AppendEventsRequest(book=book, request_id=f"fill-{number}")
     request.events.add().event.CopyFrom(placed(facts, purchase_order=order))
@@ -95,7 +95,7 @@ _GOODS = received(1)
 
 @contextmanager
 def stage() -> Iterator[Stage]:
-    """Start everything, and stop it again."""
+    """Start everything, and stop it at the end."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="gigaledger-bench-")))
         folder.chmod(0o711)
@@ -115,7 +115,7 @@ def stage() -> Iterator[Stage]:
 
 @contextmanager
 def echo_server() -> Iterator[str]:
-    """Run a grpc.aio server that sends every message back, and give its address."""
+    """Run a grpc.aio server that echoes every message, and yield its address."""
     address = f"127.0.0.1:{free_port()}"
     with _process([sys.executable, "-m", "benchmarks.echo", address], address):
         yield address
@@ -123,7 +123,7 @@ def echo_server() -> Iterator[str]:
 
 @contextmanager
 def umadb_server(folder: Path) -> Iterator[str | None]:
-    """Run UmaDB where it is installed, and give its address; None where it is not."""
+    """Run UmaDB and yield its address; None if it is not installed."""
     program = Path(sys.executable).with_name("umadb")
     if not program.exists():
         yield None
@@ -135,7 +135,7 @@ def umadb_server(folder: Path) -> Iterator[str | None]:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port: int = listening.getsockname()[1]
         return port
@@ -154,7 +154,7 @@ def _process(command: list[str | Path], address: str) -> Iterator[None]:
 
 
 async def keep_in_flight(count: int, seconds: float, call: object) -> tuple[int, list[float]]:
-    """Keep so many calls in flight for some time; return how many ended, and how long each took."""
+    """Keep `count` calls in flight for some seconds; return how many ended, and their durations."""
     end = time.perf_counter() + seconds
     took: list[float] = []
 

@@ -1,4 +1,4 @@
-"""Events for tests, short to write: keyword arguments become fields of the fact."""
+"""Builders of events: keyword arguments become fields of the fact."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def fact(
     approver: str = "",
     **fields: Any,
 ) -> Event:
-    """An event that holds a fact."""
+    """An event with the given fact."""
     event = Event(
         effective_date=date_to_message(on),
         assertion_status=status,
@@ -128,7 +128,7 @@ def certified(power_kw: int = 1_000_000, certificate: str = "CERT-1", **fields: 
 
 
 def called(amount_minor: int = 100_000, call: str = "CALL-1", **fields: Any) -> Event:
-    """A call of tranche 1."""
+    """A capital call for tranche 1."""
     return fact(
         "capital_call_issued",
         **{
@@ -142,7 +142,7 @@ def called(amount_minor: int = 100_000, call: str = "CALL-1", **fields: Any) -> 
 
 
 def funded(amount_minor: int = 100_000, contribution: str = "FUND-1", **fields: Any) -> Event:
-    """A contribution of SUP to CUS."""
+    """A capital contribution from SUP to CUS."""
     return fact(
         "capital_contribution_funded",
         **{
@@ -186,7 +186,7 @@ def authorised(shares: str, **fields: Any) -> Event:
 
 
 def placed(quantity: int = 100, **fields: Any) -> Event:
-    """An order of CUS from SUP, PO-1, of one line at USD 10.00."""
+    """PO-1: CUS orders one line from SUP at USD 10.00 a unit."""
     return fact(
         "purchase_order_placed",
         **{
@@ -240,7 +240,7 @@ def credited(amount_minor: int, credit_note: str = "CN-1", **fields: Any) -> Eve
 
 
 def paid(amount_minor: int = 50_000, payment: str = "PAY-1", **fields: Any) -> Event:
-    """A payment of CUS to SUP on INV-1."""
+    """A payment from CUS to SUP for INV-1."""
     return fact(
         "supplier_payment_settled",
         **{
@@ -256,7 +256,7 @@ def paid(amount_minor: int = 50_000, payment: str = "PAY-1", **fields: Any) -> E
 
 
 def refunded(amount_minor: int, refund: str = "REF-1", **fields: Any) -> Event:
-    """A refund of SUP to CUS of PAY-1."""
+    """A refund of PAY-1 from SUP to CUS."""
     return fact(
         "supplier_refund_settled",
         **{

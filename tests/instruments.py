@@ -1,4 +1,4 @@
-"""Facts of warrants, vehicles, debt, leases and support for tests, short to write."""
+"""Builders of facts about warrants, vehicles, debt, leases and support."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def vested(shares: str, tranche: int = 1, **fields: Any) -> Event:
 
 
 def exercised(shares: str, exercise: str = "EX-1", **fields: Any) -> Event:
-    """Shares are bought."""
+    """The holder exercises."""
     return fact(
         "warrant_exercised",
         **{"warrant": "W", "exercise": exercise, "shares": number(shares), **fields},
@@ -66,7 +66,7 @@ def exercised(shares: str, exercise: str = "EX-1", **fields: Any) -> Event:
 
 
 def lapsed(tranche: int = 0) -> Event:
-    """What is left lapses."""
+    """The rest lapses."""
     return fact("warrant_lapsed", warrant="W", tranche=tranche)
 
 
@@ -150,7 +150,7 @@ def rent(amount_minor: int = 100, payment: str = "RENT-1", **fields: Any) -> Eve
 
 
 def backstopped(**fields: Any) -> Event:
-    """SUP will buy from CUS what stays unsold."""
+    """SUP commits to buy what CUS cannot sell."""
     return fact(
         "backstop_granted",
         **{
@@ -164,7 +164,7 @@ def backstopped(**fields: Any) -> Event:
 
 
 def bought_unsold(amount_minor: int = 100, payment: str = "UNSOLD-1", **fields: Any) -> Event:
-    """SUP buys what stayed unsold."""
+    """SUP buys unsold capacity."""
     return fact(
         "backstop_purchase_settled",
         **{
@@ -179,7 +179,7 @@ def bought_unsold(amount_minor: int = 100, payment: str = "UNSOLD-1", **fields: 
 
 
 def guaranteed(**fields: Any) -> Event:
-    """SUP stands in for what CUS owes THIRD."""
+    """SUP guarantees an obligation of CUS to THIRD."""
     return fact(
         "guarantee_granted",
         **{

@@ -1,4 +1,4 @@
-"""Messages of any type with anything in their fields, for tests of what callers may send."""
+"""Strategies for messages of any type, with arbitrary values in their fields."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TEXTS = st.one_of(
 
 
 def messages(descriptor: Descriptor, depth: int = 4) -> st.SearchStrategy[Message]:
-    """Messages of a type, with some of their fields set."""
+    """Messages of a type with a random subset of fields set."""
     return st.composite(_message)(descriptor, depth)
 
 
