@@ -1,5 +1,5 @@
-"""What all tests share: the PostgreSQL of the session and the services as processes."""
+"""What all tests share: PostgreSQL, the services as processes, and how many examples they try."""
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.postgres", "tests.processes"]
+pytest_plugins = ["tests.hypothesis_profiles", "tests.postgres", "tests.processes"]

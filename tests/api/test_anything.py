@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.api.calls import Caller
 from tests.facts import certified, claimed, definitive, invoiced, parties, placed
+from tests.hypothesis_profiles import examples
 from tests.messages import messages
 
 OF_THE_CONTRACT = {
@@ -24,7 +25,7 @@ OF_THE_CONTRACT = {
 }
 METHODS = pb.DESCRIPTOR.services_by_name["LedgerService"].methods_by_name
 EXAMPLES = settings(
-    max_examples=60,
+    max_examples=examples(25),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -67,7 +68,7 @@ def test_any_fact(caller: Caller) -> None:
         *parties("SUP", "CUS"), definitive(), claimed(), certified(), placed(), invoiced()
     )
 
-    @settings(EXAMPLES, max_examples=400)
+    @settings(EXAMPLES, max_examples=examples(120))
     @given(messages(Event.DESCRIPTOR))
     def check(event: Any) -> None:
         event.actor = event.actor or "alice"

@@ -46,6 +46,7 @@ from tests.facts import (
     reversed_entry,
     terms,
 )
+from tests.hypothesis_profiles import examples
 from tests.instruments import formed
 from tests.projections.conftest import ReadModels
 from tests.projections.exception_cases import CASES, RATED, later
@@ -216,7 +217,7 @@ async def test_every_case_where_nothing_is_broken_where_it_is_and_where_it_is_cu
 
 
 FEW = settings(
-    max_examples=40,
+    max_examples=examples(12),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 
 from tests.audit.histories import histories
 from tests.audit.test_figures import added
+from tests.hypothesis_profiles import examples
 from tests.projections.log import example
 
 SUMS = (
@@ -36,7 +37,7 @@ SUMS = (
 """Figures that no rule caps or rounds: their events alone make them."""
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(histories())
 def test_sums_are_their_events(events: list[RecordedEvent]) -> None:
     figures = added(events)

@@ -29,6 +29,7 @@ from pyarrow import parquet
 from tests.audit.histories import histories
 from tests.audit.test_figures import added
 from tests.facts import START, parties, placed, received, reversed_entry
+from tests.hypothesis_profiles import examples
 from tests.projections.log import example, log_of
 
 SCENARIOS = pytest.mark.parametrize("name", ["nvidia-openai-plan", "corrections"])
@@ -115,7 +116,7 @@ def test_the_balances_of_the_journal_are_the_figures(name: str) -> None:
     check_journal(example(name))
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(histories())
 def test_the_journal_of_any_history_balances(events: list[RecordedEvent]) -> None:
     check_journal(events)

@@ -35,6 +35,7 @@ from hypothesis import strategies as st
 
 from tests.audit.histories import histories
 from tests.facts import fact, invoiced, money, parties, placed, received
+from tests.hypothesis_profiles import examples
 from tests.projections.conftest import ReadModels
 from tests.projections.log import example, log_of
 
@@ -81,7 +82,7 @@ async def published(
 
 
 @settings(
-    max_examples=40,
+    max_examples=examples(12),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -111,7 +112,7 @@ async def test_figures_agree_with_the_projections_on_any_history(
     assert figures.compare(answers, last.position, as_of=as_of, statuses=statuses) == []
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(events=histories(), as_of=DAYS)
 def test_tracing_changes_no_figure(events: list[RecordedEvent], as_of: dt.date | None) -> None:
     figures = added(events)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.audit.histories import EVENTS
 from tests.facts import cancelled, claimed, definitive, parties, placed, received, reversed_entry
+from tests.hypothesis_profiles import examples
 from tests.instruments import (
     backstopped,
     bought_unsold,
@@ -89,7 +90,7 @@ def by_columns(log: Log) -> dict[tuple[str, str], list[int]]:
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(logs())
 def test_an_honest_ledger_gives_what_the_bytes_say(log: Log) -> None:
     columns = by_columns(log)

@@ -25,6 +25,7 @@ from referencing import Registry, Resource
 
 from tests.audit.test_figures import added
 from tests.facts import authorised, definitive, fact, issued, money, number, parties
+from tests.hypothesis_profiles import examples
 from tests.projections.log import Log, example
 
 SUPPLEMENT = {
@@ -157,7 +158,9 @@ def test_what_is_rescinded_in_full_is_retracted(tmp_path: Path) -> None:
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(20),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     changes=st.lists(

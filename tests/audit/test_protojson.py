@@ -12,11 +12,12 @@ from google.protobuf.struct_pb2 import Struct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.hypothesis_profiles import examples
 from tests.messages import messages
 from tests.projections.log import example
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(messages(RecordedEvent.DESCRIPTOR, depth=5))
 def test_it_is_what_the_library_gives(message: Message) -> None:
     try:

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from tests.cli.command_server import CommandServer
 from tests.postgres import PostgresServer
 from tests.processes import COMMAND, ServiceProcess
 
-SECONDS = 60
+
+@cache
+def _command_server() -> CommandServer:
+    server = CommandServer()
+    atexit.register(server.stop)
+    return server
 
 
 @dataclass(frozen=True)
@@ -36,16 +44,7 @@ class Shell:
 
     def __call__(self, *arguments: object, stdin: str | None = None) -> Ended:
         """Run `gigaledger` and wait for its end."""
-        done = subprocess.run(
-            [COMMAND, *map(str, arguments)],
-            env=self.environment,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
-        return Ended(done.returncode, done.stdout, done.stderr)
+        return Ended(*_command_server().run([*map(str, arguments)], self.environment, stdin))
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:
         """Run `gigaledger` and go on."""

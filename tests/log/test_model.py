@@ -38,6 +38,7 @@ from tests.facts import (
     received,
     reversed_entry,
 )
+from tests.hypothesis_profiles import examples
 from tests.log.books import NOW, SIDES, answer, append_request, at_version, new_book, positions
 from tests.rules.ledger import MemoryLedger
 
@@ -188,7 +189,7 @@ def test_the_log_is_the_model(database_url: str) -> None:
     run_state_machine_as_test(
         lambda: LogMachine(database_url),  # type: ignore[arg-type]  # a factory is taken as well
         settings=settings(
-            max_examples=20,
+            max_examples=examples(10),
             stateful_step_count=25,
             deadline=None,
             # A failure is found in seconds; to shrink it through a database takes minutes.

@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 
 from tests.audit.histories import histories
 from tests.facts import called, certified, claimed, definitive, fact, funded, parties
+from tests.hypothesis_profiles import examples
 from tests.projections.conftest import ReadModels
 from tests.projections.log import example, log_of
 
@@ -136,7 +137,7 @@ async def test_in_proportion_to_no_capacity_has_no_value(read_models: ReadModels
 
 
 @settings(
-    max_examples=25,
+    max_examples=examples(10),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -39,6 +39,7 @@ from hypothesis import strategies as st
 
 from tests.audit.histories import histories
 from tests.facts import START, fact, invoiced, money, paid, parties, placed, received
+from tests.hypothesis_profiles import examples
 from tests.projections.conftest import ReadModels
 from tests.projections.log import log_of
 
@@ -61,7 +62,7 @@ FIGURES = [
 STATUSES = st.sampled_from([(), ("FACT", "REPORTED"), ("PLAN",)])
 DAYS = st.integers(-60, 500).map(lambda days: dt.date(2026, 1, 5) + dt.timedelta(days=days))
 SLOW = settings(
-    max_examples=40,
+    max_examples=examples(12),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -36,6 +36,7 @@ from tests.facts import (
     received,
     reversed_entry,
 )
+from tests.hypothesis_profiles import examples
 from tests.instruments import contributed, formed
 from tests.projections.exception_cases import (
     BOUGHT,
@@ -272,7 +273,7 @@ def _circular(log: Log) -> list[ExceptionRecord]:
 HONEST_UNITS = st.lists(st.integers(1, 40), min_size=1, max_size=3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(HONEST_UNITS, st.integers(0, 20))
 def test_an_honest_history_raises_nothing(parts: list[int], lag: int) -> None:
     """Ordered, received, invoiced and paid in step; claimed, certified, called, funded, issued."""
@@ -432,7 +433,7 @@ def any_history(events: list[Any]) -> Log:
     return log
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(HISTORIES)
 def test_what_is_open_is_what_a_book_without_its_errors_has_open(events: list[Any]) -> None:
     """A reversed entry leaves nothing open behind it, but that it was posted and when."""
@@ -452,7 +453,7 @@ def test_what_is_open_is_what_a_book_without_its_errors_has_open(events: list[An
     assert standing(held) == standing(clean)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(HISTORIES, st.data())
 def test_what_is_known_later_does_not_change_what_was_known(
     events: list[Any], data: st.DataObject

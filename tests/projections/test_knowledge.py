@@ -40,6 +40,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.audit.histories import histories
+from tests.hypothesis_profiles import examples
 from tests.projections.conftest import ReadModels
 from tests.projections.log import example
 
@@ -55,7 +56,7 @@ DAYS = st.one_of(
     st.integers(-60, 500).map(lambda days: dt.date(2026, 1, 5) + dt.timedelta(days=days)),
 )
 SLOW = settings(
-    max_examples=25,
+    max_examples=examples(10),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

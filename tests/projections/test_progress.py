@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from tests.audit.histories import histories
 from tests.facts import called, certified, claimed, day, definitive, fact, funded, parties, terms
+from tests.hypothesis_profiles import examples
 from tests.projections.conftest import ReadModels
 from tests.projections.log import example, log_of
 
@@ -253,7 +254,7 @@ DAYS = st.one_of(
 
 
 @settings(
-    max_examples=25,
+    max_examples=examples(10),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

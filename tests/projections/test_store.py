@@ -13,6 +13,7 @@ from gigaledger.v1.events_pb2 import Event, RecordedEvent
 from hypothesis import given, settings
 
 from tests.facts import fact, invoiced, paid, parties, placed, reversed_entry
+from tests.hypothesis_profiles import examples
 from tests.projections.conftest import SCHEMA, ReadModels
 from tests.projections.log import example, log_of
 from tests.rules.test_properties import STEPS, opened
@@ -129,7 +130,7 @@ def test_facts_that_do_not_concern_a_projection_add_no_rows() -> None:
     assert concerned == ["exceptions"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(steps=STEPS)
 def test_every_projection_folds_whatever_the_ledger_accepts(steps: list[list[Event]]) -> None:
     ledger = opened()

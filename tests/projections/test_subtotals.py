@@ -28,6 +28,7 @@ from hypothesis import strategies as st
 from psycopg import AsyncConnection, sql
 
 from tests.audit.histories import histories
+from tests.hypothesis_profiles import examples
 from tests.projections.conftest import BY_NAME, SCHEMA, WORKER, ReadModels
 from tests.projections.log import example
 
@@ -67,7 +68,7 @@ def test_the_projections_of_trade_have_subtotals() -> None:
 
 @pytest.mark.parametrize("name", WITH_SUBTOTALS)
 @settings(
-    max_examples=25,
+    max_examples=examples(8),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -108,7 +109,7 @@ async def test_subtotals_say_what_the_rows_say(
 
 
 @settings(
-    max_examples=10,
+    max_examples=examples(5),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -34,6 +34,7 @@ from tests.facts import (
     reversed_entry,
     terms,
 )
+from tests.hypothesis_profiles import examples
 from tests.projections.conftest import BY_NAME, ReadModels
 from tests.projections.exception_cases import RATED, later
 from tests.projections.log import Log
@@ -346,7 +347,7 @@ async def _compared_everywhere(
 
 
 @settings(
-    max_examples=150,
+    max_examples=examples(30),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

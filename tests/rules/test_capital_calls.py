@@ -27,6 +27,7 @@ from tests.facts import (
     reversed_entry,
     terms,
 )
+from tests.hypothesis_profiles import examples
 from tests.rules.ledger import MemoryLedger
 from tests.rules.refusals import NOW
 from tests.rules.test_properties import FACTS
@@ -101,7 +102,7 @@ HISTORIES = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     history=HISTORIES,
     start=OPENINGS,

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.facts import fact, money, number, parties, reversed_entry
+from tests.hypothesis_profiles import examples
 from tests.instruments import (
     EXERCISE,
     VESTING,
@@ -219,7 +220,7 @@ FACTS = st.one_of(
 STEPS = st.lists(st.lists(FACTS, min_size=1, max_size=3), max_size=40)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(STEPS)
 def test_what_is_accepted_keeps_every_bound_and_folds_alike(steps: list[list[Event]]) -> None:
     ledger = MemoryLedger(NOW)
@@ -239,7 +240,7 @@ def test_what_is_accepted_keeps_every_bound_and_folds_alike(steps: list[list[Eve
         assert contents(ledger.book.state(stream)) == contents(fold(stream, entries))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.lists(FACTS, max_size=25))
 def test_reversing_everything_from_the_end_leaves_nothing(events: list[Event]) -> None:
     ledger = MemoryLedger(NOW)

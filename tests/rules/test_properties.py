@@ -34,6 +34,7 @@ from tests.facts import (
     refunded,
     reversed_entry,
 )
+from tests.hypothesis_profiles import examples
 from tests.rules.ledger import MemoryLedger
 from tests.rules.refusals import NOW
 
@@ -132,7 +133,7 @@ def contents(value: Any) -> Any:
     return value
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(STEPS)
 def test_no_sequence_of_requests_breaks_an_invariant(steps: list[list[Any]]) -> None:
     ledger = opened()
@@ -149,7 +150,7 @@ def test_no_sequence_of_requests_breaks_an_invariant(steps: list[list[Any]]) -> 
     assert [entry.position for entry in entries] == list(range(1, len(entries) + 1))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(STEPS, st.data())
 def test_states_are_folds_of_what_is_recorded(steps: list[list[Any]], data: st.DataObject) -> None:
     """The states that decisions used are those of a fold anew, and of one in two parts."""
@@ -174,7 +175,7 @@ def test_states_are_folds_of_what_is_recorded(steps: list[list[Any]], data: st.D
         assert contents(state) == whole
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(STEPS)
 def test_a_refused_request_changes_no_later_decision(steps: list[list[Any]]) -> None:
     """A book that was asked for what it refuses decides as one that was never asked."""

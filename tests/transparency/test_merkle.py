@@ -20,6 +20,8 @@ from gigaledger.common.transparency.merkle import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.hypothesis_profiles import examples
+
 EXHAUSTIVE = 40
 CERTIFICATE_TRANSPARENCY = [
     "",
@@ -137,7 +139,7 @@ def test_no_proof_shows_that_a_leaf_is_elsewhere(size: int) -> None:
 SIZES = st.integers(1, 1100)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(100))
 @given(SIZES, st.data())
 def test_an_altered_inclusion_proof_is_refused(size: int, data: st.DataObject) -> None:
     index = data.draw(st.integers(0, size - 1))
@@ -150,7 +152,7 @@ def test_an_altered_inclusion_proof_is_refused(size: int, data: st.DataObject) -
             check_inclusion(leaf, index, size, wrong, root)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(100))
 @given(st.integers(2, 1100), st.data())
 def test_an_altered_consistency_proof_is_refused(second: int, data: st.DataObject) -> None:
     first = data.draw(st.integers(1, second - 1))
