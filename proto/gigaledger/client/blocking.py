@@ -309,6 +309,7 @@ class Book:
     contributions = _paged(calls.contributions)
     roll_forward = _unary(calls.roll_forward)
     counterfactual = _unary(calls.counterfactual)
+    warrants = _unary(calls.warrants)
     series = _streamed(calls.series)
     changes = _streamed(calls.changes)
 

@@ -397,6 +397,7 @@ roll_forward = _query(
 counterfactual = _query(
     "QueryCounterfactual", queries.counterfactual, projections.QueryCounterfactualResponse
 )
+warrants = _query("QueryWarrants", queries.warrants, projections.QueryWarrantsResponse)
 exceptions = _paged_query(
     "QueryExceptions", queries.exceptions, projections.QueryExceptionsResponse
 )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, TypedDict, Unpack
 
 from gigaledger.client.requests import Status
-from gigaledger.client.values import build
+from gigaledger.client.values import Number, build
 from gigaledger.v1.projections_pb2 import (
     CounterfactualReading,
     FigureSubject,
@@ -21,6 +21,7 @@ from gigaledger.v1.projections_pb2 import (
     QueryRollForwardRequest,
     QueryRoundTripRequest,
     QuerySeriesRequest,
+    QueryWarrantsRequest,
     ReadSpec,
 )
 from google.protobuf.duration_pb2 import Duration
@@ -198,6 +199,22 @@ def roll_forward(
         from_date=from_date,
         to_date=to_date,
         interval=interval,
+    )
+
+
+def warrants(
+    *, warrant: str = "", share_price: Number | None = None, **read: Unpack[Read]
+) -> QueryWarrantsRequest:
+    """Ask what became of warrants: granted, vested, exercisable, exercised, lapsed.
+
+    Args:
+        warrant: only this one; all if empty.
+        share_price: price of one share to value warrants at, in units of the currency of the
+            exercise cost.
+        **read: see `Read`.
+    """
+    return build(
+        QueryWarrantsRequest, read=read_spec(read), warrant=warrant, share_price=share_price
     )
 
 
