@@ -20,6 +20,8 @@ import grpc
 import pytest
 from gigaledger.common.grpc.server import MAX_MESSAGE_BYTES
 
+from tests.postgres import PostgresServer
+
 COMMAND = Path(sys.executable).with_name("gigaledger")
 
 _START_SECONDS = 60
@@ -224,13 +226,23 @@ def start_projections(database_url: str, service_processes: ExitStack) -> StartP
     return start
 
 
-@pytest.fixture
-def running_services(
-    start_ledger: StartLedger, start_projections: StartProjections
-) -> RunningServices:
-    """A ledger and its projections on the test's own fresh database."""
-    ledger = start_ledger()
-    return RunningServices(ledger, start_projections(ledger))
+@pytest.fixture(scope="session")
+def shared_ledger(postgres_server: PostgresServer) -> Iterator[ServiceProcess]:
+    """A ledger process for all tests of a worker, which use books of their own."""
+    with postgres_server.database() as url, ExitStack() as processes:
+        yield _started(ServiceProcess("ledger", {"GIGALEDGER_DATABASE_URL": url}), processes)
+
+
+@pytest.fixture(scope="session")
+def shared_services(postgres_server: PostgresServer) -> Iterator[RunningServices]:
+    """A ledger and its projections for all tests of a worker, which use books of their own."""
+    with postgres_server.database() as url, ExitStack() as processes:
+        database = {"GIGALEDGER_DATABASE_URL": url}
+        ledger = _started(ServiceProcess("ledger", database), processes)
+        projections = database | {"GIGALEDGER_LEDGER_ADDRESS": ledger.address}
+        yield RunningServices(
+            ledger, _started(ServiceProcess("projections", projections), processes)
+        )
 
 
 def _started(service: ServiceProcess, processes: ExitStack) -> ServiceProcess:

@@ -1,4 +1,4 @@
-"""One ledger process for each worker of the test run; each test has books of its own."""
+"""Clients of the shared ledger; each test has books of its own."""
 
 from __future__ import annotations
 
@@ -8,26 +8,13 @@ import pytest
 from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 
 from tests.api.calls import Caller
-from tests.postgres import PostgresServer
 from tests.processes import ServiceProcess
 
 
 @pytest.fixture(scope="session")
-def ledger_process(postgres_server: PostgresServer) -> Iterator[ServiceProcess]:
-    """A ledger that serves."""
-    with postgres_server.database() as url:
-        process = ServiceProcess("ledger", {"GIGALEDGER_DATABASE_URL": url})
-        process.start()
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-@pytest.fixture(scope="session")
-def stub(ledger_process: ServiceProcess) -> Iterator[LedgerServiceStub]:
+def stub(shared_ledger: ServiceProcess) -> Iterator[LedgerServiceStub]:
     """A client of it."""
-    with ledger_process.channel() as channel:
+    with shared_ledger.channel() as channel:
         yield LedgerServiceStub(channel)
 
 

@@ -197,8 +197,8 @@ def test_what_is_not_there(auditor: Auditor) -> None:
     assert error.reason == "BOOK_NOT_FOUND"
 
 
-def test_a_ledger_without_a_key_says_so(caller: Caller, ledger_process: ServiceProcess) -> None:
-    with ledger_process.channel() as channel:
+def test_a_ledger_without_a_key_says_so(caller: Caller, shared_ledger: ServiceProcess) -> None:
+    with shared_ledger.channel() as channel:
         stub = AuditServiceStub(channel)
 
         error = error_of(

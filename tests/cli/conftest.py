@@ -6,8 +6,6 @@ import atexit
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,8 +14,7 @@ from uuid import uuid4
 import pytest
 
 from tests.cli.command_server import CommandServer
-from tests.postgres import PostgresServer
-from tests.processes import COMMAND, ServiceProcess
+from tests.processes import COMMAND, RunningServices
 
 
 @cache
@@ -72,29 +69,15 @@ def clean_environment(home: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def services(
-    postgres_server: PostgresServer,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Shell]:
-    """A shell in which both services are where the command looks for them."""
-    with ExitStack() as stack:
-        url = stack.enter_context(postgres_server.database())
-        database = {"GIGALEDGER_DATABASE_URL": url}
-        ledger = ServiceProcess("ledger", database)
-        ledger.start()
-        stack.callback(ledger.kill)
-        projections = ServiceProcess(
-            "projections", database | {"GIGALEDGER_LEDGER_ADDRESS": ledger.address}
-        )
-        projections.start()
-        stack.callback(projections.kill)
-        yield Shell(
-            clean_environment(tmp_path_factory.mktemp("home"))
-            | {
-                "GIGALEDGER_LEDGER_ADDRESS": ledger.address,
-                "GIGALEDGER_PROJECTIONS_ADDRESS": projections.address,
-            }
-        )
+def services(shared_services: RunningServices, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """A shell that finds the shared services."""
+    return Shell(
+        clean_environment(tmp_path_factory.mktemp("home"))
+        | {
+            "GIGALEDGER_LEDGER_ADDRESS": shared_services.ledger.address,
+            "GIGALEDGER_PROJECTIONS_ADDRESS": shared_services.projections.address,
+        }
+    )
 
 
 @pytest.fixture

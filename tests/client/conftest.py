@@ -1,4 +1,4 @@
-"""A ledger process for the tests of a worker, and clients of it, each with a book of its own."""
+"""Clients of the shared ledger, each with a book of its own."""
 
 from __future__ import annotations
 
@@ -16,28 +16,15 @@ from gigaledger.client import (
     connect_async,
 )
 
-from tests.postgres import PostgresServer
 from tests.processes import ServiceProcess
 
 RETRY = RetryPolicy(seconds=20)
 
 
-@pytest.fixture(scope="session")
-def ledger_process(postgres_server: PostgresServer) -> Iterator[ServiceProcess]:
-    """A ledger that serves."""
-    with postgres_server.database() as url:
-        process = ServiceProcess("ledger", {"GIGALEDGER_DATABASE_URL": url})
-        process.start()
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
 @pytest.fixture
-def client(ledger_process: ServiceProcess) -> Iterator[Client]:
+def client(shared_ledger: ServiceProcess) -> Iterator[Client]:
     """A blocking client."""
-    with connect(ledger_process.address, actor="alice", retry=RETRY) as client:
+    with connect(shared_ledger.address, actor="alice", retry=RETRY) as client:
         yield client
 
 
@@ -48,9 +35,9 @@ def book(client: Client) -> Book:
 
 
 @pytest.fixture
-async def async_client(ledger_process: ServiceProcess) -> AsyncIterator[AsyncClient]:
+async def async_client(shared_ledger: ServiceProcess) -> AsyncIterator[AsyncClient]:
     """A client for asyncio."""
-    async with connect_async(ledger_process.address, actor="alice", retry=RETRY) as client:
+    async with connect_async(shared_ledger.address, actor="alice", retry=RETRY) as client:
         yield client
 
 

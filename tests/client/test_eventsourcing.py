@@ -200,14 +200,14 @@ def environment(ledger: ServiceProcess, book: Book, file: Path) -> dict[str, str
     }
 
 
-def test_runner(ledger_process: ServiceProcess, main_book: Book, tmp_path: Path) -> None:
+def test_runner(shared_ledger: ServiceProcess, main_book: Book, tmp_path: Path) -> None:
     fund(main_book, 0, 10)
     for total in (10, 25):
         with ProjectionRunner(
             application_class=example.Main,
             projection_class=example.Funded,
             view_class=example.FundedView,
-            env=environment(ledger_process, main_book, tmp_path / "funded.db"),
+            env=environment(shared_ledger, main_book, tmp_path / "funded.db"),
         ) as runner:
             if total > 10:
                 fund(main_book, 10, total - 10)
@@ -231,7 +231,7 @@ def view(tmp_path: Path) -> Iterator[example.FundedView]:
 
 
 def test_each_event_counts_once_when_the_runner_is_killed(
-    ledger_process: ServiceProcess, main_book: Book, tmp_path: Path, view: example.FundedView
+    shared_ledger: ServiceProcess, main_book: Book, tmp_path: Path, view: example.FundedView
 ) -> None:
     total = 2000
     fund(main_book, 0, total)
@@ -240,7 +240,7 @@ def test_each_event_counts_once_when_the_runner_is_killed(
     deadline = time.monotonic() + 120
     while not reached or reached[-1] < head:
         assert time.monotonic() < deadline
-        process = started(ledger_process, main_book, tmp_path / "funded.db")
+        process = started(shared_ledger, main_book, tmp_path / "funded.db")
         before = reached[-1] if reached else 0
         while (now := view.max_tracking_id("Main") or 0) < min(before + 500, head):
             assert process.poll() is None

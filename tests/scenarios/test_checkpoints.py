@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import grpc
 import pytest
@@ -48,17 +49,18 @@ class Services:
 
     ledger: LedgerServiceStub
     projections: ProjectionServiceStub
-    book: str = "books/main"
+    book: str = ""
     position: int = 0
 
     def create_book(self, first: AppendEventsRequest) -> None:
-        self.ledger.CreateBook(
+        created = self.ledger.CreateBook(
             CreateBookRequest(
-                book_id="main",
+                book_id=f"b{uuid4().hex}",
                 clock=BookClock.BOOK_CLOCK_IMPORTED,
                 opened_time=first.events[0].recorded_time,
             )
         )
+        self.book = created.book.name
 
     def append(self, request: AppendEventsRequest) -> None:
         request.book = self.book
@@ -209,11 +211,11 @@ def _round_trip_figures(response: Any) -> dict[str, Any]:
     [("nvidia-openai-plan", "NVDA", "OPENAI"), ("corrections", "SUP", "CUS")],
 )
 def test_every_figure_of_every_checkpoint_is_exact(
-    running_services: RunningServices, name: str, investor: str, group: str
+    shared_services: RunningServices, name: str, investor: str, group: str
 ) -> None:
     """What was known on a date is what the log held then: it is asked before later facts come."""
     waiting = requests_of(name)
-    with connected(running_services) as services:
+    with connected(shared_services) as services:
         services.create_book(waiting[0])
         for checkpoint in EXPECTED[name]:
             known = dt.date.fromisoformat(checkpoint.get("as_known", "9999-12-31"))
@@ -225,9 +227,9 @@ def test_every_figure_of_every_checkpoint_is_exact(
             assert {key: found[key] for key in expected} == expected, f"{as_of} known {known}"
 
 
-def test_every_figure_is_exact_as_it_was_known_on_a_date(running_services: RunningServices) -> None:
+def test_every_figure_is_exact_as_it_was_known_on_a_date(shared_services: RunningServices) -> None:
     """The whole history is there, and each date is asked for as it was known on another one."""
-    with connected(running_services) as services:
+    with connected(shared_services) as services:
         requests = requests_of("corrections")
         services.create_book(requests[0])
         for request in requests:
@@ -241,9 +243,9 @@ def test_every_figure_is_exact_as_it_was_known_on_a_date(running_services: Runni
             assert {key: found[key] for key in expected} == expected, f"{as_of} known {known}"
 
 
-def test_answers_that_rest_on_assumptions_say_so(running_services: RunningServices) -> None:
+def test_answers_that_rest_on_assumptions_say_so(shared_services: RunningServices) -> None:
     """The plan is hypothetical from its definitive agreement on; the letter of intent is a fact."""
-    with connected(running_services) as services:
+    with connected(shared_services) as services:
         requests = requests_of("nvidia-openai-plan")
         services.create_book(requests[0])
         for request in requests:
@@ -261,10 +263,10 @@ def test_answers_that_rest_on_assumptions_say_so(running_services: RunningServic
 
 
 def test_every_refusal_that_is_expected_is_refused_with_its_code(
-    running_services: RunningServices,
+    shared_services: RunningServices,
 ) -> None:
     """Each refused request names the rule that it is refused by in its correlation id."""
-    with connected(running_services) as services:
+    with connected(shared_services) as services:
         requests = requests_of("corrections")
         services.create_book(requests[0])
         for request in requests:
