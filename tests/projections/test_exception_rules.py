@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from gigaledger.common.quantities import date_from_message, instant_from_message
+from gigaledger.exceptions.catalogue import RULES
+from gigaledger.exceptions.policy import Policy
+from gigaledger.exceptions.posting import Posting
+from gigaledger.exceptions.register import ExceptionRecord, register_of
 from gigaledger.ledger.domain.refusals import Refused
 from gigaledger.projections.engine.folding import enum_text
-from gigaledger.projections.exceptions.catalogue import RULES
-from gigaledger.projections.exceptions.policy import Policy
-from gigaledger.projections.exceptions.posting import Posting
-from gigaledger.projections.exceptions.register import ExceptionRecord, register_of
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.events_pb2 import Event, RecordedEvent
 from hypothesis import given, settings

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from gigaledger.common.quantities import date_from_message, instant_from_message
+from gigaledger.exceptions.policy import Policy
+from gigaledger.exceptions.posting import Posting
+from gigaledger.exceptions.register import ExceptionRecord, register_of
 from gigaledger.ledger.domain.refusals import Refused
-from gigaledger.projections.exceptions.policy import Policy
-from gigaledger.projections.exceptions.posting import Posting
 from gigaledger.projections.exceptions.queries import page_place, query_exceptions
-from gigaledger.projections.exceptions.register import ExceptionRecord, register_of
 from gigaledger.projections.queries.snapshot import KnowledgePoint, Snapshot
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.events_pb2 import Event

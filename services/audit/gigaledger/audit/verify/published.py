@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from gigaledger.audit.exceptions.exceptions import exception_counts
 from gigaledger.audit.recompute.figure_sheet import Key, Value
+from gigaledger.audit.verify.exceptions import exception_counts
 from gigaledger.common.quantities import date_from_message, money_from_message
 from gigaledger.v1.projections_pb2 import (
     CircularFlows,

@@ -45,8 +45,8 @@ class Report:
         events: how many were read.
         filters: how many filtered reads were held against the events; None where none were.
         figures: how many published figures were recomputed; None where none were asked for.
-        exceptions: how many exceptions were judged again; None where none were asked for.
-        not_judged: rules of published exceptions that this version does not judge.
+        exceptions: how many exceptions were evaluated again; None if none were asked for.
+        not_evaluated: rules of published exceptions that this version does not know.
         findings: what is wrong.
     """
 
@@ -58,7 +58,7 @@ class Report:
     filters: int | None = None
     figures: int | None = None
     exceptions: int | None = None
-    not_judged: tuple[str, ...] = ()
+    not_evaluated: tuple[str, ...] = ()
     findings: list[Finding] = field(default_factory=list)
 
     @property

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from gigaledger.audit.exceptions.exceptions import RULES
 from gigaledger.cli.audit import verify, verify_live
 from gigaledger.cli.errors import CommandError, ExitCode
 from gigaledger.cli.output import add_row, console, notice, print_json_text, print_text, table
@@ -21,6 +20,7 @@ from gigaledger.cli.run.settings import (
     ledger_address,
     projections_address,
 )
+from gigaledger.exceptions.catalogue import RULES
 
 SHOWN_FINDINGS = 50
 
@@ -139,8 +139,8 @@ def _json(report: verify.Report) -> str:
             "filters": report.filters,
             "figures": report.figures,
             "exceptions": report.exceptions,
-            "rulesJudged": list(RULES) if report.exceptions is not None else [],
-            "rulesNotJudged": list(report.not_judged),
+            "rulesEvaluated": list(RULES) if report.exceptions is not None else [],
+            "rulesNotEvaluated": list(report.not_evaluated),
             "findings": [
                 {"position": str(f.position), "kind": f.kind.value, "message": f.message}
                 for f in report.findings
@@ -169,9 +169,9 @@ def _print(report: verify.Report) -> None:
     if report.figures is not None:
         out.print(f"{report.figures:,} published figures recomputed.")
     if report.exceptions is not None:
-        out.print(f"{report.exceptions:,} exceptions judged again, by {len(RULES)} rules.")
-    if report.not_judged:
-        out.print(f"Not judged again: exceptions of {', '.join(report.not_judged)}.")
+        out.print(f"{report.exceptions:,} exceptions evaluated again, by {len(RULES)} rules.")
+    if report.not_evaluated:
+        out.print(f"Not evaluated again: exceptions of {', '.join(report.not_evaluated)}.")
     if report.holds:
         out.print("Everything holds.")
     sys.stdout.flush()

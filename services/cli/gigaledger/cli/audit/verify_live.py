@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 import grpc
-from gigaledger.audit.exceptions.exceptions import (
-    RULES,
+from gigaledger.audit.export.book_file import Header, write
+from gigaledger.audit.recompute.comparison import Figures, HistoryError, differences
+from gigaledger.audit.verify import published
+from gigaledger.audit.verify.exceptions import (
     exceptions,
     published_exceptions,
     published_reviews,
     reviews,
 )
-from gigaledger.audit.export.book_file import Header, write
-from gigaledger.audit.recompute.comparison import Figures, HistoryError, differences
-from gigaledger.audit.verify import published
 from gigaledger.audit.verify.filters import Filters
 from gigaledger.audit.verify.verification import Finding, Kind, Verification
 from gigaledger.cli import client
 from gigaledger.cli.audit.verify import Report, held_against, progress
 from gigaledger.common.transparency.leaves import recorded_events
 from gigaledger.common.transparency.notes import Verifier
+from gigaledger.exceptions.catalogue import RULES
 from gigaledger.v1 import audit_pb2 as pb
 from gigaledger.v1.audit_pb2_grpc import AuditServiceStub
 from gigaledger.v1.events_pb2 import RecordedEvent
@@ -158,25 +158,25 @@ def _compare(
     with client.projections(projections) as stub:
         read = ReadSpec(min_position=figures.position)
         position, answers = published.ask(stub, book, read)
-        judged, flagged, counts = published.ask_exceptions(stub, book, read)
+        evaluated, flagged, counts = published.ask_exceptions(stub, book, read)
     for leaf in read_leaves(
         channel, ReadEventsRequest(book=book, from_position=figures.position + 1)
     ):
-        if figures.position < max(position, judged):
+        if figures.position < max(position, evaluated):
             _add(figures, RecordedEvent.FromString(leaf), report)
             leaves.append(leaf)
     report.figures = len(answers)
     wrong = figures.compare(answers, position)
     known = [one for one in flagged if one.rule in RULES]
     report.exceptions = len(known)
-    report.not_judged = tuple(sorted({one.rule for one in flagged} - set(RULES)))
-    own = exceptions(leaves[:judged])
-    own |= reviews(leaves[:judged], [one.exception for one in flagged])
+    report.not_evaluated = tuple(sorted({one.rule for one in flagged} - set(RULES)))
+    own = exceptions(leaves[:evaluated])
+    own |= reviews(leaves[:evaluated], [one.exception for one in flagged])
     told = published_exceptions(known) | published_reviews(flagged) | counts
-    if report.not_judged:
+    if report.not_evaluated:
         # What is said of all together is of others as well.
         own, told = ({key: found[key] for key in found.keys() - counts} for found in (own, told))
-    wrong += differences(own, told, judged)
+    wrong += differences(own, told, evaluated)
     report.findings += [
         Finding(difference.position, Kind.FIGURE, str(difference)) for difference in wrong
     ]

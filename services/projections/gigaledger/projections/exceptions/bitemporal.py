@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from gigaledger.projections.exceptions.register import ExceptionRecord
+from gigaledger.exceptions.register import ExceptionRecord
 
 Verdicts = frozenset[ExceptionRecord]
 Part = tuple[dt.date, Verdicts]

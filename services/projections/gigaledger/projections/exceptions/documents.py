@@ -13,11 +13,11 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable
 
+from gigaledger.exceptions.catalogue import RULES
+from gigaledger.exceptions.policy import Policy
+from gigaledger.exceptions.posting import Posting, fields_of
+from gigaledger.exceptions.register import Register
 from gigaledger.projections.exceptions.bitemporal import FindingHistory, Verdicts
-from gigaledger.projections.exceptions.catalogue import RULES
-from gigaledger.projections.exceptions.policy import Policy
-from gigaledger.projections.exceptions.posting import Posting, fields_of
-from gigaledger.projections.exceptions.register import Register
 from gigaledger.v1.events_pb2 import RecordedEvent
 
 ORDERS, ACCOUNTS = "purchaseOrders/", "tradeAccounts/"

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gigaledger.exceptions.policy import Policy
+from gigaledger.exceptions.posting import Posting
 from gigaledger.projections.engine.folding import FoldError
 from gigaledger.projections.engine.projection import EvaluationProgress
 from gigaledger.projections.exceptions.documents import (
@@ -41,8 +43,6 @@ from gigaledger.projections.exceptions.hardware import (
     CapacityDelta,
 )
 from gigaledger.projections.exceptions.hardware_reevaluation import judged_anew
-from gigaledger.projections.exceptions.policy import Policy
-from gigaledger.projections.exceptions.posting import Posting
 from psycopg import AsyncConnection
 
 JUDGED_EVENTS = 1000

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from gigaledger.exceptions.policy import Policy
+from gigaledger.exceptions.posting import Posting
+from gigaledger.exceptions.register import ExceptionRecord
 from gigaledger.projections.exceptions.bitemporal import FindingHistory, FindingInterval
 from gigaledger.projections.exceptions.documents import PLACED, REVERSAL, Document, References
 from gigaledger.projections.exceptions.hardware import (
@@ -19,9 +22,6 @@ from gigaledger.projections.exceptions.hardware import (
     Racks,
     subject_of,
 )
-from gigaledger.projections.exceptions.policy import Policy
-from gigaledger.projections.exceptions.posting import Posting
-from gigaledger.projections.exceptions.register import ExceptionRecord
 from gigaledger.v1.events_pb2 import Event
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row

@@ -7,14 +7,14 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from gigaledger.exceptions.capacity_rules import mismatch_text
+from gigaledger.exceptions.posting import Posting
+from gigaledger.exceptions.register import ExceptionRecord, exception_id
 from gigaledger.projections.engine.statements import statement
 from gigaledger.projections.engine.subtotals import subtotals
-from gigaledger.projections.exceptions.capacity_rules import mismatch_text
 from gigaledger.projections.exceptions.documents import HARDWARE
 from gigaledger.projections.exceptions.evaluation_store import verdict_of
 from gigaledger.projections.exceptions.hardware import CERTIFICATE, CERTIFICATES
-from gigaledger.projections.exceptions.posting import Posting
-from gigaledger.projections.exceptions.register import ExceptionRecord, exception_id
 from gigaledger.projections.queries.snapshot import Snapshot
 
 FEW = 5000

@@ -14,17 +14,17 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import NamedTuple
 
-from gigaledger.projections.exceptions.bitemporal import FindingHistory, Verdicts
-from gigaledger.projections.exceptions.capacity_rules import (
+from gigaledger.exceptions.capacity_rules import (
     is_mismatched,
     mismatch_text,
     sku_received,
     units_received,
 )
+from gigaledger.exceptions.policy import Policy
+from gigaledger.exceptions.posting import Posting
+from gigaledger.exceptions.register import ExceptionRecord, exception_id
+from gigaledger.projections.exceptions.bitemporal import FindingHistory, Verdicts
 from gigaledger.projections.exceptions.documents import HARDWARE, REVERSAL
-from gigaledger.projections.exceptions.policy import Policy
-from gigaledger.projections.exceptions.posting import Posting
-from gigaledger.projections.exceptions.register import ExceptionRecord, exception_id
 
 GOODS = frozenset({"goods_received", "goods_returned"})
 CERTIFICATE = "capacity_milestone_certified"

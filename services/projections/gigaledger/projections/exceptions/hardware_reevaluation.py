@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
+from gigaledger.exceptions.policy import Policy
+from gigaledger.exceptions.posting import Posting
 from gigaledger.projections.exceptions.documents import PLACED
 from gigaledger.projections.exceptions.hardware import (
     CERTIFICATES,
@@ -17,8 +19,6 @@ from gigaledger.projections.exceptions.hardware import (
     moves_of,
     reversed_moves,
 )
-from gigaledger.projections.exceptions.policy import Policy
-from gigaledger.projections.exceptions.posting import Posting
 
 
 def judged_anew(

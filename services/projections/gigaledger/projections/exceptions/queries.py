@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from gigaledger.common.quantities import date_to_message, instant_to_message
+from gigaledger.exceptions.catalogue import RULES
+from gigaledger.exceptions.policy import Policy
+from gigaledger.exceptions.posting import Posting
+from gigaledger.exceptions.register import ExceptionRecord, register_of
 from gigaledger.projections.engine.statements import statement
-from gigaledger.projections.exceptions.catalogue import RULES
 from gigaledger.projections.exceptions.documents import ACROSS, HARDWARE, REVERSAL, WITHIN
 from gigaledger.projections.exceptions.evaluation_store import posting_of
 from gigaledger.projections.exceptions.exception_records import (
@@ -24,9 +27,6 @@ from gigaledger.projections.exceptions.exception_records import (
     read_sums,
     read_verdicts,
 )
-from gigaledger.projections.exceptions.policy import Policy
-from gigaledger.projections.exceptions.posting import Posting
-from gigaledger.projections.exceptions.register import ExceptionRecord, register_of
 from gigaledger.projections.queries.page_tokens import place_of, token_of
 from gigaledger.projections.queries.snapshot import (
     ALL_STATUSES,

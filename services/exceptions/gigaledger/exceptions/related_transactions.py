@@ -12,17 +12,17 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from gigaledger.common.quantities import money_from_message
-from gigaledger.projections.exceptions.descriptions import amount_text
-from gigaledger.projections.exceptions.policy import Policy
-from gigaledger.projections.exceptions.posting import Posting
-from gigaledger.projections.exceptions.reference_data import (
+from gigaledger.exceptions.descriptions import amount_text
+from gigaledger.exceptions.policy import Policy
+from gigaledger.exceptions.posting import Posting
+from gigaledger.exceptions.reference_data import (
     Amount,
     RuleContext,
     cash_sides,
     in_cash,
     order_amounts,
 )
-from gigaledger.projections.exceptions.rules import Finding, PostingRule, Severity
+from gigaledger.exceptions.rules import Finding, PostingRule, Severity
 
 PPM = 1_000_000
 _INVESTED = "capital_contribution_funded"

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from functools import cache
 
 from gigaledger.common.quantities import money_from_message
-from gigaledger.projections.exceptions.cut_off import position_subject
-from gigaledger.projections.exceptions.descriptions import amount_text
-from gigaledger.projections.exceptions.policy import Policy
-from gigaledger.projections.exceptions.posting import Posting, fields_of
-from gigaledger.projections.exceptions.reference_data import RuleContext
-from gigaledger.projections.exceptions.rules import Finding, PostingRule, Severity
+from gigaledger.exceptions.cut_off import position_subject
+from gigaledger.exceptions.descriptions import amount_text
+from gigaledger.exceptions.policy import Policy
+from gigaledger.exceptions.posting import Posting, fields_of
+from gigaledger.exceptions.reference_data import RuleContext
+from gigaledger.exceptions.rules import Finding, PostingRule, Severity
 
 EVIDENCED = frozenset(
     {

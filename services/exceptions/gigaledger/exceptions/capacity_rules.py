@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 
-from gigaledger.projections.exceptions.descriptions import kilowatts_text
-from gigaledger.projections.exceptions.policy import Policy
-from gigaledger.projections.exceptions.posting import Posting
-from gigaledger.projections.exceptions.reference_data import RuleContext
-from gigaledger.projections.exceptions.rules import (
+from gigaledger.exceptions.descriptions import kilowatts_text
+from gigaledger.exceptions.policy import Policy
+from gigaledger.exceptions.posting import Posting
+from gigaledger.exceptions.reference_data import RuleContext
+from gigaledger.exceptions.rules import (
     Finding,
     PostingRule,
     Severity,

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from gigaledger.common.quantities import currency_exponent, decimal_from_message, money_from_message
-from gigaledger.projections.exceptions.policy import Policy
-from gigaledger.projections.exceptions.posting import Posting
-from gigaledger.projections.exceptions.reference_data import RuleContext
-from gigaledger.projections.exceptions.rules import Finding, Severity, SubjectRule, Topic
+from gigaledger.exceptions.policy import Policy
+from gigaledger.exceptions.posting import Posting
+from gigaledger.exceptions.reference_data import RuleContext
+from gigaledger.exceptions.rules import Finding, Severity, SubjectRule, Topic
 from gigaledger.v1.common_pb2 import Role
 
 

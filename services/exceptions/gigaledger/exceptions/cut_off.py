@@ -8,10 +8,10 @@ from __future__ import annotations
 import calendar
 import datetime as dt
 
-from gigaledger.projections.exceptions.policy import Policy
-from gigaledger.projections.exceptions.posting import Posting
-from gigaledger.projections.exceptions.reference_data import RuleContext
-from gigaledger.projections.exceptions.rules import Finding, PostingRule, Severity
+from gigaledger.exceptions.policy import Policy
+from gigaledger.exceptions.posting import Posting
+from gigaledger.exceptions.reference_data import RuleContext
+from gigaledger.exceptions.rules import Finding, PostingRule, Severity
 
 _CONTROL = frozenset(
     {

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gigaledger.common.quantities import date_from_message, money_from_message
-from gigaledger.projections.exceptions.descriptions import amount_text
-from gigaledger.projections.exceptions.policy import Policy
-from gigaledger.projections.exceptions.posting import Posting
-from gigaledger.projections.exceptions.reference_data import RuleContext
-from gigaledger.projections.exceptions.rules import Finding, Severity, SubjectRule, Topic
+from gigaledger.exceptions.descriptions import amount_text
+from gigaledger.exceptions.policy import Policy
+from gigaledger.exceptions.posting import Posting
+from gigaledger.exceptions.reference_data import RuleContext
+from gigaledger.exceptions.rules import Finding, Severity, SubjectRule, Topic
 from gigaledger.v1.agreement_facts_pb2 import AgreementTerms, ConditionType, Tranche
 
 

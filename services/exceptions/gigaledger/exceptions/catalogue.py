@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gigaledger.projections.exceptions import (
+from gigaledger.exceptions import (
     capacity_rules,
     capital_rules,
     cut_off,
@@ -14,7 +14,7 @@ from gigaledger.projections.exceptions import (
     share_rules,
     three_way_match,
 )
-from gigaledger.projections.exceptions.rules import PostingRule, Severity, Topic
+from gigaledger.exceptions.rules import PostingRule, Severity, Topic
 
 POSTING_RULES: tuple[PostingRule, ...] = (
     *cut_off.RULES,

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 from gigaledger.common.quantities import money_from_message, ratio_ppm
-from gigaledger.projections.exceptions.descriptions import amount_text
-from gigaledger.projections.exceptions.policy import Policy
-from gigaledger.projections.exceptions.posting import Posting
-from gigaledger.projections.exceptions.reference_data import RuleContext, in_cash
-from gigaledger.projections.exceptions.rules import Finding, Severity, SubjectRule, Topic
+from gigaledger.exceptions.descriptions import amount_text
+from gigaledger.exceptions.policy import Policy
+from gigaledger.exceptions.posting import Posting
+from gigaledger.exceptions.reference_data import RuleContext, in_cash
+from gigaledger.exceptions.rules import Finding, Severity, SubjectRule, Topic
 
 
 class Party:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gigaledger.common.quantities import money_from_message
+from gigaledger.exceptions.posting import Posting
 from gigaledger.v1.control_facts_pb2 import ExceptionPolicy, PolicyAdopted
 
 FIRST_POLICY = ExceptionPolicy(
@@ -80,3 +81,13 @@ class Policy:
             return None
         value: int = getattr(self.exceptions, name)
         return value
+
+
+def policy_in_force(postings: Sequence[Posting]) -> Policy:
+    """Return the policy in force after some postings: it judges the whole history."""
+    reversed_positions = {one.fact.position for one in postings if one.kind == "entry_reversed"}
+    policy = Policy()
+    for posting in postings:
+        if posting.kind == "policy_adopted" and posting.position not in reversed_positions:
+            policy = policy.followed_by(posting.fact)
+    return policy

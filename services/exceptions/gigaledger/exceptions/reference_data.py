@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any, Generic, TypeVar
 
 from gigaledger.common.quantities import date_from_message, money_from_message
-from gigaledger.projections.exceptions.posting import Posting
+from gigaledger.exceptions.posting import Posting
 from gigaledger.v1.equity_facts_pb2 import ContributionForm
 
 _Value = TypeVar("_Value")

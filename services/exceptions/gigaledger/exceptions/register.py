@@ -14,12 +14,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar
 
-from gigaledger.projections.exceptions import cut_off
-from gigaledger.projections.exceptions.catalogue import EVIDENCE, POSTING_RULES, RULES, TOPICS
-from gigaledger.projections.exceptions.policy import Policy
-from gigaledger.projections.exceptions.posting import Posting
-from gigaledger.projections.exceptions.reference_data import RuleContext
-from gigaledger.projections.exceptions.rules import Finding, PostingRule, State, Topic
+from gigaledger.exceptions import cut_off
+from gigaledger.exceptions.catalogue import EVIDENCE, POSTING_RULES, RULES, TOPICS
+from gigaledger.exceptions.policy import Policy
+from gigaledger.exceptions.posting import Posting
+from gigaledger.exceptions.reference_data import RuleContext
+from gigaledger.exceptions.rules import Finding, PostingRule, State, Topic
 
 _ID_DIGITS = 8
 _REFERENCE = frozenset(

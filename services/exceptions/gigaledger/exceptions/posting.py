@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from gigaledger.v1.events_pb2 import Event
+from gigaledger.common.quantities import date_from_message, instant_from_message
+from gigaledger.v1.common_pb2 import AssertionStatus
+from gigaledger.v1.events_pb2 import Event, RecordedEvent
 
 
 @cache
@@ -43,3 +45,18 @@ class Posting:
     def recorded_date(self) -> dt.date:
         """The day (UTC) on which it was recorded."""
         return self.recorded_time.astimezone(dt.UTC).date()
+
+
+def posting_of(recorded: RecordedEvent) -> Posting:
+    """Return the posting of a recorded event."""
+    event = recorded.event
+    kind = event.WhichOneof("fact") or ""
+    return Posting(
+        position=recorded.position,
+        recorded_time=instant_from_message(recorded.recorded_time),
+        effective_date=date_from_message(event.effective_date),
+        status=AssertionStatus.Name(event.assertion_status).removeprefix("ASSERTION_STATUS_"),
+        kind=kind,
+        event=event,
+        fact=getattr(event, kind),
+    )

@@ -1,1 +1,0 @@
-"""Exceptions, evaluated a second time."""
