@@ -27,11 +27,13 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from gigaledger.common.postgres.embedded import MAX_CONNECTIONS, embedded_postgres
+from gigaledger.common.postgres.embedded import embedded_postgres
 from gigaledger.ledger.log.schema import prepare_database
 from psycopg import sql
 
 IMAGE = "postgres:18"
+_SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "800"}
+"""A ledger keeps a connection for each book written to, and most tests use a new book."""
 
 Kind = Literal["url", "embedded", "container"]
 
@@ -134,19 +136,9 @@ def _database(admin_url: str, template: str) -> Iterator[str]:
 @contextmanager
 def _server() -> Iterator[PostgresServer]:
     """Run the server and prepare the template."""
-    with _SERVERS[source().kind]() as url:
-        if source().kind != "url":
-            _stop_flushing(url)
-        with _database(url, "template1") as template:
-            prepare_database(template)
-            yield PostgresServer(url, urlsplit(template).path.removeprefix("/"))
-
-
-def _stop_flushing(url: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("ALTER SYSTEM SET fsync = off")
-        connection.execute("ALTER SYSTEM SET full_page_writes = off")
-        connection.execute("SELECT pg_reload_conf()")
+    with _SERVERS[source().kind]() as url, _database(url, "template1") as template:
+        prepare_database(template)
+        yield PostgresServer(url, urlsplit(template).path.removeprefix("/"))
 
 
 @contextmanager
@@ -156,11 +148,16 @@ def _given_server() -> Iterator[str]:
 
 @contextmanager
 def _embedded_server() -> Iterator[str]:
-    with (
-        tempfile.TemporaryDirectory(prefix="gigaledger-test-") as directory,
-        embedded_postgres(Path(directory)) as server,
-    ):
-        yield server.url
+    with tempfile.TemporaryDirectory(prefix="gigaledger-test-") as name:
+        with (
+            embedded_postgres(Path(name)) as server,
+            psycopg.connect(server.url, autocommit=True) as connection,
+        ):
+            for setting, value in _SETTINGS.items():
+                connection.execute(f"ALTER SYSTEM SET {setting} = {value}")
+        # Restarted: the number of connections is fixed at the start.
+        with embedded_postgres(Path(name)) as server:
+            yield server.url
 
 
 @contextmanager
@@ -170,7 +167,8 @@ def _container_server() -> Iterator[str]:
     from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415 - reads the above
 
     container = PostgresContainer(IMAGE, username="postgres", dbname="postgres", driver=None)
-    with container.with_command(f"-c max_connections={MAX_CONNECTIONS}") as running:
+    settings = " ".join(f"-c {setting}={value}" for setting, value in _SETTINGS.items())
+    with container.with_command(settings) as running:
         yield running.get_connection_url()
 
 

@@ -226,16 +226,16 @@ def start_projections(database_url: str, service_processes: ExitStack) -> StartP
     return start
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared_ledger(postgres_server: PostgresServer) -> Iterator[ServiceProcess]:
-    """A ledger process for all tests of a worker, which use books of their own."""
+    """A ledger process for all tests of a module, which use books of their own."""
     with postgres_server.database() as url, ExitStack() as processes:
         yield _started(ServiceProcess("ledger", {"GIGALEDGER_DATABASE_URL": url}), processes)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared_services(postgres_server: PostgresServer) -> Iterator[RunningServices]:
-    """A ledger and its projections for all tests of a worker, which use books of their own."""
+    """A ledger and its projections for all tests of a module, which use books of their own."""
     with postgres_server.database() as url, ExitStack() as processes:
         database = {"GIGALEDGER_DATABASE_URL": url}
         ledger = _started(ServiceProcess("ledger", database), processes)

@@ -11,7 +11,7 @@ from tests.api.calls import Caller
 from tests.processes import ServiceProcess
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stub(shared_ledger: ServiceProcess) -> Iterator[LedgerServiceStub]:
     """A client of it."""
     with shared_ledger.channel() as channel:

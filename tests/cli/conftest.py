@@ -1,4 +1,4 @@
-"""The command as people run it, against services that run once for each worker of the test run."""
+"""The command as people run it, against services that run for the tests of a module."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def clean_environment(home: Path) -> dict[str, str]:
     return kept | {"HOME": str(home), "COLUMNS": "200"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def services(shared_services: RunningServices, tmp_path_factory: pytest.TempPathFactory) -> Shell:
     """A shell that finds the shared services."""
     return Shell(

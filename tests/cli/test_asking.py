@@ -275,7 +275,7 @@ def test_the_state_of_projections(services: Shell, plan: str) -> None:
     names = [json.loads(text)["name"] for text in done.out.splitlines()]
     assert names == [
         f"books/{plan}/projections/{name}"
-        for name in ("capacity", "exceptions", "investment", "round-trip")
+        for name in ("capacity", "exceptions", "investment", "round-trip", "warrants")
     ]
 
 
