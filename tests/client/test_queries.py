@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from gigaledger.client import (
     Book,
     Client,
     FailedPreconditionError,
+    NotFoundError,
     RetryPolicy,
     UnavailableError,
     amount_of,
@@ -17,9 +19,13 @@ from gigaledger.client import (
     connect_async,
     queries,
 )
+from gigaledger.common.transparency.keys import new_key, write_keys
+from gigaledger.v1.audit_pb2 import Checkpoint
 
 from tests.client.test_facts import A_LIFE, BASIS, DAY
-from tests.processes import RunningServices
+from tests.log.books import until
+from tests.postgres import PostgresServer
+from tests.processes import RunningServices, ServiceProcess
 
 YEAR_END = dt.date(2026, 12, 31)
 
@@ -126,3 +132,37 @@ def test_a_book_without_a_key_has_no_proofs(book: Book) -> None:
         with pytest.raises(FailedPreconditionError) as caught:
             call()
         assert caught.value.reason == "NO_SIGNING_KEY"
+
+
+def test_proofs(postgres_server: PostgresServer, tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    write_keys(path, [new_key("ledger.test")])
+    with postgres_server.database() as url:
+        ledger = ServiceProcess(
+            "ledger", {"GIGALEDGER_DATABASE_URL": url, "GIGALEDGER_SIGNING_KEY": str(path)}
+        )
+        ledger.start()
+        try:
+            with connect(ledger.address, actor="alice") as client:
+                book = client.create_book("main")
+                book.append(A_LIFE[1], effective_date=DAY)
+                latest = until(lambda: sealed(book, 2))
+                (key,) = book.signing_keys()
+                assert key.verifier_key.startswith("ledger.test/books/main+")
+                assert latest == book.checkpoint(latest.size)
+                assert latest.name in [one.name for one in book.checkpoints()]
+                proof = book.inclusion_proof(2, latest.size)
+                assert proof.size == latest.size
+                hashes = book.leaf_hashes(latest.size).hashes
+                assert hashes.endswith(proof.leaf_hash)
+                assert book.consistency_proof(1).second_size == latest.size
+        finally:
+            ledger.kill()
+
+
+def sealed(book: Book, size: int) -> Checkpoint | None:
+    try:
+        checkpoint = book.checkpoint()
+    except NotFoundError:
+        return None
+    return checkpoint if checkpoint.size >= size else None

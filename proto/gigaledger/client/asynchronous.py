@@ -50,6 +50,7 @@ class AsyncConnection:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._channels: dict[str, grpc.aio.Channel] = {}
+        self.is_closed = False
 
     async def run(self, call: Call[T]) -> T:
         """Send a call, again while its outcome is unknown, and return its result."""
@@ -68,7 +69,7 @@ class AsyncConnection:
             except grpc.RpcError as error:
                 failed = error_of_call(error)
                 failed.request_id = call.request_id
-                if not call.repeatable:
+                if self.is_closed or not call.repeatable:
                     raise failed from error
                 await asyncio.sleep(backoff.delay_after(failed))
             else:
@@ -102,7 +103,7 @@ class AsyncConnection:
                         yield item
             except grpc.RpcError as error:
                 failed = error_of_call(error)
-                if received and not stream.resumable:
+                if self.is_closed or (received and not stream.resumable):
                     raise failed from error
                 await asyncio.sleep(backoff.delay_after(failed))
             else:
@@ -112,6 +113,8 @@ class AsyncConnection:
 
     def channel(self, method: str) -> grpc.aio.Channel:
         """Return the channel to the service of a method."""
+        if self.is_closed:
+            raise RuntimeError("the client is closed")
         address = self.settings.address_of(method)
         if address not in self._channels:
             options = self.settings.options()
@@ -124,8 +127,8 @@ class AsyncConnection:
 
     async def close(self) -> None:
         """Close the channels. Calls under way end."""
-        channels, self._channels = list(self._channels.values()), {}
-        for channel in channels:
+        self.is_closed = True
+        for channel in self._channels.values():
             await channel.close()
 
 
@@ -166,7 +169,10 @@ class _AppendStream:
                     if not self._pipeline.is_done:
                         raise UnavailableError("the ledger ended the stream early")
                 except grpc.RpcError as error:
-                    await asyncio.sleep(backoff.delay_after(error_of_call(error)))
+                    failed = error_of_call(error)
+                    if self._connection.is_closed:
+                        raise failed from error
+                    await asyncio.sleep(backoff.delay_after(failed))
                 except GigaledgerError as error:
                     await asyncio.sleep(backoff.delay_after(error))
                 finally:

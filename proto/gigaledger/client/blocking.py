@@ -43,6 +43,7 @@ class Connection:
         self.settings = settings
         self._channels: dict[str, grpc.Channel] = {}
         self._lock = threading.Lock()
+        self.is_closed = False
 
     def run(self, call: Call[T]) -> T:
         """Send a call, again while its outcome is unknown, and return its result."""
@@ -59,7 +60,7 @@ class Connection:
             except grpc.RpcError as error:
                 failed = error_of_call(error)
                 failed.request_id = call.request_id
-                if not call.repeatable:
+                if self.is_closed or not call.repeatable:
                     raise failed from error
                 time.sleep(backoff.delay_after(failed))
             else:
@@ -77,6 +78,8 @@ class Connection:
         """Return the channel to the service of a method."""
         address = self.settings.address_of(method)
         with self._lock:
+            if self.is_closed:
+                raise RuntimeError("the client is closed")
             if address not in self._channels:
                 options = self.settings.options()
                 self._channels[address] = (
@@ -89,20 +92,17 @@ class Connection:
     def close(self) -> None:
         """Close the channels. Calls under way end."""
         with self._lock:
+            self.is_closed = True
             for channel in self._channels.values():
                 channel.close()
-            self._channels.clear()
 
 
 class Stream(Iterator[T], Generic[T]):
     """Answers as they come. A stream that breaks is resumed; `close` ends it, from any thread."""
 
     def __init__(self, connection: Connection, call: StreamCall[T]) -> None:
-        self._connection = connection
-        self._stream = call
-        self._closed = threading.Event()
-        self._current: grpc.Future[Any] | None = None
-        self._items = self._run()
+        self._ending = _Ending()
+        self._items = _answers(connection, call, self._ending)
 
     def __iter__(self) -> Self:
         return self
@@ -118,40 +118,72 @@ class Stream(Iterator[T], Generic[T]):
 
     def close(self) -> None:
         """End the stream: a thread that waits for its next item gets StopIteration."""
-        self._closed.set()
-        if (current := self._current) is not None:
-            current.cancel()
+        self._ending.end()
 
-    def _run(self) -> Generator[T, None, None]:
-        settings = self._connection.settings
-        send = self._connection.channel(self._stream.method).unary_stream(
-            self._stream.method,
-            request_serializer=serialized,
-            response_deserializer=self._stream.response.FromString,
-        )
-        backoff = Backoff(settings.retry)
-        received = False
-        while not self._closed.is_set():
-            call: Any = send(self._stream.request(), metadata=settings.metadata())
-            self._current = call
-            if self._closed.is_set():
-                call.cancel()
-            try:
-                for answer in call:
-                    received = True
-                    backoff.reset()
-                    yield from self._stream.items(answer)
-            except grpc.RpcError as error:
-                if self._closed.is_set():
-                    return
-                failed = error_of_call(error)
-                if received and not self._stream.resumable:
-                    raise failed from error
-                self._closed.wait(backoff.delay_after(failed))
-            else:
+
+class _Ending:
+    """Whether a stream was closed, and the call to cancel when it is."""
+
+    def __init__(self) -> None:
+        self._ended = threading.Event()
+        self._call: Any = None
+
+    @property
+    def is_set(self) -> bool:
+        """Whether the stream was closed."""
+        return self._ended.is_set()
+
+    def end(self) -> None:
+        """Cancel the call under way, and all that follow."""
+        self._ended.set()
+        if self._call is not None:
+            self._call.cancel()
+
+    def watch(self, call: Any) -> None:
+        """Cancel a call when the stream is closed."""
+        self._call = call
+        if self._ended.is_set():
+            call.cancel()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until the stream is closed, at most so long."""
+        self._ended.wait(seconds)
+
+
+def _answers(
+    connection: Connection, stream: StreamCall[T], ending: _Ending
+) -> Generator[T, None, None]:
+    """Yield the answers of a stream, which is resumed if it breaks.
+
+    Apart from `Stream`, so that one that nobody refers to any more cancels its call at once.
+    """
+    settings = connection.settings
+    send = connection.channel(stream.method).unary_stream(
+        stream.method,
+        request_serializer=serialized,
+        response_deserializer=stream.response.FromString,
+    )
+    backoff = Backoff(settings.retry)
+    received = False
+    while not ending.is_set:
+        call: Any = send(stream.request(), metadata=settings.metadata())
+        ending.watch(call)
+        try:
+            for answer in call:
+                received = True
+                backoff.reset()
+                yield from stream.items(answer)
+        except grpc.RpcError as error:
+            if ending.is_set:
                 return
-            finally:
-                call.cancel()
+            failed = error_of_call(error)
+            if connection.is_closed or (received and not stream.resumable):
+                raise failed from error
+            ending.wait(backoff.delay_after(failed))
+        else:
+            return
+        finally:
+            call.cancel()
 
 
 class _AppendStream:
@@ -190,7 +222,10 @@ class _AppendStream:
                     if not self._pipeline.is_done:
                         raise UnavailableError("the ledger ended the stream early")
                 except grpc.RpcError as error:
-                    time.sleep(backoff.delay_after(error_of_call(error)))
+                    failed = error_of_call(error)
+                    if self._connection.is_closed:
+                        raise failed from error
+                    time.sleep(backoff.delay_after(failed))
                 except GigaledgerError as error:
                     time.sleep(backoff.delay_after(error))
                 finally:

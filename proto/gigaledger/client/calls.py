@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Concatenate, Generic, Literal, ParamSpec, Protocol, TypeVar, Unpack
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, Unpack
 
 from gigaledger.client import queries, requests
 from gigaledger.client.requests import AppendOptions
@@ -446,9 +446,6 @@ def changes(
     getattr(request, str(request.WhichOneof("question"))).book = book.name
     response = projections.QueryChangesResponse
     return Answers(f"{PROJECTIONS}/QueryChanges", request, response, _whole)
-
-
-ProjectionName = Literal["capacity", "investment", "round-trip", "exceptions"]
 
 
 def projection(book: Named, projection: str, /) -> Call[projections.Projection]:

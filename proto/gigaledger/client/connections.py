@@ -22,6 +22,7 @@ _OPTIONS: tuple[tuple[str, int | str], ...] = (
     # A stream ends if its peer is gone without a word. Servers accept a ping every 10 seconds.
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
     # Repeats are ours: a service that is back is found within a second.
     ("grpc.enable_retries", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
