@@ -89,8 +89,8 @@ def test_a_stream_that_is_dropped_cancels_its_call(book: Book) -> None:
     assert ending._call.cancelled()
 
 
-def test_a_client_that_is_closed_ends_its_streams(ledger_process: ServiceProcess) -> None:
-    client = connect(ledger_process.address, actor="alice")
+def test_a_client_that_is_closed_ends_its_streams(shared_ledger: ServiceProcess) -> None:
+    client = connect(shared_ledger.address, actor="alice")
     book = client.create_book(f"b{uuid4().hex}")
     updates = book.subscribe()
     threading.Timer(0.5, client.close).start()

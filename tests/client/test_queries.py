@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from gigaledger.client import (
 from gigaledger.common.transparency.keys import new_key, write_keys
 from gigaledger.v1.audit_pb2 import Checkpoint
 
-from tests.client.test_facts import A_LIFE, BASIS, DAY
+from tests.client.test_facts import A_LIFE, DAY
 from tests.log.books import until
 from tests.postgres import PostgresServer
 from tests.processes import RunningServices, ServiceProcess
@@ -30,26 +31,27 @@ from tests.processes import RunningServices, ServiceProcess
 YEAR_END = dt.date(2026, 12, 31)
 
 
-@pytest.fixture
-def client(running_services: RunningServices) -> Client:
+@pytest.fixture(scope="module")
+def client(shared_services: RunningServices) -> Iterator[Client]:
     """A client of both services."""
-    return connect(
-        running_services.ledger.address,
-        projections=running_services.projections.address,
+    with connect(
+        shared_services.ledger.address,
+        projections=shared_services.projections.address,
         actor="alice",
-    )
+    ) as client:
+        yield client
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def book(client: Client) -> Book:
     """A book in which everything has happened once."""
-    book = client.create_book("main")
+    book = client.create_book("life")
     for outcome in book.append_stream(book.request(f, effective_date=DAY) for f in A_LIFE):
         outcome.result()
     return book
 
 
-async def test_all_questions(book: Book, running_services: RunningServices) -> None:
+async def test_all_questions(book: Book, shared_services: RunningServices) -> None:
     head = book.info().head_position
     investment = book.investment(agreement="AGR", as_of=YEAR_END, min_position=head, max_wait=30)
     assert investment.context.position == head
@@ -101,16 +103,15 @@ async def test_all_questions(book: Book, running_services: RunningServices) -> N
         book.resume_projection("investment")
 
     async with connect_async(
-        running_services.ledger.address, projections=running_services.projections.address
+        shared_services.ledger.address, projections=shared_services.projections.address
     ) as client:
-        same = client.book("main")
+        same = client.book("life")
         assert await same.capacity(statuses=["FACT"], min_position=head) == capacity
         assert [p async for p in same.contributions("investment.funded", page_size=1)]
         assert [a async for a in same.series(queries.capacity(), from_date=DAY, to_date=DAY)]
 
 
 def test_a_call_is_evaluated(book: Book) -> None:
-    assert BASIS
     answer = book.evaluate_capital_call(agreement="AGR", tranches=[2])
     assert not answer.allowed
 
@@ -122,7 +123,7 @@ def test_a_projection_that_stays_behind(client: Client, book: Book) -> None:
         retry=RetryPolicy(seconds=0),
     ) as impatient:
         with pytest.raises(UnavailableError) as caught:
-            impatient.book("main").capacity(min_position=10_000, max_wait=0.1)
+            impatient.book("life").capacity(min_position=10_000, max_wait=0.1)
         assert caught.value.reason == "PROJECTION_BEHIND"
     assert book.info().head_position < 10_000
 
