@@ -54,11 +54,13 @@ bench: .venv/.installed-for-benchmarks ## Measure speed beside peers, and write 
 	@.venv/bin/python -m benchmarks --output docs $(ARGS)
 
 .PHONY: check
-check: .venv/.installed-for-development ## Check style, imports, contract and types without running tests
+check: .venv/.installed-for-development ## Check style, spelling, imports, contract and types, no tests
 	@echo '== style (ruff check)'
 	@.venv/bin/ruff check . || { echo '"make format" corrects what can be corrected automatically.'; exit 1; }
 	@echo '== layout (ruff format)'
 	@.venv/bin/ruff format --check . || { echo '"make format" corrects the layout.'; exit 1; }
+	@echo '== spelling, and names that were replaced (codespell)'
+	@.venv/bin/codespell || { echo 'The accepted name follows the arrow.'; exit 1; }
 	@echo '== imports (import-linter)'
 	@.venv/bin/lint-imports --no-cache --no-logo > .venv/imports.txt || { cat .venv/imports.txt; exit 1; }
 	@echo '== contract (buf, generated code)'
