@@ -71,6 +71,7 @@ def test_unchanged_sources_keep_every_contract(sources: Sources) -> None:
         ("pure", "gigaledger.ledger.domain.book", "psycopg"),
         ("pure", "gigaledger.ledger.domain.book", "time"),
         ("pure", "gigaledger.audit.recompute.capacity", "asyncio"),
+        ("folds", "gigaledger.projections.capacity.fold", "psycopg"),
         ("layers", "gigaledger.audit.recompute.capacity", "gigaledger.projections.serve"),
         ("layers", "gigaledger.projections.serve", "gigaledger.audit.recompute.capacity"),
         ("layers", "gigaledger.ledger.serve", "gigaledger.cli.main"),
