@@ -16,6 +16,7 @@ from gigaledger.v1.audit_pb2 import SigningKey
 from gigaledger.v1.events_pb2 import RecordedEvent
 
 from tests.audit.sealed import KEY, Sealed, leaves_of, recorded, sealed
+from tests.hypothesis_profiles import thorough
 
 COUNT = 24
 SIZES = (7, 8, 16, 21)
@@ -74,9 +75,11 @@ def test_a_thousand_honest_books_are_not_accused() -> None:
 
 
 @pytest.mark.parametrize("position", range(1, COUNT + 1))
-def test_every_bit_of_every_event(position: int) -> None:
+def test_a_bit_in_every_byte_of_every_event(position: int) -> None:
     original = HONEST.leaves[position - 1]
-    for bit in range(8 * len(original)):
+    bits = range(8 * len(original))
+    # One bit in each byte, another one from byte to byte, unless every bit is asked for.
+    for bit in bits if thorough() else (8 * byte + byte % 8 for byte in range(len(original))):
         leaf = bytearray(original)
         leaf[bit // 8] ^= 1 << bit % 8
 
