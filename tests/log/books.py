@@ -15,12 +15,12 @@ from gigaledger.ledger.api.requests import submission_of
 from gigaledger.ledger.domain.refusals import Refused, Violation
 from gigaledger.ledger.log.books import create_book
 from gigaledger.ledger.log.schema import SESSION_OPTIONS
+from gigaledger.ledger.log.submissions import Receipt, Submission
 from gigaledger.ledger.log.tables import EventRow, Head, LogTables
-from gigaledger.ledger.log.writer import BookWriter, Receipt, Submission
+from gigaledger.ledger.log.writer import BookWriter
 from gigaledger.v1.events_pb2 import Event
 from gigaledger.v1.ledger_pb2 import AppendEventsRequest, NewEvent, StreamCheck
 from psycopg import sql
-from psycopg_pool import ConnectionPool
 
 from tests.facts import parties
 
@@ -81,14 +81,11 @@ class LoggedBook:
     @contextmanager
     def writer(self) -> Iterator[BookWriter]:
         """Write as one more ledger process."""
-        with ConnectionPool(
-            self.url, kwargs={"options": SESSION_OPTIONS}, min_size=0, max_size=2, open=True
-        ) as pool:
-            writer = BookWriter(self.connect, pool, self.schema, self.clock, imported=False)
-            try:
-                yield writer
-            finally:
-                writer.close()
+        writer = BookWriter(self.connect, self.schema, self.clock, imported=False)
+        try:
+            yield writer
+        finally:
+            writer.close()
 
     @contextmanager
     def held(self) -> Iterator[Lane]:

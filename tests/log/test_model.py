@@ -12,7 +12,8 @@ from uuid import uuid4
 
 from gigaledger.ledger.api.requests import submission_of
 from gigaledger.ledger.domain.refusals import Refused
-from gigaledger.ledger.log.writer import BookWriter, Receipt
+from gigaledger.ledger.log.submissions import Receipt
+from gigaledger.ledger.log.writer import BookWriter
 from gigaledger.v1.ledger_pb2 import AppendEventsRequest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st

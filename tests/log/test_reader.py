@@ -10,7 +10,7 @@ from random import Random
 import psycopg
 import pytest
 from gigaledger.ledger.log import reader as reading
-from gigaledger.ledger.log.reader import Filter, Lend, LogReader, Page
+from gigaledger.ledger.log.reader import Borrow, Filter, LogReader, Page
 from gigaledger.ledger.log.schema import SESSION_OPTIONS
 from gigaledger.v1.events_pb2 import RecordedEvent
 from gigaledger.v1.ledger_pb2 import ReadEventsResponse
@@ -78,8 +78,8 @@ def matches(chosen: Filter, row: RecordedEvent, recorded: dict[object, tuple[obj
     )
 
 
-def lending(connection: psycopg.AsyncConnection) -> Lend:
-    """Lend a connection, as a pool does."""
+def lending(connection: psycopg.AsyncConnection) -> Borrow:
+    """Borrow a connection, as a pool does."""
 
     @asynccontextmanager
     async def lend() -> AsyncIterator[psycopg.AsyncConnection]:

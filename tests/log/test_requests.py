@@ -9,7 +9,8 @@ import pytest
 from gigaledger.common.quantities import instant_to_message
 from gigaledger.ledger.api.requests import content_hash
 from gigaledger.ledger.domain.refusals import Kind, Rule
-from gigaledger.ledger.log.writer import BookWriter, Receipt
+from gigaledger.ledger.log.submissions import Receipt
+from gigaledger.ledger.log.writer import BookWriter
 
 from tests.facts import fact, parties, placed, received
 from tests.log.books import (

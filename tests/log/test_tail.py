@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from gigaledger.ledger.log.reader import LogReader
 from gigaledger.ledger.log.schema import SESSION_OPTIONS
-from gigaledger.ledger.log.shared_tail import Tail
+from gigaledger.ledger.log.shared_tail import SharedTail
 
 from tests.facts import parties
 from tests.log.books import LoggedBook, append
@@ -41,12 +41,14 @@ def lender(book: LoggedBook) -> Lender:
 
 
 @pytest.fixture
-def tail(book: LoggedBook, lender: Lender) -> Tail:
+def tail(book: LoggedBook, lender: Lender) -> SharedTail:
     """The end of the book."""
-    return Tail(LogReader(book.schema), lender.lend)
+    return SharedTail(LogReader(book.schema), lender.lend)
 
 
-async def test_a_page_is_read_once_for_all(book: LoggedBook, lender: Lender, tail: Tail) -> None:
+async def test_a_page_is_read_once_for_all(
+    book: LoggedBook, lender: Lender, tail: SharedTail
+) -> None:
     with book.writer() as writer:
         append(writer, "start", *parties("A", "B"))
 
@@ -59,7 +61,7 @@ async def test_a_page_is_read_once_for_all(book: LoggedBook, lender: Lender, tai
 
 
 async def test_what_comes_after_an_empty_page_is_found(
-    book: LoggedBook, lender: Lender, tail: Tail
+    book: LoggedBook, lender: Lender, tail: SharedTail
 ) -> None:
     assert [page.count for page in await asyncio.gather(tail.page(1), tail.page(1))] == [0, 0]
     before = lender.lent
@@ -72,7 +74,9 @@ async def test_what_comes_after_an_empty_page_is_found(
     assert lender.lent == before + 1
 
 
-async def test_followers_in_different_places_each_get_theirs(book: LoggedBook, tail: Tail) -> None:
+async def test_followers_in_different_places_each_get_theirs(
+    book: LoggedBook, tail: SharedTail
+) -> None:
     with book.writer() as writer:
         append(writer, "start", *parties("A", "B", "C"))
 
@@ -81,7 +85,9 @@ async def test_followers_in_different_places_each_get_theirs(book: LoggedBook, t
     assert [page.count for page in pages] == [4, 1, 3, 2, 4, 1]
 
 
-async def test_a_follower_that_goes_away_disturbs_nobody(book: LoggedBook, tail: Tail) -> None:
+async def test_a_follower_that_goes_away_disturbs_nobody(
+    book: LoggedBook, tail: SharedTail
+) -> None:
     with book.writer() as writer:
         append(writer, "start", *parties("A"))
     first, second = (asyncio.create_task(tail.page(0)) for _ in range(2))
@@ -91,7 +97,7 @@ async def test_a_follower_that_goes_away_disturbs_nobody(book: LoggedBook, tail:
     assert (await second).count == 2
 
 
-async def test_a_failure_is_not_kept(lender: Lender, tail: Tail) -> None:
+async def test_a_failure_is_not_kept(lender: Lender, tail: SharedTail) -> None:
     url, lender.url = lender.url, "host=/nowhere"
     with pytest.raises(psycopg.OperationalError):
         await tail.page(0)

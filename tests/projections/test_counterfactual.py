@@ -6,10 +6,10 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from gigaledger.common.grpc.errors import InvalidArgumentError
 from gigaledger.common.quantities import money_from_message
 from gigaledger.projections.investment.counterfactual_queries import query_counterfactual
 from gigaledger.projections.investment.queries import query_investment
-from gigaledger.projections.queries.read_spec import InvalidArgumentError
 from gigaledger.v1.events_pb2 import RecordedEvent
 from gigaledger.v1.projections_pb2 import (
     CounterfactualFigures,

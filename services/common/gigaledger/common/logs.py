@@ -10,7 +10,7 @@ from gigaledger.common.settings import Settings
 
 
 def configure_logs(settings: Settings) -> None:
-    """Send structured logs to standard error, in the format and from the level of the settings."""
+    """Send structured logs to standard error, in the format and at the level of the settings."""
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if settings.log_format == "json"

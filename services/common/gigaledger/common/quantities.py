@@ -161,6 +161,8 @@ def instant_from_message(message: Timestamp) -> dt.datetime:
 @lru_cache(maxsize=1024)
 def _instant(seconds: int, nanos: int) -> dt.datetime:
     # Cached, for what is recorded together has one instant, and each projection asks for it.
+    if not 0 <= nanos < NANOS_PER_UNIT:
+        raise QuantityError("nanos must be from 0 to 999,999,999")
     if nanos % 1000:
         raise QuantityError("finer than a microsecond")
     try:

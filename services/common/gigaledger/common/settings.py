@@ -1,78 +1,88 @@
-"""Settings, from the environment: every variable starts with GIGALEDGER_."""
+"""Settings from environment variables, which all start with GIGALEDGER_."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+ROOT_DATA_DIR = Path("/var/lib/gigaledger")
+"""Default data directory of root, whose home is closed to the account that PostgreSQL runs as."""
+
 
 class SettingMissingError(RuntimeError):
-    """A setting that a service needs is not given. The text names it."""
+    """A required setting is missing. The message names it."""
 
 
 class Settings(BaseSettings):
-    """All settings of all processes. Read once, when a process starts."""
+    """The settings of all processes, read once when a process starts."""
 
     model_config = SettingsConfigDict(env_prefix="GIGALEDGER_", extra="ignore")
 
     database_url: str | None = Field(
         default=None,
         description="PostgreSQL 15 or newer, e.g. postgresql://user:password@host/gigaledger. "
-        "Where unset, `up` and `demo` start an embedded PostgreSQL.",
+        "If unset, `up` and `demo` start an embedded PostgreSQL.",
     )
     data_dir: Path = Field(
         default=Path("~/.gigaledger"),
-        description="Where the embedded PostgreSQL keeps its data.",
+        description="Data directory of the embedded PostgreSQL.",
     )
     ledger_address: str = Field(
         default="127.0.0.1:50051",
-        description="Where the ledger service listens and clients find it: host:port.",
+        description="Address of the ledger service, host:port.",
     )
     projections_address: str = Field(
         default="127.0.0.1:50052",
-        description="Where the projection service listens and clients find it: host:port.",
+        description="Address of the projection service, host:port.",
     )
     ledger_metrics_address: str | None = Field(
         default=None,
-        description="Where the ledger serves metrics for Prometheus: host:port. Of several "
-        "processes, each takes the next port. Unset: nowhere.",
+        description="Address of the ledger's Prometheus metrics, host:port. Of several "
+        "processes, each uses the next port. If unset, no metrics are served.",
     )
     projections_metrics_address: str | None = Field(
         default=None,
-        description="Where the projection service serves metrics for Prometheus: host:port. Unset: "
-        "nowhere.",
+        description="Address of the projection service's Prometheus metrics, host:port. If "
+        "unset, no metrics are served.",
     )
     signing_key: Path | None = Field(
         default=None,
-        description="File of the ledger's private key (`gigaledger key make`). Where unset, books "
-        "are not sealed; `up` and `demo` make one.",
+        description="File of the ledger's private key (`gigaledger key make`). If unset, books "
+        "are not sealed; `up` and `demo` create one.",
     )
     reuse_port: bool = Field(
         default=False,
-        description="Listen beside other processes on the same address; the system spreads new "
-        "connections over them. `gigaledger serve ledger --processes N` sets it.",
+        description="Share the address with other processes; the system distributes new "
+        "connections among them. `gigaledger serve ledger --processes N` sets it.",
     )
     drain_seconds: float = Field(
         default=10.0,
         ge=0,
-        description="On SIGTERM or SIGINT, how long calls under way may take to finish.",
+        description="Time in which active calls may finish after SIGTERM or SIGINT.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Least severity that is logged."
+        default="info", description="Lowest severity that is logged."
     )
     log_format: Literal["json", "text"] = Field(
-        default="json", description="One JSON object a line for machines, or text for people."
+        default="json", description="One JSON object per line, or text for people."
     )
 
+    def embedded_data_dir(self) -> Path:
+        """Return the data directory of the embedded PostgreSQL."""
+        if os.geteuid() == 0 and "data_dir" not in self.model_fields_set:
+            return ROOT_DATA_DIR
+        return self.data_dir.expanduser().absolute()
+
     def required_database_url(self) -> str:
-        """Return the database of a service, which starts none itself.
+        """Return the database URL.
 
         Raises:
-            SettingMissingError: none is named.
+            SettingMissingError: it is not set.
         """
         if self.database_url is None:
-            raise SettingMissingError("GIGALEDGER_DATABASE_URL must name a PostgreSQL database")
+            raise SettingMissingError("GIGALEDGER_DATABASE_URL must be the URL of a PostgreSQL")
         return self.database_url

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import grpc
-import psycopg
 from gigaledger.common.grpc.server import serve
+from gigaledger.common.postgres.connections import Database
 from gigaledger.common.settings import Settings
 from gigaledger.projections.engine.sessions import SESSION_OPTIONS
 from gigaledger.projections.engine.worker import Workers
+from gigaledger.projections.queries.errors import ERRORS
 from gigaledger.projections.queries.service import ProjectionService, Written
 from gigaledger.projections.queries.snapshot import reading_pool
 from gigaledger.v1 import projections_pb2
 from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from gigaledger.v1.projections_pb2_grpc import add_ProjectionServiceServicer_to_server
-from psycopg_pool import AsyncConnectionPool
 
 SERVICE_NAME = projections_pb2.DESCRIPTOR.services_by_name["ProjectionService"].full_name
 READING_CONNECTIONS = 8
@@ -29,17 +29,12 @@ async def serve_projections(settings: Settings) -> None:
         RuntimeError: an address can't be listened on.
     """
     url = settings.required_database_url()
-    psycopg.connect(url, options=SESSION_OPTIONS).close()
+    database = Database(url, SESSION_OPTIONS)
+    database.connect().close()
     written = Written()
     async with (
         reading_pool(url, READING_CONNECTIONS) as pool,
-        AsyncConnectionPool(
-            url,
-            kwargs={"options": SESSION_OPTIONS, "autocommit": True},
-            min_size=0,
-            max_size=CONTROL_CONNECTIONS,
-            open=False,
-        ) as writing,
+        database.async_pool(CONTROL_CONNECTIONS, min_size=0, autocommit=True) as writing,
         grpc.aio.insecure_channel(settings.ledger_address) as channel,
         Workers(url, settings.ledger_address, written.announce),
     ):
@@ -48,6 +43,7 @@ async def serve_projections(settings: Settings) -> None:
             (SERVICE_NAME,),
             settings.projections_address,
             lambda server: add_ProjectionServiceServicer_to_server(service, server),
+            ERRORS,
             settings,
             metrics_address=settings.projections_metrics_address,
         )

@@ -18,7 +18,6 @@ from gigaledger.cli.run.processes import (
     stop_service,
     wait_until_serving,
 )
-from gigaledger.common.postgres.embedded import EmbeddedPostgresError, embedded_postgres
 from gigaledger.common.settings import Settings
 from gigaledger.common.transparency.keys import new_key, write_keys
 
@@ -64,6 +63,12 @@ def running_stack(
     with ExitStack() as cleanup:
         url, database_log, signing_key = settings.database_url, None, settings.signing_key
         if url is None:
+            # Imported only here: other commands and the services run without the extra `local`.
+            from gigaledger.common.postgres.embedded import (  # noqa: PLC0415
+                EmbeddedPostgresError,
+                embedded_postgres,
+            )
+
             try:
                 server = cleanup.enter_context(embedded_postgres(data_dir))
             except EmbeddedPostgresError as error:

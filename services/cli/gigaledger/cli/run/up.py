@@ -10,7 +10,6 @@ from gigaledger.cli.run.database import without_password
 from gigaledger.cli.run.interruption import Interruption
 from gigaledger.cli.run.processes import check_alive
 from gigaledger.cli.run.stack import Stack, running_stack
-from gigaledger.common.postgres.embedded import data_dir
 from gigaledger.common.settings import Settings
 
 DEFAULT_BOOK = "main"
@@ -23,7 +22,7 @@ def run_up(settings: Settings) -> None:
     Raises:
         CommandError: something can't be started, or ended by itself.
     """
-    folder = data_dir(settings)
+    folder = settings.embedded_data_dir()
     with Interruption() as interruption:
         try:
             _serve_until_stopped(settings, interruption)
@@ -38,7 +37,7 @@ def run_up(settings: Settings) -> None:
 
 
 def _serve_until_stopped(settings: Settings, interruption: Interruption) -> None:
-    folder = data_dir(settings)
+    folder = settings.embedded_data_dir()
     notice("Starting...")
     log_dir = folder / "logs"
     with running_stack(settings, folder, log_dir, interruption) as stack:

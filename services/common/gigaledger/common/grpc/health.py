@@ -1,4 +1,4 @@
-"""Asking a service whether it serves, by the standard health protocol of gRPC."""
+"""Health checks of services, by gRPC's standard protocol."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ _WAIT_SECONDS = 3.0
 
 
 class HealthError(RuntimeError):
-    """The service does not serve. The text says what is known."""
+    """The service is not serving. The message gives its status or the error."""
 
 
 def check_health(address: str, service: str, wait_seconds: float = _WAIT_SECONDS) -> None:
-    """Return when a service says that it serves.
+    """Check that a service is serving.
 
     Args:
         address: host:port of the service.
-        service: its full name, such as `gigaledger.v1.LedgerService`.
-        wait_seconds: how long the answer may take.
+        service: full name of the service, such as `gigaledger.v1.LedgerService`.
+        wait_seconds: deadline of the call.
 
     Raises:
-        HealthError: there is no answer, or it is another one.
+        HealthError: the call fails, or the service has another status.
     """
     with grpc.insecure_channel(address) as channel:
         check = channel.unary_unary(

@@ -1,4 +1,4 @@
-"""A gRPC server as every service runs it: health, reflection, limits, graceful drain."""
+"""The gRPC server of every service: health, reflection, limits, graceful shutdown."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 
 import grpc
 import structlog
+from gigaledger.common.grpc.errors import ErrorStatuses
+from gigaledger.common.grpc.interceptor import CallInterceptor
 from gigaledger.common.metrics import served
 from gigaledger.common.settings import Settings
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -17,8 +19,11 @@ from grpc_reflection.v1alpha import reflection
 MAX_MESSAGE_BYTES = 70 * 1024 * 1024
 """A request of 1000 facts of 65,535 bytes, with room for its envelope."""
 
+MIN_PING_MILLISECONDS = 2000
+"""Shortest interval of keepalive pings on an idle connection: many clients ping every ten seconds.
+gRPC's default is five minutes, and it closes connections that ping more often."""
 LAME_DUCK_SECONDS = 0.2
-"""How long a service that is told to end answers new calls before it stops to listen."""
+"""How long a service that is shutting down refuses new calls before it stops listening."""
 
 _log = structlog.get_logger("gigaledger")
 
@@ -27,33 +32,35 @@ async def serve(
     service_names: Sequence[str],
     address: str,
     register: Callable[[grpc.aio.Server], None],
+    errors: ErrorStatuses,
     settings: Settings,
     *,
     metrics_address: str | None = None,
     on_drain: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then let calls under way finish.
+    """Serve until SIGTERM or SIGINT, then let active calls finish.
 
     Args:
-        service_names: full names of the services, for health and reflection; the first names the
-            process.
+        service_names: full names of the services, for health and reflection; logs use the first.
         address: host:port to listen on; port 0 picks a free one.
         register: adds the services' handlers to the server.
-        settings: how long to drain, and whether others listen on the address as well.
-        metrics_address: host:port to serve metrics on; None for nowhere.
-        on_drain: called when draining begins, to end streams that have no end of their own.
+        errors: statuses of the services' exceptions.
+        settings: `drain_seconds` and `reuse_port`.
+        metrics_address: host:port to serve metrics on; None to serve none.
+        on_drain: called when draining begins, to end subscriptions.
 
     Raises:
         RuntimeError: an address can't be listened on.
     """
     with served(metrics_address):
-        await _serve(service_names, address, register, settings, on_drain)
+        await _serve(service_names, address, register, errors, settings, on_drain)
 
 
 async def _serve(
     service_names: Sequence[str],
     address: str,
     register: Callable[[grpc.aio.Server], None],
+    errors: ErrorStatuses,
     settings: Settings,
     on_drain: Callable[[], None],
 ) -> None:
@@ -64,13 +71,14 @@ async def _serve(
         loop.add_signal_handler(number, stop.set)
 
     server = grpc.aio.server(
+        interceptors=[CallInterceptor(errors)],
         options=[
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-            # Clients may look whether this end is still there, more often than every five minutes.
-            ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+            ("grpc.http2.min_ping_interval_without_data_ms", MIN_PING_MILLISECONDS),
+            ("grpc.keepalive_permit_without_calls", 1),
             ("grpc.so_reuseport", int(settings.reuse_port)),
-        ]
+        ],
     )
     register(server)
     health_servicer = health.aio.HealthServicer()
@@ -82,7 +90,7 @@ async def _serve(
     await server.start()
     for name in ("", *service_names):
         await health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
-    # What is there by now stays: to look through it for garbage holds up answers for 20 to 30 ms.
+    # Start-up objects live on. Frozen, they do not add 20 to 30 ms to each full collection.
     gc.collect()
     gc.freeze()
     _log.info("serving", service=service_name, address=address, port=port)
@@ -91,8 +99,8 @@ async def _serve(
     _log.info("draining", service=service_name, seconds=settings.drain_seconds)
     await health_servicer.enter_graceful_shutdown()
     on_drain()
-    # Connections that callers still use are refused by name for a moment, which tells them to go
-    # elsewhere: what arrives once the server stops is cut off with CANCELLED.
+    # New calls are answered for a moment (SHUTTING_DOWN), so that callers go elsewhere: calls that
+    # arrive once the server stops end with CANCELLED.
     await asyncio.sleep(LAME_DUCK_SECONDS)
     await server.stop(settings.drain_seconds)
     _log.info("stopped", service=service_name)

@@ -1,4 +1,4 @@
-"""gRPC errors with google.rpc details, as AIP-193 asks."""
+"""gRPC statuses with google.rpc details (AIP-193)."""
 
 from __future__ import annotations
 
@@ -21,18 +21,23 @@ def error_status(code: grpc.StatusCode, message: str, details: Sequence[Message]
     """Return a status with its details."""
     packed = []
     for detail in details:
-        holder = AnyMessage()
-        holder.Pack(detail)
-        packed.append(holder)
+        any_detail = AnyMessage()
+        any_detail.Pack(detail)
+        packed.append(any_detail)
     return Status(code=code.value[0], message=message, details=packed)
 
 
-async def abort(context: grpc.aio.ServicerContext[Any, Any], ending: Status) -> NoReturn:
+def code_of(number: int) -> grpc.StatusCode:
+    """Return the code of a number."""
+    return _CODES.get(number, grpc.StatusCode.UNKNOWN)
+
+
+async def abort(context: grpc.aio.ServicerContext[Any, Any], status: Status) -> NoReturn:
     """End the call with a status. Never returns."""
     await context.abort(
-        _CODES[ending.code],
-        ending.message,
-        trailing_metadata=((_DETAILS_KEY, ending.SerializeToString()),),
+        code_of(status.code),
+        status.message,
+        trailing_metadata=((_DETAILS_KEY, status.SerializeToString()),),
     )
     raise AssertionError("abort does not return")
 
@@ -43,7 +48,7 @@ def error_info(reason: str, metadata: Mapping[str, str] | None = None) -> ErrorI
 
 
 def retry_info(seconds: float) -> RetryInfo:
-    """Return the detail that tells when to try again."""
+    """Return the detail that advises callers how long to wait before a repeat."""
     delay = Duration()
     delay.FromMilliseconds(round(seconds * 1000))
     return RetryInfo(retry_delay=delay)
@@ -57,7 +62,7 @@ def bad_request(field: str, description: str) -> BadRequest:
 
 
 def reason_of(error: grpc.aio.AioRpcError) -> str:
-    """Return the reason that an error of a call names; empty where it names none."""
+    """Return the reason in a failed call's details; empty if there is none."""
     for key, value in error.trailing_metadata() or ():
         if key == _DETAILS_KEY:
             for detail in Status.FromString(value).details:

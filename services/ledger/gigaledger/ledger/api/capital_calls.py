@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import replace
 
+from gigaledger.common.grpc.errors import InvalidArgumentError
 from gigaledger.common.quantities import (
     QuantityError,
     date_from_message,
@@ -12,7 +13,6 @@ from gigaledger.common.quantities import (
     instant_to_message,
     money_to_message,
 )
-from gigaledger.ledger.api.errors import InvalidArgumentError
 from gigaledger.ledger.domain.call_questions import CallAnswer, CallQuestion
 from gigaledger.ledger.domain.call_remedies import Remedy
 from gigaledger.ledger.domain.entitlement import ConditionFinding, TrancheFinding

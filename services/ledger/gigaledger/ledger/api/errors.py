@@ -1,31 +1,24 @@
-"""Errors as gRPC statuses: the one place where the domain's refusals meet the wire (AIP-193)."""
+"""The ledger's exceptions and refusals, and the gRPC statuses that they become."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import wraps
-from typing import Any, TypeVar
-
 import grpc
-import psycopg
-import psycopg_pool
 import structlog
-from gigaledger.common.grpc.status import abort, bad_request, error_info, error_status, retry_info
+from gigaledger.common.grpc.errors import ErrorStatus, ErrorStatuses
+from gigaledger.common.grpc.status import error_info, error_status
 from gigaledger.ledger.domain.refusals import Kind, Refused, Violation
 from gigaledger.ledger.log.book_registry import UnknownBookError
+from gigaledger.ledger.log.books import BookExistsError
 from gigaledger.ledger.log.seals import TreeDamagedError
 from gigaledger.ledger.log.writer import StoreUnavailableError, WriterBusyError
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, PreconditionFailure
 from google.rpc.status_pb2 import Status
 
-RETRY_SECONDS = 0.5
-"""When a caller should come back after a passing failure."""
-
 MAX_NAMED_VIOLATIONS = 20
 MAX_TEXT = 200
-"""Details travel in trailing metadata, of which clients take 8 KiB by default: so much is named of
-violations, and of each text in them."""
+"""Characters of each text in the details. Details travel in trailing metadata, of which clients
+accept 8 KiB by default."""
 
 _CODES = {
     Kind.MALFORMED: grpc.StatusCode.INVALID_ARGUMENT,
@@ -33,131 +26,21 @@ _CODES = {
     Kind.CONFLICT: grpc.StatusCode.ABORTED,
     Kind.PRECONDITION: grpc.StatusCode.FAILED_PRECONDITION,
 }
-"""In order of precedence: what makes a request unacceptable everywhere comes first."""
+"""In order of precedence: a request that no book would accept is reported as such first."""
 
 _log = structlog.get_logger("gigaledger.api")
-Context = grpc.aio.ServicerContext[Any, Any]
-
-
-class InvalidArgumentError(ValueError):
-    """A field of a request is malformed."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
-        self.message = message
-
-
-class NotFoundError(LookupError):
-    """What a request names does not exist. `reason` is for programs."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
-class AlreadyExistsError(ValueError):
-    """What a request would make exists. `reason` is for programs."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 class HistoryDivergedError(RuntimeError):
-    """A resume token was given for a history that this book does not have."""
+    """A resume token belongs to a history that the book no longer has."""
 
 
 class NotSealedError(RuntimeError):
-    """The ledger has no key, so that nothing of a book is sealed."""
+    """The ledger has no signing key, so that no book is sealed."""
 
 
 class ShuttingDownError(RuntimeError):
-    """The process ends, and streams with it."""
-
-
-_Method = TypeVar("_Method", bound=Callable[..., Awaitable[Any]])
-_Stream = TypeVar("_Stream", bound=Callable[..., AsyncIterator[Any]])
-
-
-def answered(method: _Method) -> _Method:
-    """Turn what a unary method raises into a status."""
-
-    @wraps(method)
-    async def call(self: object, request: Message, context: Context) -> Any:
-        try:
-            return await method(self, request, context)
-        except grpc.aio.AbortError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the boundary: every error becomes a status
-            await abort(context, status_of(error))
-
-    return call  # type: ignore[return-value]
-
-
-def answered_stream(method: _Stream) -> _Stream:
-    """Turn what a streaming method raises into a status."""
-
-    @wraps(method)
-    async def call(self: object, request: Any, context: Context) -> AsyncIterator[Any]:
-        try:
-            async for response in method(self, request, context):
-                yield response
-        except grpc.aio.AbortError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the boundary: every error becomes a status
-            await abort(context, status_of(error))
-
-    return call  # type: ignore[return-value]
-
-
-def status_of(error: Exception) -> Status:  # noqa: PLR0911 - one for each error
-    """Return the status that says what went wrong. What is unexpected goes to the process's log."""
-    match error:
-        case Refused():
-            return _status_of_refusal(error)
-        case InvalidArgumentError():
-            details = [error_info("FIELD_INVALID"), bad_request(error.field, error.message)]
-            return error_status(grpc.StatusCode.INVALID_ARGUMENT, str(error), details)
-        case NotFoundError():
-            return error_status(grpc.StatusCode.NOT_FOUND, str(error), [error_info(error.reason)])
-        case UnknownBookError():
-            return error_status(
-                grpc.StatusCode.NOT_FOUND, str(error), [error_info("BOOK_NOT_FOUND")]
-            )
-        case AlreadyExistsError():
-            return error_status(
-                grpc.StatusCode.ALREADY_EXISTS, str(error), [error_info(error.reason)]
-            )
-        case HistoryDivergedError():
-            reason = error_info("HISTORY_DIVERGED")
-            return error_status(grpc.StatusCode.FAILED_PRECONDITION, str(error), [reason])
-        case NotSealedError():
-            reason = error_info("NO_SIGNING_KEY")
-            return error_status(grpc.StatusCode.FAILED_PRECONDITION, str(error), [reason])
-        case TreeDamagedError():
-            _log.error("proof not given", reason=str(error))
-            reason = error_info("TREE_DAMAGED")
-            return error_status(grpc.StatusCode.DATA_LOSS, str(error), [reason])
-        case ShuttingDownError():
-            details = [error_info("SHUTTING_DOWN"), retry_info(RETRY_SECONDS)]
-            return error_status(grpc.StatusCode.UNAVAILABLE, str(error), details)
-        case WriterBusyError():
-            details = [error_info("BOOK_BUSY"), retry_info(RETRY_SECONDS)]
-            return error_status(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error), details)
-        case (
-            StoreUnavailableError()
-            | psycopg.OperationalError()
-            | psycopg_pool.PoolTimeout()
-            | psycopg_pool.PoolClosed()
-        ):
-            details = [error_info("STORE_UNAVAILABLE"), retry_info(RETRY_SECONDS)]
-            message = "the ledger's database is not available; repeat with the same request_id"
-            return error_status(grpc.StatusCode.UNAVAILABLE, message, details)
-        case _:
-            _log.error("unexpected error", exc_info=error)
-            message = "an error of the ledger itself; its log says more"
-            return error_status(grpc.StatusCode.INTERNAL, message, [error_info("INTERNAL")])
+    """The process is shutting down, which ends its streams."""
 
 
 def _status_of_refusal(refused: Refused) -> Status:
@@ -205,3 +88,29 @@ def _precondition_failure(violations: tuple[Violation, ...]) -> PreconditionFail
             for violation in violations
         ]
     )
+
+
+def _tree_damaged(error: TreeDamagedError) -> Status:
+    _log.error("proof refused", reason=str(error))
+    return error_status(grpc.StatusCode.DATA_LOSS, str(error), [error_info("TREE_DAMAGED")])
+
+
+ERRORS = ErrorStatuses(
+    "ledger",
+    {
+        Refused: _status_of_refusal,
+        UnknownBookError: ErrorStatus(grpc.StatusCode.NOT_FOUND, "BOOK_NOT_FOUND"),
+        BookExistsError: ErrorStatus(grpc.StatusCode.ALREADY_EXISTS, "BOOK_EXISTS"),
+        HistoryDivergedError: ErrorStatus(grpc.StatusCode.FAILED_PRECONDITION, "HISTORY_DIVERGED"),
+        NotSealedError: ErrorStatus(grpc.StatusCode.FAILED_PRECONDITION, "NO_SIGNING_KEY"),
+        TreeDamagedError: _tree_damaged,
+        ShuttingDownError: ErrorStatus(grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN", retry=True),
+        WriterBusyError: ErrorStatus(grpc.StatusCode.RESOURCE_EXHAUSTED, "BOOK_BUSY", retry=True),
+        StoreUnavailableError: ErrorStatus(
+            grpc.StatusCode.UNAVAILABLE,
+            "STORE_UNAVAILABLE",
+            "the database of the ledger service is not available; repeat with the same request_id",
+            retry=True,
+        ),
+    },
+)

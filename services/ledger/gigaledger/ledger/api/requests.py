@@ -1,33 +1,31 @@
-"""AppendEvents requests: checked for their form, and brought into the shape that decisions take."""
+"""AppendEvents requests: checked for form, and converted for the writer."""
 
 from __future__ import annotations
 
 import datetime as dt
 import hashlib
 import re
-from typing import TypeVar
 
 from gigaledger.common.quantities import QuantityError, instant_from_message
 from gigaledger.ledger.domain.book import MAX_EVENTS_PER_REQUEST, Check, Request
 from gigaledger.ledger.domain.refusals import Refused, Rule, Violation
 from gigaledger.ledger.domain.validation import malformed
-from gigaledger.ledger.log.writer import Answer, Submission
+from gigaledger.ledger.log.submissions import Future, Submission
 from gigaledger.v1.ledger_pb2 import AppendEventsRequest, NewEvent, StreamCheck
 
 _STREAM = re.compile(r"[A-Za-z0-9._:/-]{1,255}")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
-_Answer = TypeVar("_Answer", bound=Answer)
 
 
-def submission_of(request: AppendEventsRequest, answer: _Answer) -> Submission[_Answer]:
-    """Return a request in the shape that the writer takes.
+def submission_of(request: AppendEventsRequest, future: Future) -> Submission[Future]:
+    """Return the submission of a request.
 
     Args:
         request: the request.
-        answer: where its caller waits.
+        future: completed with the receipt.
 
     Raises:
-        Refused: its form is wrong; every violation is named.
+        Refused: the request is malformed; every violation is named.
     """
     violations = _violations(request)
     if violations:
@@ -40,17 +38,17 @@ def submission_of(request: AppendEventsRequest, answer: _Answer) -> Submission[_
             checks=[_check(check) for check in request.checks],
         ),
         content_hash(request),
-        answer,
+        future,
         validate_only=request.validate_only,
     )
 
 
 def content_hash(request: AppendEventsRequest) -> bytes:
-    """Return the SHA-256 of what a request says, which its request_id stands for (HR-ID-01).
+    """Return the SHA-256 of the content that a request_id identifies (HR-ID-01).
 
-    The canonical form is the deterministic serialization, by this server, of the request without
-    request_id and validate_only. The contract has no maps and fields of unknown numbers are
-    refused, so the form depends on nothing but the values.
+    The canonical form is this server's deterministic serialization of the request without
+    request_id and validate_only. The contract has no maps and unknown fields are refused, so the
+    form depends on the values alone.
     """
     content = AppendEventsRequest()
     content.CopyFrom(request)
@@ -65,7 +63,7 @@ def _violations(request: AppendEventsRequest) -> list[Violation]:
         message = "must be 1 to 128 visible ASCII characters"
         found.append(Violation(Rule.FIELD_INVALID, "request_id", message))
     if not 1 <= len(request.events) <= MAX_EVENTS_PER_REQUEST:
-        message = f"holds {len(request.events)} facts; 1 to {MAX_EVENTS_PER_REQUEST} are taken"
+        message = f"holds {len(request.events)} facts; must hold 1 to {MAX_EVENTS_PER_REQUEST}"
         found.append(Violation(Rule.BATCH_SIZE, "events", message))
         return found
     for index, new in enumerate(request.events):
@@ -84,7 +82,7 @@ def _violations(request: AppendEventsRequest) -> list[Violation]:
             message = f"{check.stream!r} is not the name of a stream"
             found.append(Violation(Rule.FIELD_INVALID, f"checks[{index}].stream", message))
         if check.WhichOneof("expected") is None or check.version < 0:
-            message = "says neither which version is expected, 0 or more, nor whether it exists"
+            message = "must give the expected version, 0 or more, or whether the stream exists"
             found.append(Violation(Rule.FIELD_INVALID, f"checks[{index}].expected", message))
     return found
 

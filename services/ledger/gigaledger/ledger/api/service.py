@@ -1,4 +1,4 @@
-"""LedgerService: what each method does with the log."""
+"""LedgerService: appends facts to books, and reads them."""
 
 from __future__ import annotations
 
@@ -12,39 +12,36 @@ from typing import Literal
 from uuid import UUID, uuid4
 
 import psycopg
+from gigaledger.common.grpc.errors import (
+    InvalidArgumentError,
+    NotFoundError,
+    UndecodableRequestError,
+)
+from gigaledger.common.grpc.interceptor import Context
+from gigaledger.common.grpc.paging import make_page_token, page_size_of, read_page_token
+from gigaledger.common.grpc.resource_names import book_id_of, check_book_id, event_of
 from gigaledger.common.quantities import (
     QuantityError,
     date_from_message,
     instant_from_message,
     instant_to_message,
 )
-from gigaledger.ledger.api import names
 from gigaledger.ledger.api.capital_calls import call_response, question_of
-from gigaledger.ledger.api.errors import (
-    AlreadyExistsError,
-    Context,
-    HistoryDivergedError,
-    InvalidArgumentError,
-    NotFoundError,
-    ShuttingDownError,
-    answered,
-    answered_stream,
-    status_of,
-)
+from gigaledger.ledger.api.errors import ERRORS, HistoryDivergedError, ShuttingDownError
 from gigaledger.ledger.api.requests import submission_of
 from gigaledger.ledger.domain.call_questions import CallAnswer, answer_call
 from gigaledger.ledger.domain.refusals import Refused
-from gigaledger.ledger.log.book_registry import Shelf
-from gigaledger.ledger.log.books import BookExistsError, BookRow, create_book, head_of, list_books
+from gigaledger.ledger.log.book_registry import BookRegistry
+from gigaledger.ledger.log.books import BookRow, create_book, head_of, list_books
 from gigaledger.ledger.log.reader import Filter, LogReader, Page
-from gigaledger.ledger.log.writer import (
+from gigaledger.ledger.log.submissions import (
     BookQuery,
     Receipt,
     RejectedRequest,
     RequestSequence,
-    WriterBusyError,
-    attempt,
+    attempt_row,
 )
+from gigaledger.ledger.log.writer import WriterBusyError
 from gigaledger.v1.control_facts_pb2 import BookClock
 from gigaledger.v1.events_pb2 import Event
 from gigaledger.v1.ledger_pb2 import (
@@ -79,43 +76,40 @@ from gigaledger.v1.ledger_pb2 import (
 
 MAX_DISPLAY_NAME = 200
 STREAM_WINDOW = 256
-"""Requests of one stream that are decided on together, at the most."""
+"""Most requests of one stream that wait for their responses."""
 BUSY_SECONDS = 0.01
-"""How soon a stream tries again where the writer's queue is full."""
-_POSITION = re.compile(r"[1-9][0-9]{0,17}")
+"""Delay before a stream submits again to a full writer queue."""
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
+_BOOK_ID = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _FACT_TYPES = frozenset(field.name for field in Event.DESCRIPTOR.oneofs_by_name["fact"].fields)
 
 
 class LedgerService:
     """The methods of `gigaledger.v1.LedgerService`.
 
-    Methods that return events return serialized responses, put together from stored bytes.
+    Methods that return events return serialized responses, assembled from stored bytes.
     """
 
-    def __init__(self, shelf: Shelf, clock: Callable[[], dt.datetime]) -> None:
-        """Serve the books of a shelf."""
-        self._shelf = shelf
+    def __init__(self, registry: BookRegistry, clock: Callable[[], dt.datetime]) -> None:
+        """Serve the books of a registry."""
+        self._registry = registry
         self._clock = clock
-        self._taking: set[asyncio.Task[None]] = set()
+        self._receiving: set[asyncio.Task[None]] = set()
 
-    @answered
     async def create_book(
         self, request: CreateBookRequest, _context: Context
     ) -> CreateBookResponse:
         """Open a book."""
-        book = names.book_id(request.book_id, "book_id")
+        book = check_book_id(request.book_id, "book_id")
         if len(request.display_name) > MAX_DISPLAY_NAME or not request.display_name.isprintable():
             message = f"must be at most {MAX_DISPLAY_NAME} printable characters"
             raise InvalidArgumentError("display_name", message)
         imported = request.clock == BookClock.BOOK_CLOCK_IMPORTED
         opened_at = self._opened_at(request, imported=imported)
-        try:
-            row = await asyncio.to_thread(
-                self._create, book, request.display_name or book, opened_at, imported=imported
-            )
-        except BookExistsError as error:
-            raise AlreadyExistsError("BOOK_EXISTS", str(error)) from error
-        async with self._shelf.reading() as connection:
+        row = await asyncio.to_thread(
+            self._create, book, request.display_name or book, opened_at, imported=imported
+        )
+        async with self._registry.connection() as connection:
             return CreateBookResponse(book=await _book(connection, row))
 
     def _opened_at(self, request: CreateBookRequest, *, imported: bool) -> dt.datetime:
@@ -136,51 +130,47 @@ class LedgerService:
     def _create(
         self, book: str, display_name: str, opened_at: dt.datetime, *, imported: bool
     ) -> BookRow:
-        with self._shelf.writing_pool.connection() as connection:
+        with self._registry.writing_pool.connection() as connection:
             return create_book(connection, book, display_name, opened_at, imported=imported)
 
-    @answered
     async def get_book(self, request: GetBookRequest, _context: Context) -> GetBookResponse:
         """Return a book with its head."""
-        book = await self._shelf.book(names.book_of(request.name, "name"))
-        async with self._shelf.reading() as connection:
+        book = await self._registry.book(book_id_of(request.name, "name"))
+        async with self._registry.connection() as connection:
             return GetBookResponse(book=await _book(connection, book))
 
-    @answered
     async def list_books(self, request: ListBooksRequest, _context: Context) -> ListBooksResponse:
         """List books in order of id."""
-        size = names.page_size(request.page_size)
+        size = page_size_of(request.page_size)
         after = ""
         if request.page_token:
-            after = names.book_id(names.page_place(request.page_token, b"books"), "page_token")
-        async with self._shelf.reading() as connection:
+            after = read_page_token(_BOOK_ID, request.page_token, request)[0]
+        async with self._registry.connection() as connection:
             rows = await list_books(connection, after, size + 1)
             books = [await _book(connection, row) for row in rows[:size]]
-        more = names.page_token(rows[size - 1].book, b"books") if len(rows) > size else ""
+        more = make_page_token(rows[size - 1].book, request) if len(rows) > size else ""
         return ListBooksResponse(books=books, next_page_token=more)
 
-    @answered
     async def append_events(
         self, request: AppendEventsRequest, _context: Context
     ) -> AppendEventsResponse:
         """Append facts, all or none."""
         return _response(await (await self._submit(request)))
 
-    @answered
     async def evaluate_capital_call(
         self, request: EvaluateCapitalCallRequest, _context: Context
     ) -> EvaluateCapitalCallResponse:
-        """Answer whether a call would be accepted, from the book as decisions see it."""
-        book = await self._shelf.book(names.book_of(request.book, "book"))
-        question = question_of(request, f"asking-{uuid4()}")
+        """Evaluate a capital call against the book as decisions see it, and record nothing."""
+        book = await self._registry.book(book_id_of(request.book, "book"))
+        question = question_of(request, f"hypothetical-{uuid4()}")
         future: asyncio.Future[CallAnswer] = asyncio.get_running_loop().create_future()
-        inquiry = BookQuery(lambda state, now: answer_call(state, question, now), future)
-        return call_response(await self._shelf.writer(book).inquire(inquiry))
+        query = BookQuery(lambda state, now: answer_call(state, question, now), future)
+        return call_response(await self._registry.writer(book).query(query))
 
     async def _submit(
         self,
         request: AppendEventsRequest,
-        succession: RequestSequence | None = None,
+        sequence: RequestSequence | None = None,
         *,
         in_sequence: bool = False,
     ) -> asyncio.Future[Receipt]:
@@ -188,118 +178,120 @@ class LedgerService:
 
         Args:
             request: the request.
-            succession: those before it in its stream.
-            in_sequence: whether it is recorded only where those before it were.
+            sequence: the earlier requests of its stream.
+            in_sequence: whether to record it only if they were recorded.
 
         Raises:
-            Refused: its form is wrong.
-            ShuttingDownError: the process ends.
+            Refused: the request is malformed.
+            ShuttingDownError: the process is shutting down.
             UnknownBookError: there is no such book.
             WriterBusyError: too many requests are waiting.
         """
-        if self._shelf.wakeups.ended:
+        if self._registry.notifier.closed:
             raise ShuttingDownError("the ledger is shutting down; repeat the request elsewhere")
-        book = await self._shelf.book(names.book_of(request.book, "book"))
-        writer = self._shelf.writer(book)
+        book = await self._registry.book(book_id_of(request.book, "book"))
+        writer = self._registry.writer(book)
         loop = asyncio.get_running_loop()
         try:
             submission = submission_of(request, loop.create_future())
         except Refused as refused:
             if not request.validate_only:
                 actor = request.events[0].event.actor if request.events else ""
-                row = attempt(self._clock(), request.request_id, actor, refused)
-                kept: asyncio.Future[None] = loop.create_future()
-                writer.note_attempt(RejectedRequest(row, kept, succession))
-                await kept
+                row = attempt_row(self._clock(), request.request_id, actor, refused)
+                recorded: asyncio.Future[None] = loop.create_future()
+                writer.record_rejection(RejectedRequest(row, recorded, sequence))
+                await recorded
             raise
-        submission.succession, submission.in_sequence = succession, in_sequence
+        submission.sequence, submission.in_sequence = sequence, in_sequence
         return writer.submit(submission)
 
-    @answered_stream
     async def append_event_stream(
         self, requests: AsyncIterator[AppendEventStreamRequest], _context: Context
     ) -> AsyncIterator[AppendEventStreamResponse]:
-        """Append requests as they come, and answer them in their order.
+        """Append requests as they arrive, and answer them in order.
 
-        Requests beyond a window are not read before earlier ones are answered: so the caller feels
-        how fast the ledger is, and the stream never has more than its share of the writer's queue.
+        A request beyond the window is not read before an earlier one is answered: this slows the
+        caller down to the ledger's pace, and bounds the stream's share of the writer's queue.
+
+        Raises:
+            InvalidArgumentError: a request has unknown fields. Those before it are answered.
+            ShuttingDownError: the process is shutting down.
+            UndecodableRequestError: a request cannot be decoded. Those before it are answered.
         """
         submitted: asyncio.Queue[asyncio.Future[Receipt] | None] = asyncio.Queue()
         window = asyncio.Semaphore(STREAM_WINDOW)
-        successions: dict[str, RequestSequence] = {}
+        sequences: dict[str, RequestSequence] = {}
 
-        async def take() -> None:
+        async def receive() -> None:
             try:
                 async for request in requests:
                     await window.acquire()
-                    submitted.put_nowait(await self._submit_in_turn(request, successions))
+                    submitted.put_nowait(await self._submit_in_turn(request, sequences))
             finally:
                 submitted.put_nowait(None)
 
-        taking = asyncio.create_task(take())
-        self._taking.add(taking)
+        receiving = asyncio.create_task(receive())
+        self._receiving.add(receiving)
         try:
             while (receipt := await submitted.get()) is not None:
                 yield await _outcome(receipt)
                 window.release()
         finally:
-            self._taking.discard(taking)
-            taking.cancel()
-            await asyncio.gather(taking, return_exceptions=True)
-        if self._shelf.wakeups.ended:
-            raise ShuttingDownError("the ledger is shutting down; send what is left again")
+            self._receiving.discard(receiving)
+            receiving.cancel()
+            (ended,) = await asyncio.gather(receiving, return_exceptions=True)
+        if isinstance(ended, (InvalidArgumentError, UndecodableRequestError)):
+            raise ended
+        if self._registry.notifier.closed:
+            raise ShuttingDownError("the ledger is shutting down; repeat the unanswered requests")
 
     async def _submit_in_turn(
-        self, request: AppendEventStreamRequest, successions: dict[str, RequestSequence]
+        self, request: AppendEventStreamRequest, sequences: dict[str, RequestSequence]
     ) -> asyncio.Future[Receipt]:
-        """Hand a request of a stream over; what is wrong with it is answered in its turn."""
-        succession = successions.setdefault(request.append.book, RequestSequence())
+        """Submit a request of a stream; an error becomes the response in its turn."""
+        sequence = sequences.setdefault(request.append.book, RequestSequence())
         while True:
             try:
-                return await self._submit(
-                    request.append, succession, in_sequence=request.in_sequence
-                )
+                return await self._submit(request.append, sequence, in_sequence=request.in_sequence)
             except WriterBusyError:
-                # The caller waits as well: the stream is not read on.
+                # Meanwhile the stream is not read, so the caller waits as well.
                 await asyncio.sleep(BUSY_SECONDS)
-            except Exception as error:  # noqa: BLE001 - answered in its turn
+            except Exception as error:  # noqa: BLE001 - becomes the response
                 if not isinstance(error, Refused):
-                    succession.broken = True
+                    sequence.broken = True
                 failed: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
                 failed.set_exception(error)
                 return failed
 
     def drain(self) -> None:
-        """Take no more and end streams without an end of their own. What was taken is answered."""
-        self._shelf.wakeups.end()
-        for taking in self._taking:
-            taking.cancel()
+        """Stop receiving requests, and end subscriptions. Received requests are answered."""
+        self._registry.notifier.close()
+        for receiving in self._receiving:
+            receiving.cancel()
 
-    @answered
     async def get_event(self, request: GetEventRequest, _context: Context) -> bytes:
         """Return one event."""
-        book_id, position = names.event_of(request.name)
-        book = await self._shelf.book(book_id)
-        async with self._shelf.reading() as connection:
+        book_id, position = event_of(request.name)
+        book = await self._registry.book(book_id)
+        async with self._registry.connection() as connection:
             reader = LogReader(book.schema_name)
             page = await reader.page(connection, position - 1, Filter(), position)
         if not page.count:
             raise NotFoundError("EVENT_NOT_FOUND", f"book {book_id} has no event {position}")
         return page.events
 
-    @answered
     async def resolve_position(
         self, request: ResolvePositionRequest, _context: Context
     ) -> ResolvePositionResponse:
-        """Return the place in the log that an instant stands for."""
-        book = await self._shelf.book(names.book_of(request.book, "book"))
+        """Return the position that was the head of a book at an instant."""
+        book = await self._registry.book(book_id_of(request.book, "book"))
         if not request.HasField("recorded_time"):
             raise InvalidArgumentError("recorded_time", "is required")
         try:
             instant = instant_from_message(request.recorded_time)
         except QuantityError as error:
             raise InvalidArgumentError("recorded_time", str(error)) from error
-        async with self._shelf.reading() as connection:
+        async with self._registry.connection() as connection:
             found = await LogReader(book.schema_name).position_at(connection, instant)
         if found is None:
             message = f"book {book.book} was not open yet at {instant.isoformat()}"
@@ -309,59 +301,54 @@ class LedgerService:
             position=position, recorded_time=instant_to_message(recorded_at)
         )
 
-    @answered
     async def list_events(self, request: ListEventsRequest, _context: Context) -> bytes:
         """List events in order of position, by pages."""
-        book = await self._shelf.book(names.book_of(request.parent, "parent"))
+        book = await self._registry.book(book_id_of(request.parent, "parent"))
         chosen = _filter(request.filter)
-        size = names.page_size(request.page_size)
-        query = request.parent.encode() + request.filter.SerializeToString(deterministic=True)
-        token = request.page_token
-        after = _position(names.page_place(token, query)) if token else 0
-        async with self._shelf.reading() as connection:
+        size = page_size_of(request.page_size)
+        after = _page_start(request) or 0
+        async with self._registry.connection() as connection:
             page = await LogReader(book.schema_name).page(connection, after, chosen, limit=size)
-        more = names.page_token(str(page.through_position), query)
-        if page.through_position >= page.head_position:
-            more = ""
+        more = ""
+        if page.through_position < page.head_position:
+            more = make_page_token(str(page.through_position), request)
         return page.events + ListEventsResponse(next_page_token=more).SerializeToString()
 
-    @answered_stream
     async def read_events(
         self, request: ReadEventsRequest, _context: Context
     ) -> AsyncIterator[bytes]:
-        """Stream events up to the head that the book has now."""
-        book = await self._shelf.book(names.book_of(request.book, "book"))
+        """Stream events up to the book's head at the time of the call."""
+        book = await self._registry.book(book_id_of(request.book, "book"))
         chosen = _filter(request.filter)
         for name in ("from_position", "to_position"):
             if getattr(request, name) < 0:
                 raise InvalidArgumentError(name, "must not be negative")
         after, to = max(request.from_position - 1, 0), request.to_position or None
         reader = LogReader(book.schema_name)
-        async with aclosing(reader.pages(self._shelf.reading, after, chosen, to)) as pages:
+        async with aclosing(reader.pages(self._registry.connection, after, chosen, to)) as pages:
             async for page in pages:
                 rest = ReadEventsResponse(through_position=page.through_position)
                 yield page.events + rest.SerializeToString()
 
-    @answered_stream
     async def subscribe_events(
         self, request: SubscribeEventsRequest, _context: Context
     ) -> AsyncIterator[bytes]:
-        """Stream events, say when the head is reached, and go on."""
-        book = await self._shelf.book(names.book_of(request.book, "book"))
+        """Stream events, report when the head is reached, and continue with new ones."""
+        book = await self._registry.book(book_id_of(request.book, "book"))
         chosen = _filter(request.filter)
         after = await self._start(request, book)
-        tail, caught_up = self._shelf.tail(book), False
+        tail, caught_up = self._registry.shared_tail(book), False
         while True:
-            if self._shelf.wakeups.ended:
+            if self._registry.notifier.closed:
                 raise ShuttingDownError("the ledger is shutting down; resume with the last token")
-            appended = self._shelf.wakeups.expect(book.schema_name)
+            appended = self._registry.notifier.next_append(book.schema_name)
             if chosen.matches_all:
                 page = await tail.page(after)
             else:
-                async with self._shelf.reading() as connection:
+                async with self._registry.connection() as connection:
                     page = await LogReader(book.schema_name).page(connection, after, chosen)
             if caught_up and page.through_position == after:
-                await self._shelf.wakeups.wait(appended)
+                await self._registry.notifier.wait(appended)
                 continue
             after, caught_up = page.through_position, page.through_position >= page.head_position
             rest = SubscribeEventsResponse(
@@ -370,11 +357,11 @@ class LedgerService:
             yield page.events + rest.SerializeToString()
 
     async def _start(self, request: SubscribeEventsRequest, book: BookRow) -> int:
-        """Return the position to go on after.
+        """Return the position after which a subscription starts.
 
         Raises:
-            HistoryDivergedError: the book's history is not the one that the token was given for.
-            InvalidArgumentError: not a place in a book.
+            HistoryDivergedError: the book no longer holds the token's event.
+            InvalidArgumentError: not a position of the book.
         """
         if not request.resume_token:
             if request.after_position < 0:
@@ -382,32 +369,29 @@ class LedgerService:
             position, event_id = request.after_position, None
         else:
             position, event_id = _parsed_token(request.resume_token)
-        async with self._shelf.reading() as connection:
+        async with self._registry.connection() as connection:
             head = (await head_of(connection, book.schema_name)).position
             found = await LogReader(book.schema_name).event_id(connection, position)
         if event_id is not None and found != event_id:
             raise HistoryDivergedError(
-                f"book {book.book} does not hold the event at position {position} that the resume"
-                " token was given for: its history went on differently. Read it from the beginning"
+                f"book {book.book} no longer holds the resume token's event at position {position}:"
+                " it was restored to an earlier state. Read it from the beginning"
             )
         if position > head:
-            message = f"is {position}, beyond the head of the book: {head}"
+            message = f"is {position}, after the head of the book: {head}"
             raise InvalidArgumentError("after_position", message)
         return position
 
-    @answered
     async def list_attempts(
         self, request: ListAttemptsRequest, _context: Context
     ) -> ListAttemptsResponse:
-        """List refused requests, the newest first."""
-        book = await self._shelf.book(names.book_of(request.parent, "parent"))
-        size = names.page_size(request.page_size)
-        query = request.parent.encode()
-        token = request.page_token
-        before = _position(names.page_place(token, query)) if token else None
-        async with self._shelf.reading() as connection:
+        """List refused requests, newest first."""
+        book = await self._registry.book(book_id_of(request.parent, "parent"))
+        size = page_size_of(request.page_size)
+        before = _page_start(request)
+        async with self._registry.connection() as connection:
             rows = await LogReader(book.schema_name).attempts(connection, before, size + 1)
-        more = names.page_token(str(rows[size - 1].number), query) if len(rows) > size else ""
+        more = make_page_token(str(rows[size - 1].number), request) if len(rows) > size else ""
         attempts = [
             Attempt(
                 number=row.number,
@@ -425,8 +409,8 @@ class LedgerService:
 async def _outcome(receipt: asyncio.Future[Receipt]) -> AppendEventStreamResponse:
     try:
         return AppendEventStreamResponse(appended=_response(await receipt))
-    except Exception as error:  # noqa: BLE001 - every error becomes an answer
-        return AppendEventStreamResponse(error=status_of(error))
+    except Exception as error:  # noqa: BLE001 - becomes the response
+        return AppendEventStreamResponse(error=ERRORS.status_of(error))
 
 
 async def _book(connection: psycopg.AsyncConnection, row: BookRow) -> Book:
@@ -457,11 +441,11 @@ def _filter(message: EventFilter) -> Filter:
     for index, name in enumerate(message.fact_types):
         if name not in _FACT_TYPES:
             raise InvalidArgumentError(
-                f"filter.fact_types[{index}]", f"{name!r} is not the name of a fact in Event"
+                f"filter.fact_types[{index}]", f"{name!r} is not a fact of Event"
             )
     for name in ("stream", "agreement", "party"):
         if not getattr(message, name).isprintable():
-            raise InvalidArgumentError(f"filter.{name}", "must hold printable characters only")
+            raise InvalidArgumentError(f"filter.{name}", "must consist of printable characters")
     return Filter(
         stream=message.stream,
         fact_types=tuple(message.fact_types),
@@ -481,28 +465,31 @@ def _day(message: EventFilter, name: Literal["effective_from", "effective_to"]) 
         raise InvalidArgumentError(f"filter.{name}", str(error)) from error
 
 
-def _position(text: str, field: str = "page_token") -> int:
-    if not _POSITION.fullmatch(text):
-        raise InvalidArgumentError(field, "is not a token of this service")
-    return int(text)
+def _page_start(request: ListEventsRequest | ListAttemptsRequest) -> int | None:
+    """Return the number after which a page starts; None for the first page."""
+    if not request.page_token:
+        return None
+    return int(read_page_token(_NUMBER, request.page_token, request)[0])
 
 
 def _resume_token(page: Page) -> str:
-    """Return the token that resumes after a page, bound to the event at its end.
+    """Return the token that resumes after a page, bound to its last event.
 
-    Event ids are random: a book that was restored to an earlier state and went on differently
-    holds another event at the position.
+    Event ids are random: a book that was restored to an earlier state and written to since holds
+    another event at the position.
     """
     if page.through_event_id is None:
         return ""
-    place = page.through_event_id.bytes + str(page.through_position).encode()
-    return base64.urlsafe_b64encode(place).decode()
+    content = page.through_event_id.bytes + str(page.through_position).encode()
+    return base64.urlsafe_b64encode(content).decode()
 
 
 def _parsed_token(token: str) -> tuple[int, UUID]:
     try:
         decoded = base64.b64decode(token, altchars=b"-_", validate=True)
-        event_id, place = UUID(bytes=decoded[:16]), decoded[16:].decode()
+        event_id, position = UUID(bytes=decoded[:16]), decoded[16:].decode()
     except ValueError:
-        raise InvalidArgumentError("resume_token", "is not a token of this service") from None
-    return _position(place, "resume_token"), event_id
+        position = ""
+    if not _NUMBER.fullmatch(position):
+        raise InvalidArgumentError("resume_token", "is not a token of this method")
+    return int(position), event_id

@@ -1,7 +1,7 @@
-"""Wakes those who follow a book when something was appended to it, by whichever process.
+"""Wakes the readers of a book when any process has appended to it.
 
-A notification can be lost with its connection, so nobody may wait for one alone: `wait` returns
-after a second at the latest, and the caller looks.
+A notification is lost if its connection breaks. Therefore `wait` returns after a second at the
+latest, and its caller reads the log again.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from collections.abc import Awaitable, Callable
 
 import psycopg
 import structlog
+from gigaledger.common.backoff import Backoff
 from gigaledger.ledger.log.tables import CHANNEL
 from psycopg import sql
 
 POLL_SECONDS = 1.0
-"""How long a follower trusts that no notification was lost."""
-RECONNECT_SECONDS = 0.5
+"""Longest wait for a notification, which may have been lost."""
 
-_log = structlog.get_logger("gigaledger.wakeups")
+_log = structlog.get_logger("gigaledger.append_notifier")
 
 
-class Wakeups:
-    """One connection that listens for all books and all followers of a process.
+class AppendNotifier:
+    """One connection that listens on behalf of all books and all readers of a process.
 
     Attributes:
-        ended: whether followers are to stop, for the process does.
+        closed: whether the process is shutting down, so that readers must stop.
     """
 
     def __init__(
@@ -33,28 +33,31 @@ class Wakeups:
         connect: Callable[[], Awaitable[psycopg.AsyncConnection]],
         on_append: Callable[[str], None] = lambda _schema: None,
     ) -> None:
-        """Listen from `run` on.
+        """Listen once `run` is started.
 
         Args:
             connect: opens a connection in autocommit mode.
-            on_append: called with the schema of each book that something was appended to.
+            on_append: called with the schema of a book for each append to it.
         """
         self._connect = connect
         self._on_append = on_append
         self._events: dict[str, asyncio.Event] = {}
-        self.ended = False
+        self.closed = False
 
     async def run(self) -> None:
-        """Listen until cancelled, connecting again when the connection is lost."""
+        """Listen until cancelled, and reconnect after the connection is lost."""
+        backoff = Backoff()
         while True:
             try:
                 async with await self._connect() as connection:
                     await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
+                    backoff.reset()
                     async for notification in connection.notifies():
                         self._wake(notification.payload)
             except psycopg.OperationalError as error:
-                _log.warning("not listening", error=str(error))
-                await asyncio.sleep(RECONNECT_SECONDS)
+                seconds = backoff.next_seconds()
+                _log.warning("not listening", error=str(error), retry_seconds=seconds)
+                await asyncio.sleep(seconds)
 
     def _wake(self, schema: str) -> None:
         self._on_append(schema)
@@ -62,23 +65,23 @@ class Wakeups:
         if event is not None:
             event.set()
 
-    def expect(self, schema: str) -> asyncio.Event:
-        """Return what will be set by the next append to a book.
+    def next_append(self, schema: str) -> asyncio.Event:
+        """Return the event that the next append to a book sets.
 
-        To be called before looking at the log, so that nothing falls between looking and waiting.
+        Call this before reading the log: an append between reading and waiting is then noticed.
         """
         return self._events.setdefault(schema, asyncio.Event())
 
-    def end(self) -> None:
-        """Wake all followers for the last time."""
-        self.ended = True
+    def close(self) -> None:
+        """Wake all readers, so that they stop."""
+        self.closed = True
         for event in self._events.values():
             event.set()
 
     @staticmethod
-    async def wait(expected: asyncio.Event) -> None:
-        """Wait for an append, a second at the most."""
+    async def wait(appended: asyncio.Event) -> None:
+        """Wait for an append, for at most a second."""
         try:
-            await asyncio.wait_for(expected.wait(), POLL_SECONDS)
+            await asyncio.wait_for(appended.wait(), POLL_SECONDS)
         except TimeoutError:
             return

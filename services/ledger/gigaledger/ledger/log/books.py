@@ -1,4 +1,4 @@
-"""The books of a database: made, found and listed."""
+"""Creates, finds and lists the books of a database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import psycopg
 from gigaledger.common.quantities import date_to_message
 from gigaledger.ledger.domain.book import Book, Request
 from gigaledger.ledger.domain.pending import EmptySource
-from gigaledger.ledger.log.aggregates import row_of
+from gigaledger.ledger.log.log_source import row_of
 from gigaledger.ledger.log.tables import Head, LogTables, Recording
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.control_facts_pb2 import BookClock, BookOpened
@@ -22,12 +22,12 @@ _COLUMNS = "book, schema_name, display_name, imported, opened_at"
 
 
 class BookExistsError(ValueError):
-    """There is a book of this id already."""
+    """A book of this id exists."""
 
 
 @dataclass(frozen=True, slots=True)
 class BookRow:
-    """A book. `imported`: its recorded times come with the facts."""
+    """A book. `imported`: its facts carry their recorded times."""
 
     book: str
     schema_name: str
@@ -44,10 +44,10 @@ def create_book(
     *,
     imported: bool,
 ) -> BookRow:
-    """Make a book, whose first event says that it was opened and whose clock it runs on.
+    """Create a book. Its first event, BookOpened, states which clock it uses.
 
     Raises:
-        BookExistsError: there is one of this id.
+        BookExistsError: a book of this id exists.
     """
     event = Event(
         effective_date=date_to_message(opened_at.date()),
@@ -77,7 +77,7 @@ def create_book(
 
 
 async def find_book(connection: psycopg.AsyncConnection, book: str) -> BookRow | None:
-    """Return a book by its id; None where there is none."""
+    """Return a book by its id; None if there is none."""
     async with connection.cursor(row_factory=class_row(BookRow)) as cursor:
         statement = f"SELECT {_COLUMNS} FROM gigaledger.book WHERE book = %s"  # noqa: S608 - literals
         await cursor.execute(statement, (book,))
@@ -85,7 +85,7 @@ async def find_book(connection: psycopg.AsyncConnection, book: str) -> BookRow |
 
 
 async def list_books(connection: psycopg.AsyncConnection, after: str, limit: int) -> list[BookRow]:
-    """Return books in order of id, from the one after a given id on."""
+    """Return the books after an id, in order of id."""
     async with connection.cursor(row_factory=class_row(BookRow)) as cursor:
         statement = (
             f"SELECT {_COLUMNS} FROM gigaledger.book"  # noqa: S608 - literals
@@ -96,7 +96,7 @@ async def list_books(connection: psycopg.AsyncConnection, after: str, limit: int
 
 
 async def head_of(connection: psycopg.AsyncConnection, schema: str) -> Head:
-    """Return where the log of a book ends."""
+    """Return the head of a book's log."""
     statement = sql.SQL("SELECT position, recorded_at FROM {}.head").format(sql.Identifier(schema))
     row = await (await connection.execute(statement)).fetchone()
     if row is None:

@@ -1,4 +1,4 @@
-"""Reads the log of a book for callers: rows in order of position, without decoding an event."""
+"""Reads the log of a book in order of position. Events are not decoded."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
-Lend = Callable[[], AbstractAsyncContextManager[psycopg.AsyncConnection]]
+Borrow = Callable[[], AbstractAsyncContextManager[psycopg.AsyncConnection]]
 
 PAGE_ROWS = 10_000
 PAGE_BYTES = 2 * 1024 * 1024
-"""What is read at once: so many rows, and no more once they are so large. A slow reader holds two
-pages in memory. An answer stays below the 4 MiB that clients of gRPC take by default."""
+"""Limits of a page. A slow reader holds two pages in memory, and a response stays below 4 MiB, the
+default limit of gRPC clients."""
 MAX_POSITION = 2**63 - 1
 SCAN_POSITIONS = 50_000
-"""Positions that a filter looks at in one statement, so that it tells how far it has come."""
+"""Positions that one statement scans with a filter, so that progress is reported regularly."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which events to read. What is empty or None does not restrict; the rest must all hold."""
+    """Conditions on events, all of which must hold. An empty value or None is no condition."""
 
     stream: str = ""
     fact_types: Sequence[str] = ()
@@ -39,7 +39,7 @@ class Filter:
 
     @property
     def matches_all(self) -> bool:
-        """Whether nothing is left out."""
+        """Whether every event matches."""
         return self == Filter()
 
 
@@ -48,11 +48,11 @@ class Page:
     """Events in order of position.
 
     Attributes:
-        events: as the field `events` of an answer, serialized.
-        count: how many there are.
-        through_position: everything up to this position has been looked at.
-        through_event_id: id of the event at that position; None where there is none.
-        head_position: where the log ended when the page was read.
+        events: the field `events` of a response, serialized.
+        count: number of events.
+        through_position: all events up to this position have been scanned.
+        through_event_id: id of the event at that position; None if there is none.
+        head_position: position of the last event of the log when the page was read.
     """
 
     events: bytes
@@ -64,7 +64,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class AttemptPageRow:
-    """A refused request as it is listed."""
+    """A refused request in the attempt log."""
 
     number: int
     attempted_at: dt.datetime
@@ -75,7 +75,7 @@ class AttemptPageRow:
 
 
 class LogReader:
-    """Reads one book. Each method takes a connection for as long as it runs."""
+    """Reads one book. Each method uses a connection only while it runs."""
 
     def __init__(self, schema: str) -> None:
         self._schema = schema
@@ -92,10 +92,10 @@ class LogReader:
 
         Args:
             connection: the connection.
-            after_position: where to go on.
+            after_position: where to continue.
             chosen: which events.
-            to_position: the last position to look at; None for the head.
-            limit: most rows to return.
+            to_position: the last position to scan; None for the head.
+            limit: most events to return.
         """
         given = [name for name in _CONDITIONS if getattr(chosen, name)]
         values = {
@@ -116,21 +116,21 @@ class LogReader:
         return Page(events or b"", count, through, event_id, head)
 
     async def pages(
-        self, lend: Lend, after_position: int, chosen: Filter, to_position: int | None = None
+        self, borrow: Borrow, after_position: int, chosen: Filter, to_position: int | None = None
     ) -> AsyncGenerator[Page, None]:
-        """Yield all pages after a position up to another, at the most the head at the beginning.
+        """Yield all pages after a position, up to another or to the head at the time of the call.
 
-        While a page is used the next one is read.
+        The next page is read while the consumer processes the current one.
 
         Args:
-            lend: lends a connection. None is held between pages: a slow reader stops nobody.
+            borrow: borrows a connection. None is held between pages, so slow readers block no one.
             after_position: where to begin.
             chosen: which events.
-            to_position: the last position to look at; None for the head.
+            to_position: the last position to scan; None for the head.
         """
 
         async def read(after: int, to: int | None) -> Page:
-            async with lend() as connection:
+            async with borrow() as connection:
                 return await self.page(connection, after, chosen, to)
 
         page = await read(after_position, to_position)
@@ -147,7 +147,7 @@ class LogReader:
             yield page
 
     async def event_id(self, connection: psycopg.AsyncConnection, position: int) -> UUID | None:
-        """Return the id of the event at a position; None where there is none."""
+        """Return the id of the event at a position; None if there is none."""
         statement = sql.SQL("SELECT event_id FROM {}.event WHERE position = %s").format(
             sql.Identifier(self._schema)
         )
@@ -157,9 +157,9 @@ class LogReader:
     async def position_at(
         self, connection: psycopg.AsyncConnection, instant: dt.datetime
     ) -> tuple[int, dt.datetime] | None:
-        """Return the last position recorded by an instant and when that was; None where none was.
+        """Return the last position recorded by an instant, and its recorded time; None if none was.
 
-        The clock of a book never runs backwards, so positions are searched by halves.
+        Recorded times ascend with positions, so a binary search finds it.
         """
         statement = sql.SQL(_POSITION_AT).format(schema=sql.Identifier(self._schema))
         cursor = await connection.execute(statement, {"instant": instant}, binary=True)
@@ -169,7 +169,7 @@ class LogReader:
     async def attempts(
         self, connection: psycopg.AsyncConnection, before_number: int | None, limit: int
     ) -> list[AttemptPageRow]:
-        """Return refused requests, the newest first, before a number."""
+        """Return the refused requests before a number, newest first."""
         statement = sql.SQL(
             "SELECT number, attempted_at, request_id, actor, rules, message FROM {schema}.attempt"
             " WHERE %(before)s::bigint IS NULL OR number < %(before)s"
@@ -188,7 +188,7 @@ _CONDITIONS: dict[str, LiteralString] = {
     "effective_from": "effective_date >= %(effective_from)s",
     "effective_to": "effective_date <= %(effective_to)s",
 }
-"""By the name of a filter's field, what a row must satisfy where it is given."""
+"""The condition on rows of each field of a filter."""
 
 _PAGE = """
     WITH bound AS (
@@ -241,10 +241,10 @@ _POSITION_AT = """
 def _end_of_page(
     after_position: int, chosen: Filter, to_position: int | None, limit: int
 ) -> int | None:
-    """Return the last position that one statement looks at; None where the head is the only bound.
+    """Return the last position that one statement scans; None if only the head bounds it.
 
-    Positions have no gaps, so that without a filter they are rows. PostgreSQL so never looks at
-    more than it returns, whichever plan it takes for a book that it has no statistics of.
+    Positions have no gaps, so a range of positions bounds the number of rows. Thus PostgreSQL never
+    scans more than it returns, whatever plan it chooses for a book without statistics.
     """
     ends = [to_position] if to_position is not None else []
     if not chosen.stream:

@@ -1,11 +1,12 @@
-"""The recorder of a book: an `ApplicationRecorder` of the eventsourcing library on our log.
+"""An `ApplicationRecorder` of the eventsourcing library on a book's log.
 
-It keeps that library's promises and adds ours: positions without gaps in the order of commit. A
-position is given under the lock on the book's head row, in the transaction that inserts, so a
-reader at position P has seen everything up to P, and what is rolled back leaves nothing behind.
+It fulfils the library's contract and adds a guarantee: positions have no gaps and are in the order
+of commit. A position is assigned under the lock on the book's head row, in the transaction that
+inserts the event. Thus a reader at position P has seen everything up to P, and a rollback leaves no
+gap.
 
 The library's own PostgreSQL recorder numbers events by a sequence, and two of its settings insert
-without a lock; both lose events for readers that follow the log. Neither is used here.
+without a lock; with either, readers that follow the log miss events. Neither is used here.
 """
 
 from __future__ import annotations
@@ -29,18 +30,18 @@ from psycopg_pool import ConnectionPool
 from uuid_utils.compat import uuid7
 
 NOTIFICATION_BATCH = 500
-"""Notifications that a subscription reads at once."""
+"""Notifications that a subscription reads in one query."""
 POLL_SECONDS = 1.0
-"""How long a subscription trusts that no NOTIFY was lost."""
+"""Longest wait for a NOTIFY, which may have been lost."""
 
 Clock = Callable[[], dt.datetime]
 
 
 class BookRecorder(ApplicationRecorder):
-    """Records the events of one book. Originator ids are names of streams."""
+    """Records the events of one book. Originator ids are stream names."""
 
     def __init__(self, pool: ConnectionPool, tables: LogTables, clock: Clock) -> None:
-        """Record through connections of a pool that work as the ledger's role."""
+        """Record through a pool of connections with the ledger's role."""
         super().__init__()
         self._pool = pool
         self._tables = tables
@@ -50,7 +51,7 @@ class BookRecorder(ApplicationRecorder):
         """Record events, all or none, and return their positions.
 
         Raises:
-            IntegrityError: a version of a stream is taken.
+            IntegrityError: a stream already has an event of this version.
         """
         if not stored_events:
             return []
@@ -88,7 +89,7 @@ class BookRecorder(ApplicationRecorder):
         desc: bool = False,
         limit: int | None = None,
     ) -> Sequence[StoredEvent]:
-        """Return events of a stream in the order of its versions, or against it."""
+        """Return events of a stream in ascending or descending order of version."""
         direction: LiteralString = "DESC" if desc else "ASC"
         statement: LiteralString = (
             "SELECT stream, stream_version, fact_type, event FROM {schema}.event"  # noqa: S608
@@ -120,18 +121,18 @@ class BookRecorder(ApplicationRecorder):
         return [Notification(*row) for row in rows]
 
     def max_notification_id(self) -> int | None:
-        """Return the position of the last event; None where there is none."""
+        """Return the position of the last event; None if there is none."""
         with self._pool.connection() as connection:
             return self._tables.head_position(connection) or None
 
     def subscribe(
         self, gt: int | None = None, topics: Sequence[str] = ()
     ) -> Subscription[ApplicationRecorder]:
-        """Return an iterator over events in order of position that waits for more at the end."""
+        """Return an endless iterator over events in order of position."""
         return BookSubscription(self, gt=gt, topics=topics)
 
     def wait_for_append(self, seconds: float) -> None:
-        """Wait until something may have been appended, or the time is over."""
+        """Wait for an append, for at most this long."""
         with self._pool.connection() as connection:
             connection.autocommit = True
             try:
@@ -150,14 +151,14 @@ class BookRecorder(ApplicationRecorder):
 
 
 class BookSubscription(Subscription[BookRecorder]):
-    """Follows a book. Woken by NOTIFY and by a poll, since a notification can be lost."""
+    """Follows a book. It also polls, because a NOTIFY can be lost."""
 
     def __init__(self, recorder: BookRecorder, gt: int | None, topics: Sequence[str]) -> None:
         super().__init__(recorder=recorder, gt=gt, topics=topics)
         self._waiting: list[Notification] = []
 
     def __next__(self) -> Notification:
-        """Return the next event, waiting for it where need be.
+        """Return the next event, and wait for it if necessary.
 
         Raises:
             StopIteration: the subscription was stopped.
@@ -173,7 +174,7 @@ class BookSubscription(Subscription[BookRecorder]):
         raise StopIteration
 
     def _read(self) -> list[Notification]:
-        """Return what comes next, the last first."""
+        """Return the next events in descending order."""
         found = self._recorder.select_notifications(
             start=self._last_notification_id or 0,
             limit=NOTIFICATION_BATCH,

@@ -1,7 +1,7 @@
-"""The shape of the database: roles, books and their logs, by numbered migrations that go forward.
+"""The database schema: roles, books and their logs, in numbered forward migrations.
 
-Preparing needs a login that may create roles, and is done by an operator, once for each version.
-The services only check that it was done.
+An operator prepares the database once for each version, with a login that may create roles. The
+services only check that this was done.
 """
 
 from __future__ import annotations
@@ -9,30 +9,30 @@ from __future__ import annotations
 from importlib.resources import files
 
 import psycopg
+from gigaledger.common.postgres.connections import session_options
 from gigaledger.common.postgres.migrations import migrations_of
 from psycopg import sql
 
 LEDGER_ROLE = "gigaledger_ledger"
-SESSION_OPTIONS = f"-c role={LEDGER_ROLE} -c timezone=UTC"
-"""Options of every connection of the ledger: it works with the rights of its role alone, whoever
-logs in, and sees instants in UTC."""
+SESSION_OPTIONS = session_options(LEDGER_ROLE)
+"""libpq options of every session of the ledger."""
 _LOCK = 7_315_040_219_201
-"""Key of the advisory lock under which one process at a time prepares a database."""
+"""Key of the advisory lock that keeps two processes from preparing a database at once."""
 
 
 class DatabaseNotPreparedError(RuntimeError):
-    """The database is not of the shape that this version needs. The text says what to do."""
+    """The database does not have this version's schema. The message says what to do."""
 
 
 def prepare_database(url: str) -> None:
-    """Bring a database to the shape that this version needs. Safe to repeat.
+    """Apply the migrations that a database lacks. Safe to repeat.
 
     Args:
         url: a login that may create roles and schemas.
 
     Raises:
         psycopg.Error: the database can't be reached, or the login lacks a right.
-        DatabaseNotPreparedError: a newer version has prepared the database.
+        DatabaseNotPreparedError: the database has migrations of a newer version.
     """
     with psycopg.connect(url) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
@@ -52,7 +52,7 @@ def prepare_database(url: str) -> None:
                     (migration.number, migration.name),
                 )
         connection.execute(f"GRANT SELECT ON gigaledger.migration TO {LEDGER_ROLE}")
-        # A right on the database is lost where the database is copied or restored from a dump.
+        # Privileges on the database itself are lost when it is copied or restored from a dump.
         connection.execute(
             sql.SQL("GRANT CREATE ON DATABASE {} TO gigaledger_owner").format(
                 sql.Identifier(connection.info.dbname)
@@ -62,10 +62,10 @@ def prepare_database(url: str) -> None:
 
 
 def check_prepared(connection: psycopg.Connection) -> None:
-    """Check that a database is of the shape that this version needs.
+    """Check that a database has exactly the migrations of this version.
 
     Raises:
-        DatabaseNotPreparedError: it is not.
+        DatabaseNotPreparedError: it does not.
     """
     known = {m.number for m in migrations_of(files("gigaledger.ledger.log") / "migrations")}
     try:

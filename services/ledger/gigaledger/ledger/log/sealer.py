@@ -1,8 +1,8 @@
-"""Seals books: signs what they have become, beside the path of appends.
+"""Seals books: signs a checkpoint of the log, asynchronously to appends.
 
-A checkpoint follows an append within about a second. Several ledger processes may run: one seals a
-book at a time. A signature can't be taken back, so nothing is signed that does not go on from what
-was signed before.
+A checkpoint follows an append within about a second. Of several ledger processes, one seals a book
+at a time. A signature cannot be revoked, so a checkpoint is signed only if its tree extends the one
+that was signed before.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from gigaledger.ledger.log.tables import LogTables
 from psycopg_pool import ConnectionPool
 
 SEAL_SECONDS = 0.5
-"""How often a book is sealed that is being written to."""
+"""Interval at which a book that is written to is sealed."""
 LOOK_SECONDS = 10.0
-"""How often all books are looked at, for a notification can be lost."""
+"""Interval at which all books are checked, because a notification can be lost."""
 MAX_SEALED_EVENTS = 20_000
-"""Hashed in one transaction, at the most."""
+"""Most events hashed in one transaction."""
 
 _PASSING = (psycopg.OperationalError, psycopg_pool.PoolTimeout)
-"""Failures of PostgreSQL that go by."""
+"""Transient failures of PostgreSQL."""
 
 _log = structlog.get_logger("gigaledger.sealer")
 
 
 class UnknownKeyError(RuntimeError):
-    """The ledger's key is not the one that signed last, and there is no statement of that one."""
+    """Another key signed last, and the ledger does not have it to sign its succession."""
 
 
 class Sealer:
-    """Seals books with one key."""
+    """Seals books with the newest of the ledger's keys."""
 
     def __init__(
         self,
@@ -50,11 +50,11 @@ class Sealer:
         clock: Clock,
         books: Callable[[], Awaitable[Iterable[BookRow]]],
     ) -> None:
-        """Seal from `run` on.
+        """Seal once `run` is started.
 
         Args:
-            pool: connections of the ledger's role.
-            keys: of the ledger, the oldest first; the last one signs.
+            pool: connections with the ledger's role.
+            keys: the ledger's keys, the oldest first; the last one signs.
             clock: the server's clock.
             books: lists all books.
         """
@@ -67,7 +67,7 @@ class Sealer:
         self._failed: dict[str, str] = {}
 
     def note_append(self, schema: str) -> None:
-        """Take notice that something was appended to a book."""
+        """Mark a book for sealing after an append."""
         self._written.add(schema)
 
     async def run(self) -> None:
@@ -88,7 +88,7 @@ class Sealer:
             await asyncio.sleep(SEAL_SECONDS)
 
     async def _seal_all(self, book: BookRow) -> None:
-        """Seal a book up to its head. What stands against it is said once, and stops no other.
+        """Seal a book up to its head. A failure is logged once, and does not affect other books.
 
         Raises:
             psycopg.OperationalError: the database can't be reached.
@@ -99,7 +99,7 @@ class Sealer:
                 pass
         except _PASSING:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, other books are sealed
+        except Exception as error:  # noqa: BLE001 - must not affect other books
             reason = str(error)
             if self._failed.get(book.book) != reason:
                 self._failed[book.book] = reason
@@ -108,15 +108,15 @@ class Sealer:
             self._failed.pop(book.book, None)
 
     def seal(self, book: BookRow) -> bool:
-        """Sign what a book has become; tell whether there is more.
+        """Sign a checkpoint of a book; return whether there are more events to seal.
 
         Raises:
-            TreeDamagedError: what is stored does not go on from what was signed.
-            UnknownKeyError: another key signed last.
+            TreeDamagedError: the stored tree does not extend the signed one.
+            UnknownKeyError: another key signed last, and the ledger does not have it.
         """
         tables, log = SealTables(book.schema_name), LogTables(book.schema_name)
         with self._pool.connection() as connection, connection.transaction():
-            if not tables.take_turn(connection):
+            if not tables.try_lock(connection):
                 return False
             latest = tables.latest(connection)
             sealed, head = latest.size if latest else 0, log.head_position(connection)
@@ -144,20 +144,20 @@ class Sealer:
     def _frontier(
         self, connection: psycopg.Connection, tables: SealTables, latest: CheckpointRow | None
     ) -> Frontier:
-        """Return the right edge of the tree that was signed last, to go on from.
+        """Return the frontier of the tree that was signed last.
 
         Raises:
-            TreeDamagedError: the tree that is stored is not the one that was signed.
+            TreeDamagedError: the stored tree is not the signed one.
         """
         if latest is None:
             return Frontier()
-        # Taken out: where the transaction fails, what it has made of it is of no use.
+        # Removed, because a failed transaction leaves it unusable.
         frontier = self._frontiers.pop(tables.schema, None)
         if frontier is None or frontier.size != latest.size:
             frontier = tables.frontier(connection, latest.size)
         if frontier.root() != latest.root_hash:
             raise TreeDamagedError(
-                f"the {latest.size} events that are stored are not those that were signed"
+                f"the {latest.size} stored events are not those that were signed"
             )
         return frontier
 
@@ -167,7 +167,7 @@ class Sealer:
         """Return the key that signs a book's checkpoint of a size, under the book's origin.
 
         Raises:
-            UnknownKeyError: another key signed last.
+            UnknownKeyError: another key signed last, and the ledger does not have it.
         """
         *olds, signer = [key.named(origin_of(key.name, book.book)) for key in self._keys]
         kept = tables.keys(connection)
@@ -179,8 +179,8 @@ class Sealer:
             old = next((key for key in olds if str(key.verifier) == last), None)
             if old is None:
                 raise UnknownKeyError(
-                    f"the checkpoints are signed by {last}: the file of the ledger's key must hold"
-                    " that key, on a line before the one that follows it"
+                    f"the checkpoints are signed by {last}: the file of keys must hold that key"
+                    " on a line before the key that succeeds it"
                 )
             succession = succession_of(old, signer.verifier, size)
         tables.insert_key(connection, KeyRow(size, str(signer.verifier), succession))

@@ -1,7 +1,7 @@
-"""The proofs of a book in PostgreSQL: roots of subtrees, checkpoints, keys.
+"""The Merkle tree of a book in PostgreSQL: roots of subtrees, checkpoints, keys.
 
-Subtrees of fewer than 256 events are not stored: a block of so many leaves is hashed from the
-stored events where a proof needs it. PostgreSQL hashes the leaves, so that no event leaves it.
+Subtrees of fewer than 256 leaves are not stored: a proof hashes them from the stored events.
+PostgreSQL itself hashes the leaves, so that events are not transferred.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ STORED_LEVEL = 8
 BLOCK = 1 << STORED_LEVEL
 """Leaves below the lowest stored node."""
 
-# What stands before the place of an event in its prefix is the tag and the length of the field
-# `events` (see `wire`). The rest, and the event, are the RecordedEvent: the data of the leaf.
+# A prefix begins with the tag and the length of the field `events` (see `wire`). The rest of it and
+# the event are the RecordedEvent, which is the data of the leaf.
 _LEAF_HASHES = """
     SELECT string_agg(
         sha256('\\x00'::bytea || substr(prefix, CASE
@@ -35,12 +35,12 @@ _CHECKPOINT = "SELECT size, root_hash, note, sealed_at FROM {schema}.checkpoint"
 
 
 class TreeDamagedError(RuntimeError):
-    """What is stored is not what was signed. The text says what differs."""
+    """The stored tree is not the signed one. The message says what differs."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointRow:
-    """A checkpoint as it is kept."""
+    """A row of the table of checkpoints."""
 
     size: int
     root_hash: bytes
@@ -50,7 +50,7 @@ class CheckpointRow:
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
-    """A key that signs checkpoints from a size on."""
+    """A key, with the smallest tree size that it signed."""
 
     from_size: int
     verifier_key: str
@@ -58,14 +58,14 @@ class KeyRow:
 
 
 class SealTables:
-    """The statements on the proofs of one book. Each joins the transaction of its connection."""
+    """Statements on the tree of one book. Each runs in its connection's transaction."""
 
     def __init__(self, schema: str) -> None:
-        """Work with the tables in a schema."""
+        """Use the tables in a schema."""
         self.schema = schema
 
-    def take_turn(self, connection: psycopg.Connection) -> bool:
-        """Tell whether nobody else seals the book until the transaction ends."""
+    def try_lock(self, connection: psycopg.Connection) -> bool:
+        """Lock the sealing of the book until the transaction ends; return whether it was free."""
         row = connection.execute(
             "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", (f"{self.schema}/seal",)
         ).fetchone()
@@ -88,7 +88,7 @@ class SealTables:
             return cursor.execute(statement, (size, limit)).fetchall()
 
     def keys(self, connection: psycopg.Connection) -> Sequence[KeyRow]:
-        """Return the keys in the order in which they signed."""
+        """Return the keys in the order in which they have signed."""
         statement = self._sql(
             "SELECT from_size, verifier_key, succession FROM {schema}.signing_key"
             " ORDER BY from_size"
@@ -97,32 +97,32 @@ class SealTables:
             return cursor.execute(statement).fetchall()
 
     def hashes_of(self, connection: psycopg.Connection, size: int) -> bytes | None:
-        """Return the hashes of the leaves that a checkpoint adds; None where there is none."""
+        """Return the leaf hashes that a checkpoint adds; None if there is no such checkpoint."""
         statement = self._sql("SELECT leaf_hashes FROM {schema}.checkpoint WHERE size = %s")
         row = connection.execute(statement, (size,), binary=True).fetchone()
         return row[0] if row else None
 
     def leaf_hashes(self, connection: psycopg.Connection, first: int, last: int) -> list[bytes]:
-        """Return the hashes of the leaves of positions, in order."""
+        """Return the leaf hashes of a range of positions."""
         cursor = connection.execute(self._sql(_LEAF_HASHES), (first, last), binary=True)
         row = cursor.fetchone()
         joined: bytes = (row and row[0]) or b""
         return [joined[start : start + HASH_BYTES] for start in range(0, len(joined), HASH_BYTES)]
 
     def frontier(self, connection: psycopg.Connection, size: int) -> Frontier:
-        """Return the right edge of the tree of a size, from what is stored."""
+        """Return the frontier of the stored tree of a size."""
         nodes = frontier_nodes(size)
         read = self._reading(connection, nodes)
         return Frontier(size, [read(level, index) for level, index in nodes])
 
     def proof(
-        self, connection: psycopg.Connection, put_together: Callable[[Read], list[bytes]]
+        self, connection: psycopg.Connection, build: Callable[[Read], list[bytes]]
     ) -> list[bytes]:
-        """Return a proof, reading at once all that it is put together from.
+        """Return a proof, and read all nodes for it in one statement.
 
         Args:
             connection: the connection.
-            put_together: makes the proof of what it reads; called twice.
+            build: builds the proof from nodes that it reads; called twice.
         """
         wanted: set[tuple[int, int]] = set()
 
@@ -130,8 +130,8 @@ class SealTables:
             wanted.add((level, index))
             return bytes(HASH_BYTES)
 
-        put_together(note)
-        return put_together(self._reading(connection, wanted))
+        build(note)
+        return build(self._reading(connection, wanted))
 
     def insert(
         self,
@@ -140,7 +140,7 @@ class SealTables:
         nodes: Sequence[tuple[int, int, bytes]],
         checkpoint: CheckpointRow,
     ) -> None:
-        """Keep a checkpoint with the leaves that it adds and the subtrees that it completes."""
+        """Insert a checkpoint, the leaf hashes that it adds, and the subtrees that it completes."""
         kept = [node for node in nodes if node[0] >= STORED_LEVEL]
         connection.execute(
             self._sql(
@@ -164,7 +164,7 @@ class SealTables:
         )
 
     def insert_key(self, connection: psycopg.Connection, key: KeyRow) -> None:
-        """Keep a key."""
+        """Insert a key."""
         connection.execute(
             self._sql(
                 "INSERT INTO {schema}.signing_key (from_size, verifier_key, succession)"
@@ -174,10 +174,10 @@ class SealTables:
         )
 
     def _reading(self, connection: psycopg.Connection, nodes: Collection[tuple[int, int]]) -> Read:
-        """Return what gives the roots of these subtrees, all read now.
+        """Return a function that returns the roots of these subtrees, which are read now.
 
-        Raises:
-            TreeDamagedError: by what is returned: the subtree is not stored.
+        The function raises TreeDamagedError for a subtree that is not stored.
+
         """
         found: dict[tuple[int, int], bytes] = {}
         stored = [node for node in nodes if node[0] >= STORED_LEVEL]

@@ -1,28 +1,28 @@
-"""The end of a book's log, read once for all who follow it."""
+"""The end of a book's log, read once for all subscriptions of a process."""
 
 from __future__ import annotations
 
 import asyncio
 
-from gigaledger.ledger.log.reader import Filter, Lend, LogReader, Page
+from gigaledger.ledger.log.reader import Borrow, Filter, LogReader, Page
 
 
-class Tail:
-    """Shares what was read last among followers who have come equally far.
+class SharedTail:
+    """Shares the last page read among subscriptions that have reached the same position.
 
-    Followers who are up to date wake together and want the same page: it is read once, however many
-    they are. What is recorded does not change, so a page with events in it never gets old.
+    Subscriptions that are up to date wake together and need the same page: it is read once for all
+    of them. The log is immutable, so a page that holds events never becomes stale.
     """
 
-    def __init__(self, reader: LogReader, lend: Lend) -> None:
+    def __init__(self, reader: LogReader, borrow: Borrow) -> None:
         """Read one book.
 
         Args:
-            reader: reads the book.
-            lend: lends a connection.
+            reader: reader of the book.
+            borrow: borrows a connection.
         """
         self._reader = reader
-        self._lend = lend
+        self._borrow = borrow
         self._after_position = -1
         self._reading: asyncio.Task[Page] | None = None
 
@@ -33,7 +33,7 @@ class Tail:
             page = await asyncio.shield(joined)
             if page.count:
                 return page
-            # It began before this call, and what it did not find may be there now.
+            # The reading began before this call: events may have been appended since.
         reading = self._reading_after(after_position)
         if reading is joined or reading is None:
             reading = asyncio.create_task(self._read(after_position))
@@ -45,10 +45,10 @@ class Tail:
 
     async def _read(self, after_position: int) -> Page:
         try:
-            async with self._lend() as connection:
+            async with self._borrow() as connection:
                 return await self._reader.page(connection, after_position, Filter())
         except BaseException:
-            # Whoever asks next is not to get the failure of an earlier reading.
+            # A later call must not receive the failure of this one.
             if self._reading is asyncio.current_task():
                 self._reading = None
             raise

@@ -195,10 +195,10 @@ class LogTables:
 
     def lock_head(self, connection: psycopg.Connection) -> Head:
         """Take the lane: nobody else appends to the book until the transaction ends."""
-        head, _ = self.open(connection, ())
+        head, _ = self.lock_head_and_find(connection, ())
         return head
 
-    def open(
+    def lock_head_and_find(
         self, connection: psycopg.Connection, request_ids: Sequence[str]
     ) -> tuple[Head, Mapping[str, RequestRow]]:
         """Take the lane, and return the head with those of the requests that were accepted."""
@@ -256,7 +256,7 @@ class LogTables:
                 ],
             )
 
-    def news(
+    def after(
         self, connection: psycopg.Connection, after_position: int
     ) -> list[tuple[str, EventRow]]:
         """Return the rows after a position with each stream that counts them, in order."""

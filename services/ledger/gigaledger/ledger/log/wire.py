@@ -1,9 +1,9 @@
-"""Answers put together from stored bytes: an event is never decoded to be sent.
+"""Responses assembled from stored bytes: an event is never decoded to be sent.
 
-A message field is its tag, the length of its content, and the content; so the stored bytes of an
-`Event` stand in a `RecordedEvent` as they are, and repeated fields are one after another. See the
-encoding of protocol buffers, "Embedded messages". What stands before an event is stored beside it,
-and PostgreSQL puts both together. A test holds the result against the generated classes.
+A message field is encoded as its tag, the length of its content, and the content. Therefore a
+`RecordedEvent` contains the stored bytes of its `Event` unchanged, and elements of a repeated field
+follow each other. The bytes before an event are stored in its column `prefix`, and PostgreSQL
+concatenates both. A test compares the result with the generated classes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gigaledger.v1.events_pb2 import RecordedEvent
 from gigaledger.v1.ledger_pb2 import ReadEventsResponse
 
 EVENTS_FIELD_NUMBER = ReadEventsResponse.EVENTS_FIELD_NUMBER
-"""The same in every answer that holds events. A test sees to it."""
+"""The same in every response with events, which a test ensures."""
 _VARINT = 0
 _LENGTH_DELIMITED = 2
 _SEVEN_BITS = 0x7F
@@ -32,18 +32,18 @@ def prefix_of(
     recorded_at: dt.datetime,
     event_bytes: int,
 ) -> bytes:
-    """Return what stands before the bytes of an event in an answer.
+    """Return the bytes before an event in a response.
 
     Args:
-        position: place in the book.
-        stream: the stream.
-        stream_version: place in the stream.
+        position: position in the book.
+        stream: name of the stream.
+        stream_version: version in the stream.
         event_id: id of the event.
         recorded_at: when it was recorded.
-        event_bytes: length of the serialized `Event`.
+        event_bytes: size of the serialized `Event`.
     """
     name, event_name = stream.encode(), str(event_id).encode()
-    place = b"".join(
+    fields = b"".join(
         (
             _POSITION + _varint(position),
             _STREAM + _varint(len(name)) + name if name else b"",
@@ -53,12 +53,12 @@ def prefix_of(
             _EVENT + _varint(event_bytes),
         )
     )
-    return _EVENTS + _varint(len(place) + event_bytes) + place
+    return _EVENTS + _varint(len(fields) + event_bytes) + fields
 
 
 @lru_cache(maxsize=1024)
 def _recorded_time(recorded_at: dt.datetime) -> bytes:
-    """Return the field `recorded_time`. What is recorded together has the same."""
+    """Return the field `recorded_time`, which all events of a group share."""
     return RecordedEvent(recorded_time=instant_to_message(recorded_at)).SerializeToString()
 
 

@@ -1,8 +1,9 @@
-"""How the projections connect to PostgreSQL."""
+"""Sessions of the projections in PostgreSQL."""
 
 from __future__ import annotations
 
-SESSION_OPTIONS = "-c role=gigaledger_projections -c timezone=UTC -c synchronous_commit=off"
-"""Options of every connection: it works with the rights of the role alone, whoever logs in, sees
-instants in UTC, and does not wait for the disk. Rows and position are lost together where
-PostgreSQL itself crashes, and are folded again from the log, which does wait."""
+from gigaledger.common.postgres.connections import session_options
+
+SESSION_OPTIONS = session_options("gigaledger_projections", synchronous_commit="off")
+"""libpq options of every session. Commits do not wait for the disk: if PostgreSQL crashes, rows and
+position are lost together, and are folded again from the log, whose commits do wait."""

@@ -14,6 +14,7 @@ import socket
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
+    Awaitable,
     Callable,
     Collection,
     Coroutine,
@@ -30,11 +31,13 @@ import psycopg
 import psycopg_pool
 import structlog
 from gigaledger.common import metrics
+from gigaledger.common.backoff import Backoff
+from gigaledger.common.grpc.resource_names import schema_of
 from gigaledger.common.grpc.server import MAX_MESSAGE_BYTES
+from gigaledger.common.postgres.connections import Database
 from gigaledger.projections.engine import evaluation, generations, leases, store
 from gigaledger.projections.engine.generations import Generation
 from gigaledger.projections.engine.sessions import SESSION_OPTIONS
-from gigaledger.projections.queries.names import schema_of
 from gigaledger.v1.events_pb2 import RecordedEvent
 from gigaledger.v1.ledger_pb2 import (
     ListBooksRequest,
@@ -43,12 +46,9 @@ from gigaledger.v1.ledger_pb2 import (
 )
 from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from prometheus_client import Gauge
-from psycopg_pool import AsyncConnectionPool
 
 BOOKS_POLL_SECONDS = 0.5
 """How soon a new book is followed."""
-FIRST_RETRY_SECONDS = 0.1
-LAST_RETRY_SECONDS = 5.0
 WRITING_CONNECTIONS = 8
 READ_AHEAD_RESPONSES = 16
 BATCH_EVENTS = 10_000
@@ -79,14 +79,8 @@ class Workers:
             ledger_address: host:port of the ledger service.
             on_written: called with the schema of a book after each transaction.
         """
-        self._pool = AsyncConnectionPool(
-            database_url,
-            kwargs={"options": f"{SESSION_OPTIONS} {_HUNG}", "autocommit": True},
-            min_size=1,
-            max_size=WRITING_CONNECTIONS,
-            open=False,
-            check=AsyncConnectionPool.check_connection,
-        )
+        database = Database(database_url, f"{SESSION_OPTIONS} {_HUNG}")
+        self._pool = database.async_pool(WRITING_CONNECTIONS, autocommit=True)
         self._ledger_address = ledger_address
         self._on_written = on_written
         self._name = f"{socket.gethostname()}/{os.getpid()}/{uuid4().hex[:8]}"
@@ -121,15 +115,15 @@ class Workers:
 
     async def _discover(self) -> None:
         """Find books, again and again, and follow those that are new."""
-        patience = _Patience()
+        backoff = Backoff()
         while True:
             try:
                 for book in await self._listed():
                     await self._follow_book(book)
             except (grpc.aio.AioRpcError, *_PASSING) as error:
-                await patience.wait("books not listed", error)
+                await _wait(backoff, "books not listed", error)
             else:
-                patience.renew()
+                backoff.reset()
                 await asyncio.sleep(BOOKS_POLL_SECONDS)
 
     async def _listed(self) -> list[str]:
@@ -159,16 +153,16 @@ class Workers:
 
     async def _lead(self, book: str) -> None:
         """Lead what nobody else leads, for ever, and keep the lead."""
-        patience = _Patience(_log.bind(book=book))
+        backoff = Backoff()
         tried: set[store.Key] = set()
         while True:
             try:
                 async with self._pool.connection() as connection:
                     led = await leases.claim(connection, schema_of(book), self._name, tried)
             except Exception as error:  # noqa: BLE001 - whatever it is, a book is not given up
-                await patience.wait("lead not taken", error)
+                await _wait(backoff, "lead not taken", error, _log.bind(book=book))
                 continue
-            patience.renew()
+            backoff.reset()
             tried.update(generation.key for generation in led)
             new = [item for item in led if (book, item.key) not in self._followed]
             if new:
@@ -197,7 +191,7 @@ class Workers:
             _observe(metrics.PROJECTION_LEADS, book, generation, 0)
 
     async def _keep_up(self, book: str, led: list[Generation]) -> None:
-        patience = _Patience(_log.bind(book=book))
+        backoff = Backoff()
         while led:
             log = _log.bind(book=book, projections=[item.projection.name for item in led])
             try:
@@ -209,7 +203,7 @@ class Workers:
                     self._spawn(book, group)
                 if not led:
                     return
-                stopped = await self._read_and_fold(book, led, progress[led[0].key], patience)
+                stopped = await self._read_and_fold(book, led, progress[led[0].key], backoff)
                 self._drop(book, led, [item for item in led if item.key in stopped])
             except evaluation.EvaluationError as error:
                 # Said once more: a write that was under way says that it goes on.
@@ -217,7 +211,7 @@ class Workers:
                 log.error("stopped", position=error.position, reason=str(error))  # noqa: TRY400
             except store.OvertakenError:
                 log.debug("another worker leads")
-                await asyncio.sleep(patience.next_seconds())
+                await asyncio.sleep(backoff.next_seconds())
             except grpc.aio.AioRpcError as error:
                 if error.code() in {
                     grpc.StatusCode.FAILED_PRECONDITION,
@@ -226,9 +220,9 @@ class Workers:
                     await self._stop(book, led, error.details() or "")
                     log.error("stopped", reason=error.details())  # noqa: TRY400 - said in full
                     return
-                await patience.wait("ledger not available", error)
+                await _wait(backoff, "ledger not available", error, log)
             except _PASSING as error:
-                await patience.wait("database not available", error)
+                await _wait(backoff, "database not available", error, log)
             except Exception as error:
                 # A fault of ours. It must not look like a worker that has nothing to do, and must
                 # stop no projection that it does not concern.
@@ -249,7 +243,7 @@ class Workers:
         book: str,
         followed: Sequence[Generation],
         progress: store.Progress,
-        patience: _Patience,
+        backoff: Backoff,
     ) -> Collection[store.Key]:
         """Follow a book until the ledger ends the subscription or a projection stops.
 
@@ -308,14 +302,14 @@ class Workers:
                 # What cannot be judged stops a projection before it is folded any further.
                 evaluate_pending()
                 if not events:
-                    patience.renew()
+                    backoff.reset()
                     building = building and not await self._promote(schema, followed)
                     continue
                 async with self._pool.connection() as connection:
                     stopped = await store.apply(
                         connection, schema, followed, events, resume_token, self._name
                     )
-                patience.renew()
+                backoff.reset()
                 for generation in followed:
                     stopped_here = generation.key in stopped
                     _observe(metrics.PROJECTION_FAILED, book, generation, int(stopped_here))
@@ -461,26 +455,9 @@ async def _gathered(
         await asyncio.gather(reading, return_exceptions=True)
 
 
-class _Patience:
-    """Waits longer and longer between tries that fail."""
-
-    def __init__(self, log: Any = _log) -> None:
-        self._log = log
-        self._seconds = FIRST_RETRY_SECONDS
-
-    def renew(self) -> None:
-        """Forget earlier failures."""
-        self._seconds = FIRST_RETRY_SECONDS
-
-    def next_seconds(self) -> float:
-        """Return how long to wait now. The next time it is longer."""
-        seconds = self._seconds
-        self._seconds = min(2 * seconds, LAST_RETRY_SECONDS)
-        return seconds
-
-    def wait(self, what: str, error: Exception) -> Coroutine[Any, Any, None]:
-        """Say what failed, and wait."""
-        text = error.details() if isinstance(error, grpc.aio.AioRpcError) else str(error)
-        seconds = self.next_seconds()
-        self._log.warning(what, error=text, retry_seconds=seconds)
-        return asyncio.sleep(seconds)
+def _wait(backoff: Backoff, what: str, error: Exception, log: Any = _log) -> Awaitable[None]:
+    """Log a failure, and wait before the next attempt."""
+    text = error.details() if isinstance(error, grpc.aio.AioRpcError) else str(error)
+    seconds = backoff.next_seconds()
+    log.warning(what, error=text, retry_seconds=seconds)
+    return asyncio.sleep(seconds)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gigaledger.common.grpc.paging import make_page_token, page_size_of, read_page_token
 from gigaledger.common.quantities import date_to_message, instant_to_message
 from gigaledger.exceptions.catalogue import RULES
 from gigaledger.exceptions.policy import Policy
@@ -27,7 +28,6 @@ from gigaledger.projections.exceptions.exception_records import (
     read_sums,
     read_verdicts,
 )
-from gigaledger.projections.queries.page_tokens import place_of, token_of
 from gigaledger.projections.queries.snapshot import (
     ALL_STATUSES,
     MOST_EVENTS,
@@ -41,9 +41,6 @@ from gigaledger.v1.projections_pb2 import (
     QueryExceptionsRequest,
     QueryExceptionsResponse,
 )
-
-DEFAULT_PAGE_SIZE = 100
-MAX_PAGE_SIZE = 1000
 
 # Who closed a period, adopted a policy or reviewed an exception did so for the whole book, whatever
 # day and statuses a question is about. A reversed entry is read as well, for it was in the books,
@@ -96,11 +93,11 @@ def page_place(request: QueryExceptionsRequest) -> Place:
     """Return where the page starts that a request asks for.
 
     Raises:
-        PageTokenError: not a token of this service, or one of another question.
+        InvalidArgumentError: not a token of this method, or one of another request.
     """
     if not request.page_token:
         return Place()
-    match = place_of(_PLACE, request)
+    match = read_page_token(_PLACE, request.page_token, request)
     return Place(int(match[1]), int(match[2]), int(match[4]), match[3])
 
 
@@ -138,7 +135,7 @@ async def query_exceptions(
         _judged, rows, policy, snapshot.scope.evaluation_date, frozenset(request.rules)
     )
     listed = [item for item in found if item.cleared_date is None or not request.open_only]
-    size = request.page_size or DEFAULT_PAGE_SIZE
+    size = page_size_of(request.page_size)
     kept = await _read_kept(snapshot, request, place, size + 1, postings) if judged else _Kept()
     after = [item for item in listed if _place(item) > (place.arose_position, place.exception)]
     after = sorted([*after, *kept.exceptions], key=_place)
@@ -153,7 +150,7 @@ async def query_exceptions(
         total_count=kept.total + len(listed),
         open_count=kept.standing + sum(item.cleared_date is None for item in listed),
         next_page_token=(
-            token_of(f"{snapshot.scope.position}-{passed}-{page[-1].id}", request)
+            make_page_token(f"{snapshot.scope.position}-{passed}-{page[-1].id}", request)
             if len(after) > size
             else ""
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gigaledger.common.grpc.paging import page_size_of
 from gigaledger.projections.capacity import line_items as capacity
 from gigaledger.projections.investment import line_items as investment
 from gigaledger.projections.queries.line_items import (
@@ -21,9 +22,6 @@ from gigaledger.v1.projections_pb2 import (
     QueryRollForwardRequest,
     QueryRollForwardResponse,
 )
-
-DEFAULT_PAGE_SIZE = 100
-MAX_PAGE_SIZE = 1000
 
 SUMS = capacity.SUMS | investment.SUMS | round_trip.SUMS
 """Figures that are sums of what events add."""
@@ -81,7 +79,7 @@ async def list_contributions(
     found = await _contributions(snapshot, frozenset(sums_behind(request.figure)), request)
     sums = _resting_on(snapshot, await found.sums())
     count = sum(item.count for item in sums)
-    page = await read_page(found, place, request.page_size or DEFAULT_PAGE_SIZE, count)
+    page = await read_page(found, place, page_size_of(request.page_size), count)
     following = place.after(page, snapshot.scope.position) if page else place
     return ListContributionsResponse(
         context=snapshot.context(),

@@ -9,8 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gigaledger.common.grpc.paging import make_page_token, read_page_token
 from gigaledger.projections.queries.line_items import Contribution, Contributions
-from gigaledger.projections.queries.page_tokens import place_of, token_of
 from gigaledger.v1.projections_pb2 import ListContributionsRequest
 
 MOST_ROWS = 8192
@@ -54,18 +54,18 @@ class Place:
     def token(self, request: ListContributionsRequest) -> str:
         """Return the token of the page for a request."""
         numbers = (self.known_position, self.position, self.listed_of_event, self.listed)
-        return token_of("-".join(map(str, numbers)), request)
+        return make_page_token("-".join(map(str, numbers)), request)
 
 
 def page_place(request: ListContributionsRequest) -> Place:
     """Return where the page starts that a request asks for.
 
     Raises:
-        PageTokenError: not a token of this service, or one of another question.
+        InvalidArgumentError: not a token of this method, or one of another request.
     """
     if not request.page_token:
         return Place()
-    return Place(*map(int, place_of(_PLACE, request).groups()))
+    return Place(*map(int, read_page_token(_PLACE, request.page_token, request).groups()))
 
 
 async def read_page(

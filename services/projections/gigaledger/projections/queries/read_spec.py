@@ -8,8 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import grpc
+from gigaledger.common.grpc.errors import InvalidArgumentError
+from gigaledger.common.grpc.resource_names import MAX_NUMBER
 from gigaledger.common.grpc.status import reason_of
-from gigaledger.common.quantities import QuantityError, date_from_message, instant_from_message
+from gigaledger.common.quantities import (
+    NANOS_PER_UNIT,
+    QuantityError,
+    date_from_message,
+    instant_from_message,
+)
 from gigaledger.projections.engine.folding import enum_text
 from gigaledger.projections.queries.snapshot import KnowledgePoint
 from gigaledger.projections.shared.periods import (
@@ -36,15 +43,6 @@ if TYPE_CHECKING:
 
 DEFAULT_WAIT_SECONDS = 5.0
 MAX_WAIT_SECONDS = 60.0
-
-
-class InvalidArgumentError(ValueError):
-    """A field of a request is malformed."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
-        self.message = message
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +108,8 @@ def _statuses(read: ReadSpec) -> list[str]:
 def _max_wait_seconds(read: ReadSpec) -> float:
     if not read.HasField("max_wait"):
         return DEFAULT_WAIT_SECONDS
-    seconds = read.max_wait.ToTimedelta().total_seconds()
+    # Not as a timedelta, which cannot hold every Duration.
+    seconds = read.max_wait.seconds + read.max_wait.nanos / NANOS_PER_UNIT
     if not 0 <= seconds <= MAX_WAIT_SECONDS:
         message = f"must be from 0 to {MAX_WAIT_SECONDS:.0f} seconds"
         raise InvalidArgumentError("read.max_wait", message)
@@ -196,8 +195,8 @@ def _required_day(message: Message, field: str) -> dt.date:
 async def _known_at(
     book: str, position: int, field: str, ledger: LedgerServiceAsyncStub
 ) -> KnowledgePoint:
-    if position < 1:
-        raise InvalidArgumentError(field, f"{position} is not a position: the first is 1")
+    if not 1 <= position <= MAX_NUMBER:
+        raise InvalidArgumentError(field, f"{position} is not a position of the book")
     try:
         found = await ledger.GetEvent(GetEventRequest(name=f"{book}/events/{position}"))
     except grpc.aio.AioRpcError as error:

@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from gigaledger.common.grpc.errors import InvalidArgumentError
+from gigaledger.common.grpc.interceptor import Context
+from gigaledger.common.grpc.resource_names import projection_of, schema_of
 from gigaledger.common.quantities import (
     QuantityError,
     decimal_from_message,
@@ -16,7 +19,6 @@ from gigaledger.projections.engine import generations, store
 from gigaledger.projections.engine.projection import Projection
 from gigaledger.projections.engine.registry import PROJECTIONS
 from gigaledger.projections.exceptions.queries import (
-    MAX_PAGE_SIZE,
     UnknownRuleError,
     page_place,
     query_exceptions,
@@ -24,16 +26,8 @@ from gigaledger.projections.exceptions.queries import (
 from gigaledger.projections.investment.counterfactual_queries import query_counterfactual
 from gigaledger.projections.queries import drill_down, paging
 from gigaledger.projections.queries.changes import changes, positions_touched
-from gigaledger.projections.queries.errors import (
-    Context,
-    UnknownProjectionError,
-    answered,
-    answered_stream,
-)
-from gigaledger.projections.queries.names import projection_of, schema_of
-from gigaledger.projections.queries.page_tokens import PageTokenError
+from gigaledger.projections.queries.errors import UnknownProjectionError
 from gigaledger.projections.queries.read_spec import (
-    InvalidArgumentError,
     asked_by,
     known_by,
     known_since,
@@ -152,7 +146,6 @@ class ProjectionService(ProjectionServiceServicer):
         self._written = written
         self._long_questions = asyncio.Semaphore(LONG_QUESTIONS)
 
-    @answered
     async def QueryCapacity(  # noqa: N802 - the name of the contract
         self, request: QueryCapacityRequest, _context: Context
     ) -> QueryCapacityResponse:
@@ -160,7 +153,6 @@ class ProjectionService(ProjectionServiceServicer):
         found: QueryCapacityResponse = await self._answer(request)
         return found
 
-    @answered
     async def QueryInvestment(  # noqa: N802 - the name of the contract
         self, request: QueryInvestmentRequest, _context: Context
     ) -> QueryInvestmentResponse:
@@ -168,7 +160,6 @@ class ProjectionService(ProjectionServiceServicer):
         found: QueryInvestmentResponse = await self._answer(request)
         return found
 
-    @answered
     async def QueryRoundTrip(  # noqa: N802 - the name of the contract
         self, request: QueryRoundTripRequest, _context: Context
     ) -> QueryRoundTripResponse:
@@ -176,7 +167,6 @@ class ProjectionService(ProjectionServiceServicer):
         found: QueryRoundTripResponse = await self._answer(request)
         return found
 
-    @answered
     async def QueryCircularFlows(  # noqa: N802 - the name of the contract
         self, request: QueryCircularFlowsRequest, _context: Context
     ) -> QueryCircularFlowsResponse:
@@ -189,17 +179,11 @@ class ProjectionService(ProjectionServiceServicer):
         async with self._reader(question.book, answered_by(question), question.read) as snapshot:
             return await answer(snapshot, question)
 
-    @answered
     async def QueryExceptions(  # noqa: N802 - the name of the contract
         self, request: QueryExceptionsRequest, _context: Context
     ) -> QueryExceptionsResponse:
         """Answer which rules are broken, and which were."""
-        if not 0 <= request.page_size <= MAX_PAGE_SIZE:
-            raise InvalidArgumentError("page_size", f"must be from 0 to {MAX_PAGE_SIZE}")
-        try:
-            place = page_place(request)
-        except PageTokenError as error:
-            raise InvalidArgumentError("page_token", str(error)) from error
+        place = page_place(request)
         read = _known_at(request.read, place.position)
         async with self._reader(request.book, "exceptions", read) as snapshot:
             try:
@@ -207,7 +191,6 @@ class ProjectionService(ProjectionServiceServicer):
             except UnknownRuleError as error:
                 raise InvalidArgumentError("rules", str(error)) from error
 
-    @answered_stream
     async def QuerySeries(  # noqa: N802 - the name of the contract
         self, request: QuerySeriesRequest, _context: Context
     ) -> AsyncIterator[QuerySeriesResponse]:
@@ -221,7 +204,6 @@ class ProjectionService(ProjectionServiceServicer):
                 found = await answer(snapshot.as_of(day), question)
                 yield _in_series(found)
 
-    @answered_stream
     async def QueryChanges(  # noqa: N802 - the name of the contract
         self, request: QueryChangesRequest, _context: Context
     ) -> AsyncIterator[QueryChangesResponse]:
@@ -243,28 +225,21 @@ class ProjectionService(ProjectionServiceServicer):
                 else:
                     yield QueryChangesResponse(total=part)
 
-    @answered
     async def ListContributions(  # noqa: N802 - the name of the contract
         self, request: ListContributionsRequest, _context: Context
     ) -> ListContributionsResponse:
         """Answer which events make up a figure."""
         check_level(request.level)
-        if not 0 <= request.page_size <= drill_down.MAX_PAGE_SIZE:
-            message = f"must be from 0 to {drill_down.MAX_PAGE_SIZE}"
-            raise InvalidArgumentError("page_size", message)
         try:
             drill_down.sums_behind(request.figure)
-            place = paging.page_place(request)
         except drill_down.UnknownFigureError as error:
             raise InvalidArgumentError("figure", str(error)) from error
-        except PageTokenError as error:
-            raise InvalidArgumentError("page_token", str(error)) from error
+        place = paging.page_place(request)
         read = _known_at(request.read, place.known_position)
         projection = drill_down.projection_behind(request.figure)
         async with self._reader(request.book, projection, read) as snapshot:
             return await drill_down.list_contributions(snapshot, request, place)
 
-    @answered
     async def QueryRollForward(  # noqa: N802 - the name of the contract
         self, request: QueryRollForwardRequest, _context: Context
     ) -> QueryRollForwardResponse:
@@ -283,7 +258,6 @@ class ProjectionService(ProjectionServiceServicer):
                 snapshot.as_of(periods[-1].last), request, periods
             )
 
-    @answered
     async def QueryCounterfactual(  # noqa: N802 - the name of the contract
         self, request: QueryCounterfactualRequest, _context: Context
     ) -> QueryCounterfactualResponse:
@@ -291,7 +265,6 @@ class ProjectionService(ProjectionServiceServicer):
         async with self._reader(request.book, "investment", request.read) as snapshot:
             return await query_counterfactual(snapshot, request)
 
-    @answered
     async def QueryWarrants(  # noqa: N802 - the name of the contract
         self, request: QueryWarrantsRequest, _context: Context
     ) -> QueryWarrantsResponse:
@@ -331,7 +304,6 @@ class ProjectionService(ProjectionServiceServicer):
         ):
             yield snapshot
 
-    @answered
     async def GetProjection(  # noqa: N802 - the name of the contract
         self, request: GetProjectionRequest, _context: Context
     ) -> GetProjectionResponse:
@@ -339,7 +311,6 @@ class ProjectionService(ProjectionServiceServicer):
         _named(request.name)
         return GetProjectionResponse(projection=await self._status(request.name))
 
-    @answered
     async def RebuildProjection(  # noqa: N802 - the name of the contract
         self, request: RebuildProjectionRequest, _context: Context
     ) -> RebuildProjectionResponse:
@@ -350,7 +321,6 @@ class ProjectionService(ProjectionServiceServicer):
             await generations.rebuild(connection, schema, projection)
         return RebuildProjectionResponse(projection=await self._status(request.name))
 
-    @answered
     async def ResumeProjection(  # noqa: N802 - the name of the contract
         self, request: ResumeProjectionRequest, _context: Context
     ) -> ResumeProjectionResponse:
@@ -361,12 +331,11 @@ class ProjectionService(ProjectionServiceServicer):
             await store.resume(connection, schema, projection)
         return ResumeProjectionResponse(projection=await self._status(request.name))
 
-    @answered
     async def ListProjections(  # noqa: N802 - the name of the contract
         self, request: ListProjectionsRequest, _context: Context
     ) -> ListProjectionsResponse:
         """Tell how far all projections of a book are. They always fit on one page."""
-        _schema(request.parent, "parent")
+        schema_of(request.parent, "parent")
         if request.page_token:
             raise InvalidArgumentError("page_token", "is not a token of this service")
         return ListProjectionsResponse(projections=await self._statuses(request.parent))
@@ -384,7 +353,7 @@ class ProjectionService(ProjectionServiceServicer):
     @asynccontextmanager
     async def _reader(self, book: str, projection: str, read: ReadSpec) -> AsyncIterator[Snapshot]:
         """Open a snapshot as a request asks for it, waiting for its position where need be."""
-        schema = _schema(book, "book")
+        schema = schema_of(book)
         asked = asked_by(read)
         known = await known_by(read, book, self._ledger)
         loop = asyncio.get_running_loop()
@@ -435,19 +404,9 @@ def _in_series(found: Answer) -> QuerySeriesResponse:
             return QuerySeriesResponse(circular_flows=found)
 
 
-def _schema(book: str, field: str) -> str:
-    try:
-        return schema_of(book)
-    except ValueError as error:
-        raise InvalidArgumentError(field, str(error)) from error
-
-
 def _named(name: str) -> tuple[str, Projection]:
     """Return the schema and the projection that a resource name names."""
-    try:
-        book, projection = projection_of(name)
-    except ValueError as error:
-        raise InvalidArgumentError("name", str(error)) from error
+    book, projection = projection_of(name)
     if projection not in _PROJECTIONS:
         raise UnknownProjectionError(f"there is no projection {projection}")
     return schema_of(book), _PROJECTIONS[projection]

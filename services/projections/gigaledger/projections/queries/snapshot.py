@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from gigaledger.common.postgres.connections import Database
 from gigaledger.common.quantities import date_to_message, instant_to_message
 from gigaledger.projections.engine.folding import enum_number, enum_text
 from gigaledger.projections.engine.projection import Projection, named
@@ -225,15 +226,8 @@ def reading_pool(database_url: str, size: int) -> AsyncConnectionPool[AsyncConne
         await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
         await connection.set_read_only(True)
 
-    return AsyncConnectionPool(
-        database_url,
-        connection_class=AsyncConnection[DictRow],
-        kwargs={"options": SESSION_OPTIONS, "row_factory": dict_row},
-        min_size=1,
-        max_size=size,
-        open=False,
-        configure=configure,
-    )
+    database = Database(database_url, SESSION_OPTIONS)
+    return database.async_pool(size, configure=configure, row_factory=dict_row)
 
 
 @dataclass(frozen=True, slots=True)
