@@ -41,19 +41,19 @@ def test_an_answer_that_is_cut_off(event: RecordedEvent, data: st.DataObject) ->
     answer = ReadEventsResponse(events=[event]).SerializeToString()
     cut = answer[: data.draw(st.integers(1, len(answer) - 1))]
 
-    with pytest.raises(WireError, match="cut off"):
+    with pytest.raises(WireError, match="truncated"):
         list(recorded_events(cut))
 
 
 @pytest.mark.parametrize("cut", [b"\x11\x00", b"\x15", b"\x0a\x01x\x11", b"\x0a\x02x"])
 def test_a_field_that_is_cut_off(cut: bytes) -> None:
-    with pytest.raises(WireError, match="cut off"):
+    with pytest.raises(WireError, match="truncated"):
         list(recorded_events(cut))
 
 
 @pytest.mark.parametrize("tag", [b"\x02\x00", b"\x82\x80\x80\x80\x10\x00"])
 def test_a_field_without_a_number(tag: bytes) -> None:
-    with pytest.raises(WireError, match="not the number of a field"):
+    with pytest.raises(WireError, match="not a field number"):
         list(recorded_events(tag))
 
 

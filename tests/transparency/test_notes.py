@@ -113,9 +113,9 @@ def test_keys_are_read_as_they_are_written() -> None:
         ("name+00000000+!", "not base64"),
         ("name+00000000+AQ==", "not an Ed25519 key"),
         (GO_KEY.replace("+AR", "+Ah"), "not an Ed25519 key"),
-        (GO_KEY.replace("c74f20a3", "c74f20a4"), "c74f20a4, but it is not"),
-        (GO_KEY.replace("PeterNeumann", "Peter Neumann"), "not the name of a key"),
-        (GO_KEY.replace("PeterNeumann", ""), "not the name of a key"),
+        (GO_KEY.replace("c74f20a3", "c74f20a4"), "another id than c74f20a4"),
+        (GO_KEY.replace("PeterNeumann", "Peter Neumann"), "not a key name"),
+        (GO_KEY.replace("PeterNeumann", ""), "not a key name"),
     ],
 )
 def test_what_is_not_a_key(key: str, message: str) -> None:
@@ -128,7 +128,7 @@ def test_what_is_not_a_key(key: str, message: str) -> None:
     [
         (GO_KEY, "begins with PRIVATE"),
         ("PRIVATE+KEY+name+00000000+AQ==", "not an Ed25519 key"),
-        (str(SIGNER).replace("ledger.test", "ledger.text"), "but it is not"),
+        (str(SIGNER).replace("ledger.test", "ledger.text"), "another id"),
     ],
 )
 def test_what_is_not_a_private_key(key: str, message: str) -> None:
@@ -142,12 +142,12 @@ def test_what_is_not_a_private_key(key: str, message: str) -> None:
         ("", "not a signed note"),
         ("text\n", "not a signed note"),
         ("text\n\n\u2014 name AAAA", "not a signed note"),
-        ("text\n\nname AAAA\n", "not a line of a signature"),
+        ("text\n\nname AAAA\n", "not a signature line"),
         ("text\n\n\u2014 name !\n", "not base64"),
-        ("text\n\n\u2014 name AAAA\n", "cut off"),
-        ("text\n\n\u2014 name AAAAAA==\u2028\u2014 name AAAA\n", "not a line of a signature"),
-        ("text\r\n\n\u2014 name AAAA\n", "may not be in a note"),
-        ("te\ud800xt\n\n\u2014 name AAAA\n", "may not be in a note"),
+        ("text\n\n\u2014 name AAAA\n", "truncated"),
+        ("text\n\n\u2014 name AAAAAA==\u2028\u2014 name AAAA\n", "not a signature line"),
+        ("text\r\n\n\u2014 name AAAA\n", "must not contain the character"),
+        ("te\ud800xt\n\n\u2014 name AAAA\n", "must not contain the character"),
     ],
 )
 def test_what_is_not_a_note(note: str, message: str) -> None:
@@ -166,9 +166,9 @@ def test_one_text_alone_stands_for_a_signature() -> None:
 
 
 def test_a_text_without_a_line_end_is_not_signed() -> None:
-    with pytest.raises(NoteError, match="ends with a line end"):
+    with pytest.raises(NoteError, match="end with a newline"):
         SIGNER.sign("text")
-    with pytest.raises(NoteError, match="may not be in a note"):
+    with pytest.raises(NoteError, match="must not contain the character"):
         SIGNER.sign("te\txt\n")
 
 

@@ -155,14 +155,22 @@ def _decoder(decode: Any) -> Callable[[bytes], Message | _RejectedMessage]:
             reason = "the request is not a valid protocol buffer of the method's request type"
             return _RejectedMessage(UndecodableRequestError(reason))
         if message.DESCRIPTOR.full_name.startswith(_PACKAGE):
-            unknown = find_unknown_field(message)
-            if unknown is not None:
-                path, number = unknown
-                text = f"holds field number {number}, which this version of the contract lacks"
-                return _RejectedMessage(InvalidArgumentError(path or "request", text))
+            size = message.ByteSize()
+            message.DiscardUnknownFields()
+            if message.ByteSize() != size:
+                return _RejectedMessage(_unknown_field(decode(content)))
         return message
 
     return decoded
+
+
+def _unknown_field(request: Message) -> InvalidArgumentError:
+    found = find_unknown_field(request)
+    if found is None:
+        raise AssertionError("a request without unknown fields keeps its size without them")
+    path, number = found
+    text = f"holds field number {number}, which this version of the contract lacks"
+    return InvalidArgumentError(path or "request", text)
 
 
 def _taken(request: Message | _RejectedMessage) -> Message:

@@ -1,4 +1,4 @@
-"""Checkpoints: what a book was at a size, in the form of C2SP tlog-checkpoint."""
+"""Checkpoints of a book's Merkle tree, in the format C2SP tlog-checkpoint."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from gigaledger.common.transparency.merkle import HASH_BYTES
 from gigaledger.common.transparency.notes import NoteError, Signer, Verifier, decoded, open_note
 
 IMPORTED = "gigaledger imported: recorded times came with the facts"
-"""Line of every checkpoint of an imported book."""
-_LEAST_LINES = 3
+"""Extension line in every checkpoint of an imported book."""
+_MIN_LINES = 3
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A book at a size.
+    """A book at a tree size.
 
     Attributes:
-        origin: names the book for ever: the ledger's name and the book's.
-        size: number of events: those at the positions 1 to size.
-        root: root of the Merkle tree over them.
+        origin: permanent name of the book's log: names of the ledger and of the book.
+        size: number of events, whose positions are 1 to size.
+        root: root hash of the Merkle tree of these events.
         extensions: further lines.
     """
 
@@ -34,7 +34,7 @@ class Checkpoint:
 
     @property
     def imported(self) -> bool:
-        """Whether the recorded times of the book came with its facts."""
+        """Whether the book's facts carried their recorded times."""
         return IMPORTED in self.extensions
 
     def text(self) -> str:
@@ -43,19 +43,19 @@ class Checkpoint:
         return "".join(f"{line}\n" for line in (self.origin, self.size, root, *self.extensions))
 
     def signed(self, signer: Signer) -> str:
-        """Return the checkpoint as a note, signed in the name of its origin."""
+        """Return the checkpoint as a signed note whose signer is named after its origin."""
         return signer.named(self.origin).sign(self.text())
 
 
 def parse_checkpoint(text: str) -> Checkpoint:
-    """Read the text of a checkpoint.
+    """Parse the text of a checkpoint.
 
     Raises:
         NoteError: not a checkpoint.
     """
     lines = text.split("\n")
-    if len(lines) <= _LEAST_LINES or lines.pop() or "" in lines or not _SIZE.fullmatch(lines[1]):
-        raise NoteError("not a checkpoint: an origin, a size, a root, each on a line")
+    if len(lines) <= _MIN_LINES or lines.pop() or "" in lines or not _SIZE.fullmatch(lines[1]):
+        raise NoteError("not a checkpoint: lines of origin, size and root are expected")
     origin, size, root, *extensions = lines
     root_hash = decoded(root, "the root of the checkpoint")
     if len(root_hash) != HASH_BYTES:
@@ -64,10 +64,10 @@ def parse_checkpoint(text: str) -> Checkpoint:
 
 
 def open_checkpoint(note: str, verifiers: Sequence[Verifier]) -> Checkpoint:
-    """Return a checkpoint that one of these keys has signed in the name of its origin.
+    """Return a checkpoint that is signed by one of these keys, whose name is its origin.
 
     Raises:
-        NoteError: not a checkpoint, or not signed by any of them.
+        NoteError: not a checkpoint, or not signed by such a key.
     """
     opened = open_note(note, verifiers)
     checkpoint = parse_checkpoint(opened.text)
@@ -80,7 +80,7 @@ def origin_of(ledger: str, book: str) -> str:
     """Return the origin of a book's checkpoints.
 
     Args:
-        ledger: the name in the ledger's key.
+        ledger: name of the ledger's key.
         book: id of the book.
     """
     return f"{ledger}/books/{book}"

@@ -1,7 +1,7 @@
-"""The ledger's keys: made, kept in a file, followed by others.
+"""The ledger's signing keys: creation, key file, succession.
 
-The file holds a private key on each line, the oldest first; the last one signs. The others stay
-until each book has a statement of theirs that names the key after them.
+A key file contains one private key per line, the oldest first; the last one signs. An older key
+must stay in the file until every book has its statement of succession, which names the next key.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from pathlib import Path
 from gigaledger.common.transparency.notes import KEY_BYTES, NoteError, Signer, Verifier
 
 SUCCESSION = "gigaledger key succession"
-"""First line of a statement that names the key that signs from a size on."""
+"""First line of a statement of succession."""
 _PRIVATE_MODE = 0o600
 _OTHERS = 0o077
 _LEDGER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
 
 
 class KeyFileError(ValueError):
-    """A file of keys that can't be used. The text says why."""
+    """A key file can't be used. The message says why."""
 
 
 def new_key(name: str) -> Signer:
     """Return a new key.
 
     Args:
-        name: of the ledger, for ever: the origins of its books' checkpoints begin with it. By
-            custom a domain of the operator's, and a path.
+        name: permanent name of the ledger, with which the origins of its checkpoints begin. By
+            convention, a domain of the operator and a path.
 
     Raises:
-        KeyFileError: the name has other characters than letters, digits, '.', '_', '-' and '/'.
+        KeyFileError: the name is not of the required form.
     """
     if not _LEDGER_NAME.fullmatch(name):
         raise KeyFileError(
@@ -43,11 +43,11 @@ def new_key(name: str) -> Signer:
 
 
 def write_keys(path: Path, keys: list[Signer]) -> None:
-    """Write keys into a new file that nobody else may read, in one step.
+    """Write a key file atomically, readable only by its owner.
 
     Raises:
-        FileExistsError: the file to be written first is there.
-        OSError: it can't be written.
+        FileExistsError: the temporary file `PATH.new` exists.
+        OSError: the file can't be written.
     """
     written = path.with_name(f"{path.name}.new")
     with os.fdopen(
@@ -60,14 +60,14 @@ def write_keys(path: Path, keys: list[Signer]) -> None:
 
 
 def read_keys(path: Path) -> list[Signer]:
-    """Return the keys in a file, the oldest first.
+    """Return the keys in a key file, the oldest first.
 
     Raises:
-        KeyFileError: not a file of keys of one ledger, or others may read it.
-        OSError: it can't be read.
+        KeyFileError: not a key file of one ledger, or readable by other accounts.
+        OSError: the file can't be read.
     """
     if path.stat().st_mode & _OTHERS:
-        raise KeyFileError(f"others than its owner may read {path}: chmod 600 {path}")
+        raise KeyFileError(f"accounts other than its owner may read {path}: chmod 600 {path}")
     keys = []
     for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
         try:
@@ -82,5 +82,11 @@ def read_keys(path: Path) -> list[Signer]:
 
 
 def succession_of(old: Signer, new: Verifier, from_size: int) -> str:
-    """Return the statement of a key that another signs from a size on: a signed note."""
+    """Return the statement of succession: a note in which a key names its successor.
+
+    Args:
+        old: the key that signs the statement.
+        new: the key that signs checkpoints from now on.
+        from_size: size of its first checkpoint.
+    """
     return old.sign(f"{SUCCESSION}\n{new}\n{from_size}\n")

@@ -1,8 +1,8 @@
-"""The Merkle tree over a log, as RFC 6962 and RFC 9162 (section 2.1) define it.
+"""The Merkle tree of a log, as defined by RFC 6962 and RFC 9162 (section 2.1).
 
-A complete subtree of 2^level leaves is named by its level and its index among those of its level:
-(0, 5) is the sixth leaf, (3, 1) the second eight. Its root never changes once its leaves are there,
-so roots of complete subtrees are what is stored, and all proofs are put together from them.
+A complete subtree of 2^level leaves is identified by its level and its index at that level: (0, 5)
+is the sixth leaf, (3, 1) the second subtree of eight leaves. The root of a complete subtree never
+changes. Therefore these roots are stored, and all proofs are built from them.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 HASH_BYTES = 32
 EMPTY_ROOT = hashlib.sha256().digest()
-"""Root of a tree without leaves."""
+"""Root hash of a tree without leaves."""
 
 Read = Callable[[int, int], bytes]
-"""Gives the root of the complete subtree of a level and an index."""
+"""Returns the root of the complete subtree with a level and an index."""
 
 
 class ProofError(ValueError):
-    """A proof does not show what it is said to show. The text says why."""
+    """A proof is not valid. The message says why."""
 
 
 def leaf_hash(data: bytes) -> bytes:
@@ -33,17 +33,17 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 class Frontier:
-    """The right edge of a tree that grows: roots of its largest complete subtrees, from the left.
+    """The right edge of a growing tree: roots of its largest complete subtrees, from the left.
 
     Attributes:
         size: number of leaves.
     """
 
     def __init__(self, size: int = 0, roots: Sequence[bytes] = ()) -> None:
-        """Go on from a size, with the roots that `frontier_nodes` names for it.
+        """Start from a size, with the roots of the subtrees that `frontier_nodes` lists.
 
         Raises:
-            ValueError: more or fewer roots than a tree of the size has.
+            ValueError: the number of roots does not match the size.
         """
         if len(roots) != size.bit_count():
             raise ValueError(f"a tree of {size} leaves has {size.bit_count()} complete subtrees")
@@ -51,7 +51,7 @@ class Frontier:
         self._roots = list(roots)
 
     def append(self, leaf: bytes) -> Iterator[tuple[int, int, bytes]]:
-        """Add a leaf's hash; yield each subtree that it completes: level, index, root."""
+        """Append a leaf hash; yield level, index and root of each subtree that it completes."""
         level, index, root = 0, self.size, leaf
         yield level, index, root
         while index & 1:
@@ -61,11 +61,11 @@ class Frontier:
         self.size += 1
 
     def extend(self, leaves: Sequence[bytes]) -> list[tuple[int, int, bytes]]:
-        """Add the hashes of leaves; return the subtrees that they complete."""
+        """Append leaf hashes; return the subtrees that they complete."""
         return [node for leaf in leaves for node in self.append(leaf)]
 
     def copy(self) -> Frontier:
-        """Return another frontier that goes on from here."""
+        """Return an independent copy."""
         return Frontier(self.size, self._roots)
 
     def root(self) -> bytes:
@@ -84,7 +84,7 @@ def frontier_nodes(size: int) -> list[tuple[int, int]]:
 
 
 def _complete(start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yield the largest complete subtrees that make up the leaves from start to before end."""
+    """Yield the largest complete subtrees that cover the leaves from start to before end."""
     while start < end:
         level = (end - start).bit_length() - 1
         if start:
@@ -94,7 +94,7 @@ def _complete(start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _root_of(read: Read, start: int, end: int) -> bytes:
-    """Return the root over leaves that begin where a subtree of their number may."""
+    """Return the root over a range of leaves, whose start is aligned to its size."""
     *others, root = [read(level, index) for level, index in _complete(start, end)]
     for left in reversed(others):
         root = node_hash(left, root)
@@ -102,7 +102,7 @@ def _root_of(read: Read, start: int, end: int) -> bytes:
 
 
 def _split(size: int) -> int:
-    """Return the largest power of two below a size: where RFC 6962 cuts a tree."""
+    """Return the largest power of two below a size, where RFC 6962 splits a tree."""
     return 1 << (size - 1).bit_length() - 1
 
 
@@ -110,9 +110,9 @@ def inclusion_proof(read: Read, index: int, size: int) -> list[bytes]:
     """Return the proof that a leaf is in a tree (RFC 6962, section 2.1.1).
 
     Args:
-        read: gives roots of complete subtrees.
-        index: number of the leaf, from 0.
-        size: of the tree.
+        read: returns roots of complete subtrees.
+        index: index of the leaf, from 0.
+        size: size of the tree.
 
     Raises:
         ValueError: there is no such leaf.
@@ -133,18 +133,18 @@ def inclusion_proof(read: Read, index: int, size: int) -> list[bytes]:
 
 
 def consistency_proof(read: Read, first: int, second: int) -> list[bytes]:
-    """Return the proof that a tree is the beginning of another (RFC 6962, section 2.1.2).
+    """Return the proof that a tree is a prefix of another (RFC 6962, section 2.1.2).
 
     Args:
-        read: gives roots of complete subtrees.
+        read: returns roots of complete subtrees.
         first: size of the smaller tree; a proof from 0 is empty.
-        second: size of the larger one.
+        second: size of the larger tree.
 
     Raises:
         ValueError: the first is larger than the second.
     """
     if not 0 <= first <= second:
-        raise ValueError(f"a tree of {first} leaves does not begin one of {second}")
+        raise ValueError(f"a tree of {first} leaves is not a prefix of one of {second}")
     if first in (0, second):
         return []
     proof: list[bytes] = []
@@ -169,13 +169,13 @@ def check_inclusion(
 
     Args:
         leaf: hash of the leaf.
-        index: number of the leaf, from 0.
-        size: of the tree.
+        index: index of the leaf, from 0.
+        size: size of the tree.
         proof: the proof.
-        root: of the tree.
+        root: root of the tree.
 
     Raises:
-        ProofError: it is not shown.
+        ProofError: the proof is not valid.
     """
     if not 0 <= index < size:
         raise ProofError(f"a tree of {size} leaves has no leaf {index}")
@@ -184,31 +184,31 @@ def check_inclusion(
     for on_the_left, sibling in _steps(index, size - 1, proof):
         found = node_hash(sibling, found) if on_the_left else node_hash(found, sibling)
     if found != root:
-        raise ProofError("the proof leads to another root")
+        raise ProofError("the proof yields another root")
 
 
 def check_consistency(
     first: int, second: int, proof: Sequence[bytes], first_root: bytes, second_root: bytes
 ) -> None:
-    """Check the proof that a tree is the beginning of another (RFC 9162, section 2.1.4.2).
+    """Check the proof that a tree is a prefix of another (RFC 9162, section 2.1.4.2).
 
     Args:
         first: size of the smaller tree.
-        second: size of the larger one.
+        second: size of the larger tree.
         proof: the proof.
         first_root: root of the smaller tree.
         second_root: root of the larger one.
 
     Raises:
-        ProofError: it is not shown.
+        ProofError: the proof is not valid.
     """
     if not 0 <= first <= second:
-        raise ProofError(f"a tree of {first} leaves does not begin one of {second}")
+        raise ProofError(f"a tree of {first} leaves is not a prefix of one of {second}")
     if first in (0, second):
         if proof:
-            raise ProofError("nothing is to be proven, but there is a proof")
+            raise ProofError("the proof must be empty")
         if first_root != (EMPTY_ROOT if first == 0 else second_root):
-            raise ProofError("the root of the smaller tree is another")
+            raise ProofError("the root of the smaller tree differs")
         return
     _check_lengths(proof)
     nodes = [first_root, *proof] if first.bit_count() == 1 else list(proof)
@@ -224,27 +224,27 @@ def check_consistency(
         else:
             new = node_hash(new, sibling)
     if old != first_root:
-        raise ProofError("the proof leads to another root of the smaller tree")
+        raise ProofError("the proof yields another root of the smaller tree")
     if new != second_root:
-        raise ProofError("the proof leads to another root of the larger tree")
+        raise ProofError("the proof yields another root of the larger tree")
 
 
 def _check_lengths(hashes: Sequence[bytes]) -> None:
-    """Refuse hashes of another length: a byte moved from one to the next leaves their parent alike.
+    """Check the lengths of hashes: a byte moved between siblings does not change their parent.
 
     Raises:
-        ProofError: one of them is longer or shorter.
+        ProofError: a hash has another length.
     """
     for one in hashes:
         if len(one) != HASH_BYTES:
-            raise ProofError(f"there is a hash of {len(one)} bytes in the proof")
+            raise ProofError(f"the proof contains a hash of {len(one)} bytes")
 
 
 def _steps(at: int, last: int, proof: Sequence[bytes]) -> Iterator[tuple[bool, bytes]]:
-    """Yield the hashes of a proof on the way up, and whether each stands on the left.
+    """Yield the siblings on the way to the root, and whether each is on the left.
 
     Args:
-        at: index of the node to begin with, at its level.
+        at: index of the first node at its level.
         last: index of the last node at that level.
         proof: the hashes.
 
@@ -253,13 +253,13 @@ def _steps(at: int, last: int, proof: Sequence[bytes]) -> Iterator[tuple[bool, b
     """
     for sibling in proof:
         if last == 0:
-            raise ProofError("the proof is longer than the tree is high")
+            raise ProofError("the proof is too long")
         on_the_left = bool(at & 1) or at == last
         yield on_the_left, sibling
         if on_the_left:
-            # A last node without a sibling is not hashed on its way up.
+            # The last node of a level may have no sibling: it then moves up unchanged.
             while at and not at & 1:
                 at, last = at >> 1, last >> 1
         at, last = at >> 1, last >> 1
     if last:
-        raise ProofError("the proof is shorter than the tree is high")
+        raise ProofError("the proof is too short")

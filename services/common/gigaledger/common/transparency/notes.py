@@ -1,7 +1,7 @@
-"""Signed notes: a text with signatures that anyone can check (C2SP signed-note, tlog-cosignature).
+"""Signed notes (C2SP signed-note, tlog-cosignature).
 
-A note is a text of lines, an empty line, and lines of signatures: a dash, the name of the signer,
-and the base64 of the first four bytes of a hash of the key, followed by the signature.
+A note consists of lines of text, an empty line, and signature lines: a dash, the signer's name, and
+the base64 encoding of the key id (four bytes of a hash of the key) and the signature.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _ED25519 = b"\x01"
 _COSIGNATURE = b"\x04"
 _NAME = re.compile(r"[^\s+]+")
 _FORBIDDEN = re.compile("[\x00-\x09\x0b-\x1f\ud800-\udfff]")
-"""What C2SP signed-note keeps out of a text: control characters, and what is not UTF-8."""
+"""Characters that C2SP signed-note forbids: control characters and surrogates."""
 _PRIVATE = "PRIVATE+KEY+"
 _SIGNATURE_LINE = re.compile(r"\u2014 (\S+) (\S+)")
 
 
 class NoteError(ValueError):
-    """Not a note, not a key, or not signed as it must be. The text says what is wrong."""
+    """Not a note, not a key, or not signed as required. The message says what is wrong."""
 
 
 def _key_id(name: str, algorithm: bytes, public_key: bytes) -> bytes:
@@ -38,10 +38,10 @@ def _key_id(name: str, algorithm: bytes, public_key: bytes) -> bytes:
 
 
 def decoded(text: str, what: str) -> bytes:
-    """Return what a text in base64 stands for. Only one text stands for the same bytes.
+    """Decode base64, and accept only the canonical encoding of the bytes.
 
     Raises:
-        NoteError: not base64, or not as it is written (unused bits are 0).
+        NoteError: not canonical base64.
     """
     try:
         found = base64.b64decode(text, validate=True)
@@ -55,23 +55,24 @@ def decoded(text: str, what: str) -> bytes:
 def _check_characters(text: str) -> None:
     found = _FORBIDDEN.search(text)
     if found:
-        raise NoteError(f"the character {found[0]!r} may not be in a note")
+        raise NoteError(f"a note must not contain the character {found[0]!r}")
 
 
 def _checked_name(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise NoteError(f"{name!r} is not the name of a key: no spaces and no '+'")
+        raise NoteError(f"{name!r} is not a key name: it must not contain spaces or '+'")
     return name
 
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """A public key with the name that it signs under.
+    """A public key with its name.
 
     Attributes:
-        name: who signs.
+        name: name of the signer.
         public_key: Ed25519, 32 bytes.
-        cosigns: whether it is a witness, whose signatures state a time (cosignature/v1).
+        cosigns: whether it is the key of a witness, whose signatures include a time
+            (cosignature/v1).
     """
 
     name: str
@@ -80,10 +81,10 @@ class Verifier:
 
     @classmethod
     def parse(cls, text: str) -> Verifier:
-        """Read a key in the form NAME+ID+KEY, as it is published.
+        """Parse a verifier key, NAME+ID+KEY.
 
         Raises:
-            NoteError: not a key of this form, or not an Ed25519 one.
+            NoteError: not a verifier key, or not an Ed25519 key.
         """
         name, key_id, encoded = (*text.strip().split("+", 2), "", "")[:3]
         content = decoded(encoded, "the key")
@@ -92,12 +93,12 @@ class Verifier:
             raise NoteError("the key is not an Ed25519 key of a note, NAME+ID+KEY")
         verifier = cls(_checked_name(name), public_key, cosigns=algorithm == _COSIGNATURE)
         if verifier.key_id.hex() != key_id:
-            raise NoteError(f"the key says that its id is {key_id}, but it is not")
+            raise NoteError(f"the key has another id than {key_id}")
         return verifier
 
     @property
     def key_id(self) -> bytes:
-        """What stands for the key in a signature."""
+        """The id of the key in signatures."""
         return _key_id(self.name, self._algorithm, self.public_key)
 
     @property
@@ -105,12 +106,12 @@ class Verifier:
         return _COSIGNATURE if self.cosigns else _ED25519
 
     def __str__(self) -> str:
-        """Return the key in the form in which it is published."""
+        """Return the verifier key, NAME+ID+KEY."""
         encoded = base64.b64encode(self._algorithm + self.public_key).decode()
         return f"{self.name}+{self.key_id.hex()}+{encoded}"
 
     def accepts(self, text: str, signature: bytes) -> bool:
-        """Tell whether a signature of a text is by this key."""
+        """Return whether a signature of a text is by this key."""
         message = text.encode()
         if self.cosigns:
             if len(signature) != TIMESTAMP_BYTES + SIGNATURE_BYTES:
@@ -127,11 +128,11 @@ class Verifier:
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """A private key with the name that it signs under.
+    """A private key with its name.
 
     Attributes:
-        name: who signs.
-        seed: of the Ed25519 key, 32 bytes. Secret.
+        name: name of the signer.
+        seed: seed of the Ed25519 key, 32 bytes. Secret.
     """
 
     name: str
@@ -139,10 +140,10 @@ class Signer:
 
     @classmethod
     def parse(cls, text: str) -> Signer:
-        """Read a private key in the form PRIVATE+KEY+NAME+ID+KEY.
+        """Parse a signer key, PRIVATE+KEY+NAME+ID+KEY.
 
         Raises:
-            NoteError: not a key of this form.
+            NoteError: not a signer key.
         """
         if not text.startswith(_PRIVATE):
             raise NoteError(f"a private key begins with {_PRIVATE}")
@@ -152,16 +153,16 @@ class Signer:
             raise NoteError("the private key is not an Ed25519 key of a note")
         signer = cls(_checked_name(name), content[1:])
         if signer.verifier.key_id.hex() != key_id:
-            raise NoteError(f"the private key says that its id is {key_id}, but it is not")
+            raise NoteError(f"the private key has another id than {key_id}")
         return signer
 
     def __str__(self) -> str:
-        """Return the key in the form in which it is kept. Secret."""
+        """Return the signer key, PRIVATE+KEY+NAME+ID+KEY. Secret."""
         encoded = base64.b64encode(_ED25519 + self.seed).decode()
         return f"{_PRIVATE}{self.name}+{self.verifier.key_id.hex()}+{encoded}"
 
     def __repr__(self) -> str:
-        """Return what may be shown of the key."""
+        """Return the public key: a representation may be logged."""
         return f"Signer({self.verifier})"
 
     def named(self, name: str) -> Signer:
@@ -175,13 +176,13 @@ class Signer:
         return Verifier(self.name, private_key.public_key().public_bytes_raw())
 
     def sign(self, text: str) -> str:
-        """Return a text as a note with the signature of this key.
+        """Return a text as a note signed by this key.
 
         Raises:
-            NoteError: the text does not end with a line end, or holds a control character.
+            NoteError: the text does not end with a newline, or contains forbidden characters.
         """
         if not text.endswith("\n"):
-            raise NoteError("the text of a note ends with a line end")
+            raise NoteError("the text of a note must end with a newline")
         _check_characters(text)
         signature = Ed25519PrivateKey.from_private_bytes(self.seed).sign(text.encode())
         return f"{text}\n{_signature_line(self.verifier, signature)}"
@@ -194,11 +195,11 @@ def _signature_line(verifier: Verifier, signature: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A note that was opened.
+    """A verified note.
 
     Attributes:
-        text: what is signed.
-        signed_by: the keys, of those that were asked for, whose signatures hold.
+        text: the signed text.
+        signed_by: the given keys whose signatures are valid.
     """
 
     text: str
@@ -206,31 +207,29 @@ class Note:
 
 
 def open_note(note: str, verifiers: Sequence[Verifier]) -> Note:
-    """Return the text of a note with those who have signed it.
-
-    Signatures of keys that were not asked for are passed over.
+    """Verify a note by keys. Signatures of other keys are ignored.
 
     Raises:
-        NoteError: not a note, or a signature that names one of the keys is not by it.
+        NoteError: not a note, or a signature in the name of a given key is not valid.
     """
     _check_characters(note)
     text, separator, signatures = note.rpartition("\n\n")
     if not separator or not signatures.endswith("\n"):
-        raise NoteError("not a signed note: a text, an empty line, signatures")
+        raise NoteError("not a signed note: text, an empty line and signatures are expected")
     text += "\n"
     signed_by: list[Verifier] = []
     for line in signatures[:-1].split("\n"):
         parts = _SIGNATURE_LINE.fullmatch(line)
         if parts is None:
-            raise NoteError(f"not a line of a signature: {line[:100]!r}")
+            raise NoteError(f"not a signature line: {line[:100]!r}")
         name, content = parts[1], decoded(parts[2], "a signature")
         key_id, signature = content[:KEY_ID_BYTES], content[KEY_ID_BYTES:]
         if not signature:
-            raise NoteError(f"the signature of {name} is cut off")
+            raise NoteError(f"the signature of {name} is truncated")
         for verifier in verifiers:
             if (verifier.name, verifier.key_id) != (name, key_id) or verifier in signed_by:
                 continue
             if not verifier.accepts(text, signature):
-                raise NoteError(f"the signature of {name} is not by its key {key_id.hex()}")
+                raise NoteError(f"the signature of {name} is not valid for its key {key_id.hex()}")
             signed_by.append(verifier)
     return Note(text, tuple(signed_by))

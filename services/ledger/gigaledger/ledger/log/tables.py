@@ -1,7 +1,4 @@
-"""The tables of a book's log, as those who write and decide use them.
-
-Every statement stays within the schema of one book.
-"""
+"""The tables of a book's log. Every statement stays within the schema of one book."""
 
 from __future__ import annotations
 
@@ -25,12 +22,12 @@ _EVENT_COLUMNS = (
 _OF_EVENT = ", ".join(f"event.{name.strip()}" for name in _EVENT_COLUMNS.split(","))
 
 CHANNEL = "gigaledger"
-"""Where appends are notified, with the schema of the book."""
+"""Channel of notifications of appends, whose payload is the book's schema."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Where a log ends."""
+    """The end of a log: position and recorded time of its last event."""
 
     position: int
     recorded_at: dt.datetime
@@ -38,7 +35,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """A row of the log. `event` is what was stored, byte for byte."""
+    """A row of the log. `event` is the serialized event, byte for byte."""
 
     position: int
     stream: str
@@ -54,7 +51,7 @@ class EventRow:
 
 @dataclass(frozen=True, slots=True)
 class RequestRow:
-    """A request that was accepted, and where its events are."""
+    """An accepted request, and the positions of its events."""
 
     request_id: str
     content_hash: bytes
@@ -64,7 +61,7 @@ class RequestRow:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRow:
-    """A request that was refused."""
+    """A refused request."""
 
     attempted_at: dt.datetime
     request_id: str
@@ -97,7 +94,7 @@ class Recording:
     reversals: list[tuple[int, int]] = field(default_factory=list)
 
     def inserts(self) -> Iterator[tuple[str, str, Sequence[Sequence[object]]]]:
-        """Yield for each table a name, the statement that adds to it, and its columns."""
+        """Yield a name, the INSERT and its columns, for each table."""
         rows, requests = self.rows, self.requests
         yield (
             "new_event",
@@ -160,7 +157,7 @@ class Recording:
         )
 
 
-# An array of arrays is a matrix to PostgreSQL: parties go as texts, whose parts have no commas.
+# PostgreSQL has no ragged arrays, so parties are joined by commas, which their ids never contain.
 _INSERT_EVENTS = f"""
     INSERT INTO {{schema}}.event ({_EVENT_COLUMNS}, prefix)
     SELECT position, stream, stream_version, event_id, recorded_at, fact_type, effective_date,
@@ -182,26 +179,26 @@ _INSERT_REVERSALS = "INSERT INTO {schema}.reversal SELECT * FROM unnest(%b::bigi
 
 
 class LogTables:
-    """The statements on the log of one book. Each joins the transaction of its connection."""
+    """Statements on the log of one book. Each runs in its connection's transaction."""
 
     def __init__(self, schema: str) -> None:
-        """Work with the tables in a schema."""
+        """Use the tables in a schema."""
         self.schema = schema
         self._schema = sql.Identifier(schema).as_string()
 
     def _sql(self, statement: str) -> bytes:
-        """Return a statement in which `{schema}` stands for the schema of the book."""
+        """Return a statement with `{schema}` replaced by the book's schema."""
         return statement.replace("{schema}", self._schema).encode()
 
     def lock_head(self, connection: psycopg.Connection) -> Head:
-        """Take the lane: nobody else appends to the book until the transaction ends."""
+        """Lock the head, so that no one else appends to the book until the transaction ends."""
         head, _ = self.lock_head_and_find(connection, ())
         return head
 
     def lock_head_and_find(
         self, connection: psycopg.Connection, request_ids: Sequence[str]
     ) -> tuple[Head, Mapping[str, RequestRow]]:
-        """Take the lane, and return the head with those of the requests that were accepted."""
+        """Lock the head; return it with those of the requests that were accepted before."""
         locked = connection.execute(
             self._sql("SELECT position, recorded_at FROM {schema}.head FOR UPDATE")
         )
@@ -219,17 +216,17 @@ class LogTables:
         return Head(*row), {found[0]: RequestRow(*found) for found in seen}
 
     def head_position(self, connection: psycopg.Connection) -> int:
-        """Return the position of the last event; 0 where there is none."""
+        """Return the position of the last event; 0 if there is none."""
         row = connection.execute(self._sql("SELECT position FROM {schema}.head")).fetchone()
         if row is None:
             raise AssertionError("a book has a head")
         return int(row[0])
 
     def record(self, connection: psycopg.Connection, head: Head, recording: Recording) -> None:
-        """Record what was accepted, move the head, and wake those who follow the log.
+        """Insert what was accepted, move the head, and notify the readers of the log.
 
-        One statement, so that a group costs one round trip however much is in it. Followers are
-        woken once the transaction is committed.
+        This is one statement, so that a group takes one round trip. PostgreSQL delivers the
+        notification when the transaction commits.
         """
         parts, values = [], list[object]()
         for name, statement, columns in recording.inserts():
@@ -243,7 +240,7 @@ class LogTables:
         )
 
     def insert_attempts(self, connection: psycopg.Connection, rows: Sequence[AttemptRow]) -> None:
-        """Keep what was refused."""
+        """Insert refused requests."""
         with connection.cursor() as cursor:
             cursor.executemany(
                 self._sql(
@@ -259,7 +256,7 @@ class LogTables:
     def after(
         self, connection: psycopg.Connection, after_position: int
     ) -> list[tuple[str, EventRow]]:
-        """Return the rows after a position with each stream that counts them, in order."""
+        """Return the rows after a position, once for each stream whose rules count them."""
         statement = self._sql(
             f"SELECT stream AS history, {_EVENT_COLUMNS} FROM {{schema}}.event"  # noqa: S608
             " WHERE position > %s"
@@ -273,7 +270,7 @@ class LogTables:
     def key_positions(
         self, connection: psycopg.Connection, keys: Iterable[NaturalKey]
     ) -> dict[NaturalKey, int]:
-        """Return where natural keys are used by events that are not reversed."""
+        """Return the positions of the unreversed events that use natural keys."""
         wanted = {(key.kind, _key_text(key)): key for key in keys}
         found = connection.execute(
             self._sql(
@@ -287,7 +284,7 @@ class LogTables:
         return {wanted[kind, text]: position for kind, text, position in found}
 
     def reversal_of(self, connection: psycopg.Connection, position: int) -> int | None:
-        """Return the position that reverses an event."""
+        """Return the position that reverses an event; None if it is not reversed."""
         statement = self._sql("SELECT position FROM {schema}.reversal WHERE target = %s")
         row = connection.execute(statement, (position,)).fetchone()
         return row[0] if row else None
@@ -295,10 +292,10 @@ class LogTables:
     def dependant(
         self, connection: psycopg.Connection, stream: str, agreement: str, party: str
     ) -> int | None:
-        """Return the first event outside a stream that stands and concerns an agreement or party.
+        """Return the first unreversed event of another stream that concerns an agreement or party.
 
-        No index serves this: it is asked only when the opening of an agreement or a party is
-        reversed.
+        No index supports this query, which only the reversal of an agreement's or a party's
+        opening needs.
         """
         statement = self._sql(
             "SELECT min(e.position) FROM {schema}.event e"
@@ -312,12 +309,12 @@ class LogTables:
         return row[0] if row else None
 
     def event(self, connection: psycopg.Connection, position: int) -> EventRow | None:
-        """Return the row at a position."""
+        """Return the row at a position; None if there is none."""
         rows = self._events(connection, "position = %s", (position,))
         return rows[0] if rows else None
 
     def between(self, connection: psycopg.Connection, first: int, last: int) -> list[EventRow]:
-        """Return the rows from one position to another."""
+        """Return the rows from one position to another, inclusive."""
         return self._events(
             connection, "position BETWEEN %s AND %s ORDER BY position", (first, last)
         )

@@ -1,7 +1,7 @@
--- Books, the roles that work with them, and the function that makes one.
+-- The table of books, the roles, and the function that creates a book.
 --
--- Runs as a login that may create roles. From here on nobody but gigaledger_owner may change the
--- shape of anything: the services run as gigaledger_ledger and gigaledger_projections.
+-- Runs with a login that may create roles. Only gigaledger_owner may change the schema: the services
+-- run as gigaledger_ledger and gigaledger_projections.
 
 DO $$
 DECLARE
@@ -31,7 +31,7 @@ CREATE TABLE gigaledger.book (
     imported boolean NOT NULL,
     opened_at timestamptz NOT NULL
 );
-COMMENT ON TABLE gigaledger.book IS 'Books. One schema each holds all that belongs to a book.';
+COMMENT ON TABLE gigaledger.book IS 'Books. Everything of a book is in a schema of its own.';
 GRANT SELECT ON gigaledger.book TO gigaledger_ledger, gigaledger_projections, gigaledger_reader;
 
 CREATE FUNCTION gigaledger.refuse_change() RETURNS trigger
@@ -54,8 +54,8 @@ BEGIN
 END
 $$;
 
--- Makes the schema of a book with its log. Security definer: the ledger service makes books without
--- the right to change the shape of a log.
+-- Creates the schema of a book with its log. SECURITY DEFINER, so that the ledger service can create
+-- books without the right to change the schema of a log.
 CREATE FUNCTION gigaledger.create_book(
     new_book text, new_display_name text, is_imported boolean, opened timestamptz
 ) RETURNS text
@@ -75,7 +75,7 @@ BEGIN
         recorded_at timestamptz NOT NULL
     );
     COMMENT ON TABLE head IS
-        'Where the log ends. Its row lock is the lane in which positions are given.';
+        'The end of the log. Positions are assigned under the lock on its row.';
 
     CREATE TABLE event (
         position bigint PRIMARY KEY CHECK (position > 0),
@@ -93,7 +93,7 @@ BEGIN
     );
     COMMENT ON TABLE event IS 'The log. Positions are 1 to head.position without a gap.';
     COMMENT ON COLUMN event.prefix IS
-        'What stands before the event in an answer: its place, as gigaledger.v1.RecordedEvent.';
+        'The bytes before the event in a response: the other fields of gigaledger.v1.RecordedEvent.';
 
     CREATE TABLE request (
         request_id text PRIMARY KEY,
@@ -101,7 +101,7 @@ BEGIN
         first_position bigint NOT NULL,
         last_position bigint NOT NULL CHECK (last_position >= first_position)
     );
-    COMMENT ON TABLE request IS 'Every request that was accepted, for ever: what makes it safe to repeat.';
+    COMMENT ON TABLE request IS 'All accepted requests, which are thereby safe to repeat.';
 
     CREATE TABLE natural_key (
         kind text NOT NULL,
@@ -109,20 +109,20 @@ BEGIN
         position bigint NOT NULL,
         PRIMARY KEY (kind, key, position)
     );
-    COMMENT ON TABLE natural_key IS 'Numbers of documents, and the events that recorded them.';
+    COMMENT ON TABLE natural_key IS 'Document numbers, and the events that recorded them.';
 
     CREATE TABLE reversal (
         target bigint PRIMARY KEY,
         position bigint NOT NULL CHECK (position > target)
     );
-    COMMENT ON TABLE reversal IS 'Entries that were recorded in error, and the events that say so.';
+    COMMENT ON TABLE reversal IS 'Reversed entries, and the events that reverse them.';
 
     CREATE TABLE link (
         stream text NOT NULL,
         position bigint NOT NULL,
         PRIMARY KEY (stream, position)
     );
-    COMMENT ON TABLE link IS 'Events that the rules of another stream count.';
+    COMMENT ON TABLE link IS 'Events that also count for the rules of another stream.';
 
     CREATE TABLE attempt (
         number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -132,7 +132,7 @@ BEGIN
         rules text[] NOT NULL,
         message text NOT NULL
     );
-    COMMENT ON TABLE attempt IS 'Requests that were refused: who, when, which rule.';
+    COMMENT ON TABLE attempt IS 'Refused requests: who, when, which rule.';
 
     CREATE TABLE tree_node (
         level smallint NOT NULL CHECK (level >= 8),
@@ -141,7 +141,7 @@ BEGIN
         PRIMARY KEY (level, index)
     );
     COMMENT ON TABLE tree_node IS
-        'Roots of complete subtrees of the Merkle tree. Those of fewer than 256 events are not kept: they are hashed from the events.';
+        'Roots of complete subtrees of the Merkle tree. Those of fewer than 256 leaves are not stored, but hashed from the events.';
 
     CREATE TABLE checkpoint (
         size bigint PRIMARY KEY CHECK (size > 0),
@@ -150,9 +150,9 @@ BEGIN
         leaf_hashes bytea NOT NULL CHECK (octet_length(leaf_hashes) % 32 = 0),
         sealed_at timestamptz NOT NULL
     );
-    COMMENT ON TABLE checkpoint IS 'What the book was at a size, signed.';
+    COMMENT ON TABLE checkpoint IS 'Signed checkpoints of the Merkle tree.';
     COMMENT ON COLUMN checkpoint.leaf_hashes IS
-        'Hashes of the leaves since the checkpoint before: they tell which event was altered.';
+        'Hashes of the leaves since the previous checkpoint: they identify an altered event.';
 
     CREATE TABLE signing_key (
         from_size bigint PRIMARY KEY,
@@ -160,7 +160,7 @@ BEGIN
         succession text NOT NULL
     );
     COMMENT ON TABLE signing_key IS
-        'Public keys of the checkpoints, each but the first with the statement of the one before.';
+        'Public keys of the checkpoints. Each but the first has a statement of succession, signed by the previous key.';
 
     INSERT INTO head (position, recorded_at) VALUES (0, opened);
 
