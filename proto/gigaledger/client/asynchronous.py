@@ -158,7 +158,7 @@ class _AppendStream:
         backoff = Backoff(settings.retry)
         try:
             while not self._pipeline.is_done:
-                call = send(self._sent(), metadata=settings.metadata())
+                call = send(self._sent(self._pipeline.answered), metadata=settings.metadata())
                 try:
                     async for answer in call:
                         outcome = await self._take(answer)
@@ -177,7 +177,7 @@ class _AppendStream:
                     await asyncio.sleep(backoff.delay_after(error))
                 finally:
                     call.cancel()
-            if reading.done():
+            if self._pipeline.all_read:
                 await reading
         finally:
             reading.cancel()
@@ -200,16 +200,15 @@ class _AppendStream:
             async with self._changed:
                 self._changed.notify_all()
 
-    async def _sent(self) -> AsyncIterator[AppendEventStreamRequest]:
-        """Yield what a new stream has to send. Cancelled with its stream."""
-        number = self._pipeline.answered
+    async def _sent(self, number: int) -> AsyncIterator[AppendEventStreamRequest]:
+        """Yield what a stream has to send, from a request on. Cancelled with its stream."""
         while True:
             async with self._changed:
-                while not (self._pipeline.all_read or self._pipeline.numbered(number)):
+                while not (self._pipeline.all_read or self._pipeline.has(number)):
                     await self._changed.wait()
+                if not self._pipeline.has(number):
+                    return
                 message = self._pipeline.numbered(number)
-            if message is None:
-                return
             yield message
             number += 1
 

@@ -194,7 +194,8 @@ class _AppendStream:
     ) -> None:
         self._connection = connection
         self._pipeline = pipeline
-        self._requests = requests
+        self._requests = iter(requests)
+        self._reading = threading.Lock()
         self._changed = threading.Condition()
         self._opened = 0
         self._failure: Exception | None = None
@@ -207,11 +208,14 @@ class _AppendStream:
             request_serializer=serialized,
             response_deserializer=AppendEventStreamResponse.FromString,
         )
-        threading.Thread(target=self._read, daemon=True).start()
         backoff = Backoff(settings.retry)
         try:
             while not self._pipeline.is_done:
-                call: Any = send(self._sent(), metadata=settings.metadata())
+                with self._changed:
+                    self._opened += 1
+                    self._changed.notify_all()
+                requests = self._sent(self._opened, self._pipeline.answered)
+                call: Any = send(requests, metadata=settings.metadata())
                 try:
                     for answer in call:
                         outcome = self._take(answer)
@@ -237,44 +241,39 @@ class _AppendStream:
         if self._failure is not None:
             raise self._failure
 
-    def _read(self) -> None:
-        """Read the requests, as far ahead of the answers as the pipeline allows."""
-        try:
-            for request in self._requests:
-                with self._changed:
-                    self._pipeline.add(request)
-                    self._changed.notify_all()
-                    self._changed.wait_for(lambda: not self._pipeline.is_full or self._opened < 0)
-                    if self._opened < 0:
-                        return
-        except Exception as error:  # noqa: BLE001 - raised to the caller after the last answer
-            self._failure = error
-        with self._changed:
-            self._pipeline.end()
-            self._changed.notify_all()
-
-    def _sent(self) -> Iterator[AppendEventStreamRequest]:
-        """Yield what a new stream has to send. Runs in a thread of the channel."""
-        with self._changed:
-            self._opened += 1
-            opened, number = self._opened, self._pipeline.answered
-            self._changed.notify_all()
-
-        def ready() -> bool:
-            return (
-                self._opened != opened
-                or self._pipeline.all_read
-                or self._pipeline.numbered(number) is not None
-            )
-
-        while True:
-            with self._changed:
-                self._changed.wait_for(ready)
-                message = self._pipeline.numbered(number)
-                if self._opened != opened or message is None:
-                    return
+    def _sent(self, opened: int, number: int) -> Iterator[AppendEventStreamRequest]:
+        """Yield what a stream has to send, from a request on. Runs in a thread of the channel."""
+        while (message := self._message(opened, number)) is not None:
             yield message
             number += 1
+
+    def _message(self, opened: int, number: int) -> AppendEventStreamRequest | None:
+        """Return what a stream sends next, read from the requests if need be.
+
+        None if there is no more to send, or another stream has taken this one's place. Its thread
+        may still be reading then: what it reads goes to the pipeline all the same.
+        """
+        pipeline = self._pipeline
+        with self._reading:
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: self._opened != opened or pipeline.has(number) or not pipeline.is_full
+                )
+                if self._opened != opened or (pipeline.all_read and not pipeline.has(number)):
+                    return None
+                if pipeline.has(number):
+                    return pipeline.numbered(number)
+            try:
+                request = next(self._requests, None)
+            except Exception as error:  # noqa: BLE001 - raised to the caller after the last answer
+                self._failure = error
+                request = None
+            with self._changed:
+                if request is None:
+                    pipeline.end()
+                    return None
+                pipeline.add(request)
+                return pipeline.numbered(number) if self._opened == opened else None
 
     def _take(self, answer: AppendEventStreamResponse) -> Outcome:
         with self._changed:
@@ -369,7 +368,7 @@ class Book:
         with their ids: nothing is recorded twice.
 
         Args:
-            requests: from `request`, read in a thread of their own.
+            requests: from `request`, read in a thread of the channel.
             in_sequence: end with the first request that is refused; nothing after it is recorded.
 
         Raises:

@@ -87,12 +87,14 @@ class Pipeline:
         """Note that no more requests will come."""
         self._all_read = True
 
-    def numbered(self, number: int) -> AppendEventStreamRequest | None:
-        """Return what to send as the request of a number; None if it has not been read yet."""
-        index = number - self._answered
-        if not 0 <= index < len(self._waiting):
-            return None
-        return AppendEventStreamRequest(append=self._waiting[index], in_sequence=self._in_sequence)
+    def has(self, number: int) -> bool:
+        """Return whether the request of a number was read and waits for its answer."""
+        return 0 <= number - self._answered < len(self._waiting)
+
+    def numbered(self, number: int) -> AppendEventStreamRequest:
+        """Return what to send as the request of a number, which must be waiting."""
+        request = self._waiting[number - self._answered]
+        return AppendEventStreamRequest(append=request, in_sequence=self._in_sequence)
 
     def take(self, answer: AppendEventStreamResponse) -> Outcome:
         """Return the outcome of the request that is answered next.
