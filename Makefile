@@ -45,7 +45,7 @@ test: check ## Check style and types, then run all tests
 
 .PHONY: coverage
 coverage: .venv/.installed-for-development ## Run all tests and show which lines they reach
-	@mkdir -p build/coverage
+	@rm -rf build/coverage && mkdir -p build/coverage
 	@.venv/bin/pytest --cov --cov-report=term --cov-report=html $(ARGS)
 	@echo 'Line by line: build/coverage/html/index.html'
 

@@ -247,6 +247,8 @@ def shared_services(postgres_server: PostgresServer) -> Iterator[RunningServices
 
 def _started(service: ServiceProcess, processes: ExitStack) -> ServiceProcess:
     def end() -> None:
+        if "COVERAGE_PROCESS_CONFIG" in os.environ:
+            service.terminate()  # a killed process writes no coverage
         service.kill()
         # Shown where the test fails.
         sys.stdout.write(f"---- log of the {service.name} service\n{service.log_tail()}")
