@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from tests.processes import StartLedger
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVER_PACKAGES = {"audit", "cli", "common", "ledger", "projections"}
+SERVER_PACKAGES = {path.parent.name for path in ROOT.glob("services/*/gigaledger/*/__init__.py")}
 
 
 def built(project: Path, destination: Path) -> zipfile.ZipFile:
