@@ -1,4 +1,4 @@
-"""Calls to a ledger as a client makes them, short to write."""
+"""Shorthand for calls to a ledger."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class CallError:
     status: Status
 
     def detail(self, kind: type[M]) -> M:
-        """Return the detail of a type; fails where there is not exactly one."""
+        """Return the detail of a type; fail unless there is exactly one."""
         (found,) = [detail for detail in self.status.details if detail.Is(kind.DESCRIPTOR)]
         unpacked = kind()
         found.Unpack(unpacked)
@@ -55,7 +55,7 @@ class CallError:
 
     @property
     def retried(self) -> bool:
-        """Whether the caller is told when to come back."""
+        """Whether the details advise when to repeat the call."""
         return any(detail.Is(RetryInfo.DESCRIPTOR) for detail in self.status.details)
 
     @property

@@ -23,7 +23,7 @@ def call(channel: grpc.Channel, method: str, *requests: bytes) -> bytes:
     Raises:
         grpc.RpcError: the call fails.
     """
-    # To the server, a call of one request is the same whatever its type.
+    # A server cannot tell a streamed call of one request from a unary one.
     responses: Iterator[bytes] = channel.stream_stream(
         f"/{method}", request_serializer=bytes, response_deserializer=bytes
     )(iter(requests), timeout=_SECONDS)

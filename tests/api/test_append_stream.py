@@ -1,4 +1,4 @@
-"""AppendEventStream: requests one after another, answered in their order."""
+"""AppendEventStream: requests of one stream, answered in order."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def reason(response: AppendEventStreamResponse) -> str:
     return str(info.reason)
 
 
-def test_answers_come_in_the_order_of_requests(caller: Caller) -> None:
+def test_responses_are_in_the_order_of_requests(caller: Caller) -> None:
     count = STREAM_WINDOW * 3 + 1
 
     answers = outcomes(caller, (caller.request(*parties(f"P{n}")) for n in range(count)))
@@ -48,7 +48,7 @@ def test_answers_come_in_the_order_of_requests(caller: Caller) -> None:
     assert [a.appended.receipts[0].position for a in answers] == list(range(2, count + 2))
 
 
-def test_a_refused_request_is_answered_and_the_stream_goes_on(caller: Caller) -> None:
+def test_the_stream_continues_after_a_refused_request(caller: Caller) -> None:
     malformed = received(1)
     malformed.actor = ""
     nowhere = caller.request(*parties("Z"))
@@ -87,7 +87,7 @@ def test_a_refused_request_is_answered_and_the_stream_goes_on(caller: Caller) ->
 
 
 @pytest.mark.parametrize("wrong", ["refused", "malformed", "other content"])
-def test_in_sequence_nothing_follows_what_is_not_recorded(caller: Caller, wrong: str) -> None:
+def test_in_sequence_nothing_is_recorded_after_a_refusal(caller: Caller, wrong: str) -> None:
     other = Caller.of_new_book(caller.stub)
     caller.append(*parties("A"), request_id="known")
     goods = received(1)
@@ -118,7 +118,7 @@ def test_in_sequence_nothing_follows_what_is_not_recorded(caller: Caller, wrong:
     assert caller.head() == 152
 
 
-def test_a_file_that_is_sent_again_doubles_nothing(caller: Caller) -> None:
+def test_repeating_a_stream_duplicates_nothing(caller: Caller) -> None:
     requests = [caller.request(*parties(f"P{n}"), request_id=f"r{n}") for n in range(50)]
     first = outcomes(caller, requests[:30])
 
@@ -129,7 +129,7 @@ def test_a_file_that_is_sent_again_doubles_nothing(caller: Caller) -> None:
     assert caller.head() == 51
 
 
-def test_answers_do_not_wait_for_the_end(caller: Caller) -> None:
+def test_responses_do_not_wait_for_the_last_request(caller: Caller) -> None:
     sending: queue.Queue[AppendEventStreamRequest | None] = queue.Queue()
     answers = caller.stub.AppendEventStream(iter(sending.get, None), timeout=SECONDS)
     for number in range(3):
@@ -144,7 +144,7 @@ def test_an_empty_stream(caller: Caller) -> None:
     assert outcomes(caller, []) == []
 
 
-def test_a_caller_that_does_not_listen_is_not_listened_to(caller: Caller) -> None:
+def test_a_caller_that_reads_no_responses_is_slowed_down(caller: Caller) -> None:
     """Requests beyond the window and what the transport holds stay with the caller."""
     taken = 0
 
@@ -163,7 +163,7 @@ def test_a_caller_that_does_not_listen_is_not_listened_to(caller: Caller) -> Non
         next(answers)
 
 
-def test_a_ledger_that_ends_answers_what_it_took(start_ledger: StartLedger) -> None:
+def test_a_terminated_ledger_answers_received_requests(start_ledger: StartLedger) -> None:
     process = start_ledger()
     with process.channel() as channel:
         caller = Caller.of_new_book(LedgerServiceStub(channel))

@@ -183,7 +183,7 @@ def test_wrong_sizes_and_positions(
     assert error.fields == [wrong]
 
 
-def test_what_is_not_there(auditor: Auditor) -> None:
+def test_missing_checkpoints(auditor: Auditor) -> None:
     auditor.sealed(FACTS + 1)
     name = f"{auditor.book}/checkpoints/299999"
 
@@ -197,7 +197,7 @@ def test_what_is_not_there(auditor: Auditor) -> None:
     assert error.reason == "BOOK_NOT_FOUND"
 
 
-def test_a_ledger_without_a_key_says_so(caller: Caller, shared_ledger: ServiceProcess) -> None:
+def test_a_ledger_without_a_key(caller: Caller, shared_ledger: ServiceProcess) -> None:
     with shared_ledger.channel() as channel:
         stub = AuditServiceStub(channel)
 

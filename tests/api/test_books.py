@@ -1,4 +1,4 @@
-"""Books and pages, as AIP asks."""
+"""Books and pages, as AIPs 122 and 158 require."""
 
 from __future__ import annotations
 
@@ -75,9 +75,7 @@ def test_a_book_is_opened_once(stub: LedgerServiceStub) -> None:
         (CreateBookRequest(book_id="a", clock=7), "clock"),  # type: ignore[arg-type]
     ],
 )
-def test_books_that_can_not_be(
-    stub: LedgerServiceStub, request_: CreateBookRequest, field: str
-) -> None:
+def test_invalid_books(stub: LedgerServiceStub, request_: CreateBookRequest, field: str) -> None:
     error = error_of(lambda: stub.CreateBook(request_))
 
     assert error.code is INVALID
@@ -85,7 +83,7 @@ def test_books_that_can_not_be(
 
 
 def test_names_that_differ_in_a_hyphen_are_different_books(stub: LedgerServiceStub) -> None:
-    """Each has its own schema, whatever characters stand in its id."""
+    """Each has a schema of its own."""
     suffix = uuid4().hex[:20]
     books = [
         stub.CreateBook(CreateBookRequest(book_id=f"{name}{suffix}")).book
@@ -95,7 +93,7 @@ def test_names_that_differ_in_a_hyphen_are_different_books(stub: LedgerServiceSt
     assert len({book.name for book in books}) == 3
 
 
-def test_there_is_no_such_book(stub: LedgerServiceStub) -> None:
+def test_unknown_books(stub: LedgerServiceStub) -> None:
     calls = [
         lambda: stub.GetBook(GetBookRequest(name="books/nowhere")),
         lambda: stub.AppendEvents(AppendEventsRequest(book="books/nowhere")),
@@ -184,7 +182,7 @@ def test_one_event(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "books/a", "books/a/events/0", "books/a/events/x", "a\0"])
-def test_names_of_no_event(stub: LedgerServiceStub, name: str) -> None:
+def test_invalid_event_names(stub: LedgerServiceStub, name: str) -> None:
     error = error_of(lambda: stub.GetEvent(GetEventRequest(name=name)))
 
     assert (error.code, error.fields) == (INVALID, ["name"])

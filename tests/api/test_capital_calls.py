@@ -1,4 +1,4 @@
-"""May this call be issued? Asked over gRPC, beside what the ledger then does."""
+"""EvaluateCapitalCall agrees with the decision on the call itself."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def agreed(caller: Caller) -> Caller:
     return caller
 
 
-def test_no_and_the_event_that_makes_it_yes(agreed: Caller) -> None:
+def test_a_refusal_lists_the_remedies(agreed: Caller) -> None:
     before = ask(agreed, effective_date=date_to_message(START))
     agreed.append(certified(before.remedies[0].power_kw, "CERT-2"))
     after = ask(agreed, effective_date=date_to_message(START))
@@ -80,7 +80,7 @@ def test_the_answer_is_that_of_a_call_that_is_only_validated(agreed: Caller) -> 
             assert len(error.fields) == len(answer.objections)
 
 
-def test_asking_records_nothing_and_not_even_an_attempt(agreed: Caller) -> None:
+def test_an_evaluation_records_nothing(agreed: Caller) -> None:
     head = agreed.head()
 
     ask(agreed)
@@ -90,7 +90,7 @@ def test_asking_records_nothing_and_not_even_an_attempt(agreed: Caller) -> None:
     assert agreed.stub.ListAttempts(ListAttemptsRequest(parent=agreed.book)).attempts == []
 
 
-def test_today_is_the_day_that_is_meant(agreed: Caller) -> None:
+def test_the_default_effective_date_is_today(agreed: Caller) -> None:
     today = dt.datetime.now(dt.UTC).date()
 
     answer = ask(agreed)
@@ -99,7 +99,7 @@ def test_today_is_the_day_that_is_meant(agreed: Caller) -> None:
     assert today <= dt.date(given.year, given.month, given.day) <= dt.datetime.now(dt.UTC).date()
 
 
-def test_in_an_imported_book_today_is_the_day_of_its_head(agreed: Caller) -> None:
+def test_in_an_imported_book_it_is_the_day_of_the_head(agreed: Caller) -> None:
     recorded = dt.datetime(2026, 2, 3, 9, tzinfo=dt.UTC)
     caller = Caller.of_imported_book(agreed.stub, recorded)
     caller.append(*parties("SUP", "CUS"), definitive(), claimed(), certified())
@@ -121,16 +121,14 @@ def test_in_an_imported_book_today_is_the_day_of_its_head(agreed: Caller) -> Non
         ({"book": "main"}, ["book"]),
     ],
 )
-def test_a_question_that_is_malformed(
-    agreed: Caller, fields: dict[str, Any], wrong: list[str]
-) -> None:
+def test_malformed_evaluations(agreed: Caller, fields: dict[str, Any], wrong: list[str]) -> None:
     error = error_of(lambda: ask(agreed, **fields))
 
     assert error.code is grpc.StatusCode.INVALID_ARGUMENT
     assert error.fields == wrong
 
 
-def test_a_book_that_is_not_there(agreed: Caller) -> None:
+def test_an_evaluation_in_an_unknown_book(agreed: Caller) -> None:
     error = error_of(lambda: ask(agreed, book="books/none"))
 
     assert error.code is grpc.StatusCode.NOT_FOUND

@@ -1,4 +1,4 @@
-"""Reading and following a book: everything once, in order, from wherever one stopped."""
+"""Reads and subscriptions return every event once, in order, from any position."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_parts_of_a_book(caller: Caller, fields: dict[str, int], expected: range
     assert [event.position for event in caller.read(**fields)] == list(expected)
 
 
-def test_pages_say_how_far_they_go(caller: Caller) -> None:
+def test_pages_state_the_position_they_reach(caller: Caller) -> None:
     caller.append(*parties(*(f"P{n}" for n in range(10))))
     request = ReadEventsRequest(book=caller.book, filter=EventFilter(party="P3"))
 
@@ -131,7 +131,7 @@ def test_filters(caller: Caller) -> None:
         (EventFilter(agreement="\0"), "filter.agreement"),
     ],
 )
-def test_filters_that_are_none(caller: Caller, chosen: EventFilter, field: str) -> None:
+def test_invalid_filters(caller: Caller, chosen: EventFilter, field: str) -> None:
     calls = (
         lambda: caller.read(filter=chosen),
         lambda: caller.stub.ListEvents(ListEventsRequest(parent=caller.book, filter=chosen)),
@@ -145,13 +145,13 @@ def test_filters_that_are_none(caller: Caller, chosen: EventFilter, field: str) 
 
 
 @pytest.mark.parametrize("field", ["from_position", "to_position"])
-def test_positions_that_are_none(caller: Caller, field: str) -> None:
+def test_invalid_positions(caller: Caller, field: str) -> None:
     error = error_of(lambda: caller.read(**{field: -1}))
 
     assert (error.code, error.fields) == (INVALID, [field])
 
 
-def test_following_from_the_beginning_to_what_comes(caller: Caller) -> None:
+def test_subscribing_from_the_beginning(caller: Caller) -> None:
     caller.append(*parties("A", "B"))
     with following(caller) as responses:
         history = until_caught_up(responses)
@@ -164,14 +164,14 @@ def test_following_from_the_beginning_to_what_comes(caller: Caller) -> None:
     assert later.caught_up
 
 
-def test_an_empty_rest_is_said_to_be_caught_up(caller: Caller) -> None:
+def test_a_subscription_at_the_head_is_caught_up(caller: Caller) -> None:
     with following(caller, after_position=1) as responses:
         first = next(responses)
 
     assert (list(first.events), first.caught_up, first.through_position) == ([], True, 1)
 
 
-def test_going_on_with_a_token(caller: Caller) -> None:
+def test_resuming_with_a_token(caller: Caller) -> None:
     caller.append(*parties("A", "B"))
     with following(caller) as responses:
         token = until_caught_up(responses)[-1].resume_token
@@ -209,7 +209,7 @@ def test_a_token_of_another_history(caller: Caller) -> None:
         base64.urlsafe_b64encode(bytes(16) + "٣".encode()).decode(),
     ],
 )
-def test_tokens_that_are_none(caller: Caller, token: str) -> None:
+def test_invalid_tokens(caller: Caller, token: str) -> None:
     with following(caller, resume_token=token) as responses:
         error = error_of(lambda: next(responses))
 
@@ -217,14 +217,14 @@ def test_tokens_that_are_none(caller: Caller, token: str) -> None:
 
 
 @pytest.mark.parametrize("after", [-1, 2, (1 << 63) - 1])
-def test_places_that_are_not_in_the_book(caller: Caller, after: int) -> None:
+def test_positions_outside_the_book(caller: Caller, after: int) -> None:
     with following(caller, after_position=after) as responses:
         error = error_of(lambda: next(responses))
 
     assert (error.code, error.fields) == (INVALID, ["after_position"])
 
 
-def test_followers_miss_nothing_while_facts_come_in(caller: Caller) -> None:
+def test_subscriptions_miss_nothing_during_appends(caller: Caller) -> None:
     count = 300
 
     def append() -> None:
@@ -245,7 +245,7 @@ def test_followers_miss_nothing_while_facts_come_in(caller: Caller) -> None:
     assert positions == list(range(1, count + 2))
 
 
-def test_a_filtered_follower_is_told_how_far_it_is(caller: Caller) -> None:
+def test_a_filtered_subscription_reports_progress(caller: Caller) -> None:
     with following(caller, filter=EventFilter(party="WANTED")) as responses:
         until_caught_up(responses)
         caller.append(*parties("OTHER"))
@@ -258,14 +258,14 @@ def test_a_filtered_follower_is_told_how_far_it_is(caller: Caller) -> None:
 
 
 def resolved(caller: Caller, instant: dt.datetime) -> tuple[int, Timestamp]:
-    """The place in the log that an instant stands for."""
+    """The position at an instant."""
     found = caller.stub.ResolvePosition(
         ResolvePositionRequest(book=caller.book, recorded_time=instant_to_message(instant))
     )
     return found.position, found.recorded_time
 
 
-def test_the_position_that_an_instant_stands_for(stub: LedgerServiceStub) -> None:
+def test_the_position_at_an_instant(stub: LedgerServiceStub) -> None:
     opened = dt.datetime(2026, 2, 1, tzinfo=dt.UTC)
     caller = Caller.of_imported_book(stub, opened)
     # Some instants have several events, and some none.

@@ -1,4 +1,4 @@
-"""Every rule that refuses, as a caller over gRPC sees it."""
+"""Every rule that refuses a request, over gRPC."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_refuses(stub: LedgerServiceStub, case: Case) -> None:
     assert caller.stub.ListAttempts(ListAttemptsRequest(parent=caller.book)).attempts[0].rules
 
 
-def test_values_are_there_for_programs(caller: Caller) -> None:
+def test_refusals_carry_their_values(caller: Caller) -> None:
     caller.append(*CERTIFIED)
 
     info = caller.refused(certified(5, "CERT-2")).detail(ErrorInfo)
@@ -88,7 +88,7 @@ def test_every_malformed_field_is_named_at_once(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize("stream", ["", "nowhere", "parties/\0", "parties/", "a" * 256, "é/x"])
-def test_checks_of_no_stream(caller: Caller, stream: str) -> None:
+def test_checks_of_invalid_streams(caller: Caller, stream: str) -> None:
     error = caller.refused(*parties("SUP"), checks=[StreamCheck(stream=stream, version=0)])
 
     assert error.code is grpc.StatusCode.INVALID_ARGUMENT
@@ -108,7 +108,7 @@ def test_refusals_are_listed(caller: Caller) -> None:
     assert attempts[0].number > attempts[1].number
 
 
-def test_a_request_that_is_wrong_all_over(caller: Caller) -> None:
+def test_a_request_with_very_many_violations(caller: Caller) -> None:
     """However much is wrong, the answer reaches the caller: metadata is limited."""
     events = parties(*("\0" * 60_000 for _ in range(3)), *(f"P{n}" for n in range(900)))
     for event in events:
@@ -124,7 +124,7 @@ def test_a_request_that_is_wrong_all_over(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize("text", ["\0", "\0" * 3000, "\N{PILE OF POO}" * 3000, "\u202e"])
-def test_refusals_of_texts_that_are_none(caller: Caller, text: str) -> None:
+def test_refusals_of_unstorable_texts(caller: Caller, text: str) -> None:
     event = received(1)
     event.actor = text
     request = caller.request(event)

@@ -1,4 +1,4 @@
-"""Workers are killed, doubled and poisoned: the read models are those of a rebuild."""
+"""Workers are killed, duplicated and given bad events: read models equal those of a rebuild."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def wait_until_at(service: ServiceProcess, position: int) -> None:
     until(reached)
 
 
-def test_killed_workers_leave_what_a_rebuild_gives(
+def test_killed_workers_leave_the_result_of_a_rebuild(
     database_url: str, start_ledger: StartLedger, start_projections: StartProjections
 ) -> None:
     ledger = start_ledger()
@@ -228,7 +228,7 @@ def test_two_workers_count_nothing_twice(
     assert content(database_url) == together
 
 
-def test_a_projection_stops_at_what_it_can_not_fold_and_the_others_go_on(
+def test_a_projection_stops_at_an_event_it_cannot_fold_and_others_continue(
     database_url: str, start_ledger: StartLedger, start_projections: StartProjections
 ) -> None:
     """A fact that only a later version knows, written by that version."""
@@ -261,7 +261,7 @@ def test_a_projection_stops_at_what_it_can_not_fold_and_the_others_go_on(
             ProjectionState.PROJECTION_STATE_RUNNING
         }
 
-        # Mended and restarted, it goes on where it stopped.
+        # Repaired and restarted, it continues where it stopped.
         with psycopg.connect(database_url) as connection:
             connection.execute(f"ALTER TABLE {SCHEMA}.gone RENAME TO capacity_entry_1")
         projections.kill()
@@ -270,7 +270,7 @@ def test_a_projection_stops_at_what_it_can_not_fold_and_the_others_go_on(
         assert statuses(projections)["capacity"].failure == ""
 
 
-def test_workers_come_back_with_the_ledger_and_the_database(
+def test_workers_reconnect_to_the_ledger_and_the_database(
     database_url: str, start_ledger: StartLedger, start_projections: StartProjections
 ) -> None:
     ledger = start_ledger()
@@ -323,7 +323,7 @@ def test_a_caller_reads_its_own_writes(
                 assert sum(figure.certified_kw for figure in answer.figures) == certified_kw
 
 
-def test_a_position_that_does_not_come_is_waited_for_as_long_as_asked(
+def test_a_read_waits_for_a_position_until_max_wait(
     start_ledger: StartLedger, start_projections: StartProjections
 ) -> None:
     ledger = start_ledger()
@@ -341,7 +341,7 @@ def test_a_position_that_does_not_come_is_waited_for_as_long_as_asked(
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
-def test_followers_of_one_book_do_not_hold_up_another(
+def test_workers_of_one_book_do_not_delay_another(
     start_ledger: StartLedger, start_projections: StartProjections
 ) -> None:
     ledger = start_ledger()
@@ -366,7 +366,7 @@ def test_followers_of_one_book_do_not_hold_up_another(
 def test_a_dead_leader_is_replaced_and_nothing_is_counted_twice(
     database_url: str, start_ledger: StartLedger, start_projections: StartProjections
 ) -> None:
-    """The leader is killed while facts come in; one that stands by goes on from where it was."""
+    """The leader is killed during appends, and a standby continues from its position."""
     ledger = start_ledger()
     with caller_of(ledger) as caller, ThreadPoolExecutor(1) as threads:
         enough = threading.Event()
@@ -394,7 +394,7 @@ def test_a_dead_leader_is_replaced_and_nothing_is_counted_twice(
     assert content(database_url) == grown
 
 
-def test_a_leader_that_was_cut_off_cannot_write(
+def test_a_former_leader_cannot_write(
     database_url: str, start_ledger: StartLedger, start_projections: StartProjections
 ) -> None:
     """A worker that is stopped for longer than its lease finds that another one has gone on."""
@@ -418,7 +418,7 @@ def test_a_leader_that_was_cut_off_cannot_write(
         assert rows == [(1,)] * 3
 
 
-def test_a_rebuild_beside_the_one_that_answers(
+def test_a_rebuild_while_the_old_generation_answers(
     database_url: str, start_ledger: StartLedger, start_projections: StartProjections
 ) -> None:
     """Facts and questions come all the while: no question fails, no position steps back."""
@@ -498,7 +498,7 @@ def ask_without_end(stub: ProjectionServiceStub, book: str, enough: threading.Ev
     return asked
 
 
-def test_a_rebuild_waits_for_a_worker_and_is_begun_once(
+def test_a_rebuild_waits_for_a_worker_and_starts_once(
     database_url: str, start_ledger: StartLedger, start_projections: StartProjections
 ) -> None:
     ledger = start_ledger()

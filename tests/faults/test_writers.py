@@ -98,7 +98,7 @@ def ledgers(start_ledger: StartLedger) -> list[ServiceProcess]:
     return started
 
 
-def test_nothing_acknowledged_is_lost_and_nothing_counted_twice(
+def test_acknowledged_facts_are_recorded_exactly_once(
     database_url: str, ledgers: list[ServiceProcess], tmp_path: Path
 ) -> None:
     file = tmp_path / "facts.jsonl"
@@ -169,7 +169,7 @@ def append(file: Path, ledger: ServiceProcess) -> subprocess.Popen[bytes]:
     )
 
 
-def test_a_ledger_that_is_told_to_end_finishes_what_it_took(ledgers: list[ServiceProcess]) -> None:
+def test_a_terminated_ledger_finishes_received_requests(ledgers: list[ServiceProcess]) -> None:
     """SIGTERM loses no request: each is answered, or was never taken."""
     acknowledged: list[str] = []
     with ledgers[0].channel() as channel, ThreadPoolExecutor(8) as callers:
@@ -199,7 +199,7 @@ def test_a_ledger_that_is_told_to_end_finishes_what_it_took(ledgers: list[Servic
     assert recorded == set(acknowledged)
 
 
-def test_the_ledger_comes_back_with_its_database(
+def test_the_ledger_reconnects_to_its_database(
     database_url: str, ledgers: list[ServiceProcess]
 ) -> None:
     """A subscription is ended by name, and the next call works."""

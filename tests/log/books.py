@@ -1,4 +1,4 @@
-"""A book in a real PostgreSQL, written to as ledger processes write to it."""
+"""Books in a real PostgreSQL, with writers like those of ledger processes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.facts import parties
 
 NOW = dt.datetime(2026, 6, 1, 12, tzinfo=dt.UTC)
 LIMIT_SECONDS = 60
-"""After this something hangs. No test waits for it."""
+"""Limit of every wait."""
 T = TypeVar("T")
 
 SIDES = parties("SUP", "CUS")
@@ -47,7 +47,7 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class Lane:
+class HeadLock:
     """The lock on the head of a book while a test holds it."""
 
     connection: psycopg.Connection
@@ -80,7 +80,7 @@ class LoggedBook:
 
     @contextmanager
     def writer(self) -> Iterator[BookWriter]:
-        """Write as one more ledger process."""
+        """Return a writer, like that of another ledger process."""
         writer = BookWriter(self.connect, self.schema, self.clock, imported=False)
         try:
             yield writer
@@ -88,21 +88,21 @@ class LoggedBook:
             writer.close()
 
     @contextmanager
-    def held(self) -> Iterator[Lane]:
-        """Hold the lock on the head, so that whoever appends waits until the end of the block."""
+    def held(self) -> Iterator[HeadLock]:
+        """Hold the lock on the head: appends wait until the end of the block."""
         with (
             psycopg.connect(self.url) as holding,
             psycopg.connect(self.url, autocommit=True) as seeing,
         ):
             LogTables(self.schema).lock_head(holding)
-            yield Lane(seeing)
+            yield HeadLock(seeing)
 
     @contextmanager
-    def one_group(self, writer: BookWriter) -> Iterator[None]:
-        """Have all that is submitted within the block share one transaction of the writer."""
-        with self.held() as lane:
+    def sharing_a_transaction(self, writer: BookWriter) -> Iterator[None]:
+        """Let all submissions within the block share one transaction of the writer."""
+        with self.held() as lock:
             first = writer.submit(submission("first", *parties("NOBODY"), validate_only=True))
-            lane.waiting(1)
+            lock.waiting(1)
             yield
         answer(first)
 
@@ -112,7 +112,7 @@ class LoggedBook:
             return LogTables(self.schema).between(connection, 1, 1 << 62)
 
     def head(self) -> Head:
-        """Return where the log ends."""
+        """Return the head of the log."""
         with self.connect() as connection:
             return LogTables(self.schema).lock_head(connection)
 
@@ -139,14 +139,14 @@ class LoggedBook:
 
 
 def new_book(url: str, name: str = "main") -> LoggedBook:
-    """Make a book, opened at `NOW`."""
+    """Create a book, opened at `NOW`."""
     with psycopg.connect(url, options=SESSION_OPTIONS, autocommit=True) as connection:
         row = create_book(connection, name, name.title(), NOW, imported=False)
     return LoggedBook(url, row.schema_name)
 
 
 def until(condition: Callable[[], T | None]) -> T:
-    """Return what a condition gives once it gives something."""
+    """Return the first result of a condition that is not None."""
     end = time.monotonic() + LIMIT_SECONDS
     while time.monotonic() < end:
         found = condition()
@@ -195,7 +195,7 @@ def append(
 
 
 def refusal(future: Future[Receipt]) -> Sequence[Violation]:
-    """Return why a request was refused; fails where it was not."""
+    """Return the violations of a refused request; fail if it was accepted."""
     error = future.exception(LIMIT_SECONDS)
     assert isinstance(error, Refused), error
     return error.violations
@@ -204,7 +204,7 @@ def refusal(future: Future[Receipt]) -> Sequence[Violation]:
 def refused(
     writer: BookWriter, request_id: str, *events: Event, checks: Sequence[StreamCheck] = ()
 ) -> Sequence[Violation]:
-    """Append in one request, and return why it is refused."""
+    """Append in one request, and return its violations."""
     return refusal(writer.submit(submission(request_id, *events, checks=checks)))
 
 
@@ -214,5 +214,5 @@ def positions(receipt: Receipt) -> list[int]:
 
 
 def codes(violations: Sequence[Violation]) -> list[str]:
-    """Return the codes of the rules that were broken."""
+    """Return the codes of the violated rules."""
     return [violation.rule.code for violation in violations]

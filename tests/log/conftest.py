@@ -1,4 +1,4 @@
-"""A fresh book, alone and with two sides that trade."""
+"""A new book, and a writer that has recorded two parties."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.log.books import SIDES, LoggedBook, append, new_book
 
 @pytest.fixture
 def book(database_url: str) -> LoggedBook:
-    """A book in which nothing is recorded but that it was opened, at position 1."""
+    """A book with one event, at position 1: that it was opened."""
     return new_book(database_url)
 
 

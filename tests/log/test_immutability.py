@@ -1,4 +1,4 @@
-"""Nobody changes what is recorded: neither the services' roles nor, by accident, the owner."""
+"""Recorded events are immutable for the services' roles and, against accidents, for the owner."""
 
 from __future__ import annotations
 
@@ -81,7 +81,9 @@ def test_roles_of_the_services_change_nothing(recorded: LoggedBook, login: str, 
 
 @pytest.mark.parametrize("change", ["UPDATE", "DELETE", "TRUNCATE"])
 @pytest.mark.parametrize("table", [table for table in LOG_TABLES if table != "head"])
-def test_not_even_the_owner_by_accident(recorded: LoggedBook, table: str, change: str) -> None:
+def test_the_owner_cannot_change_it_by_accident(
+    recorded: LoggedBook, table: str, change: str
+) -> None:
     with (
         psycopg.connect(recorded.url) as connection,
         pytest.raises(INSUFFICIENT_PRIVILEGE, match="the log is immutable"),
@@ -93,7 +95,7 @@ def test_not_even_the_owner_by_accident(recorded: LoggedBook, table: str, change
     "change",
     ["position = position - 1", "recorded_at = recorded_at - interval '1 microsecond'"],
 )
-def test_the_head_never_goes_back(recorded: LoggedBook, change: str) -> None:
+def test_the_head_never_moves_back(recorded: LoggedBook, change: str) -> None:
     with (
         recorded.connect() as connection,
         pytest.raises(psycopg.errors.CheckViolation, match="cannot go back"),
@@ -102,7 +104,7 @@ def test_the_head_never_goes_back(recorded: LoggedBook, change: str) -> None:
 
 
 @pytest.mark.parametrize("change", ["DELETE", "TRUNCATE"])
-def test_the_head_stays(recorded: LoggedBook, change: str) -> None:
+def test_the_head_is_never_deleted(recorded: LoggedBook, change: str) -> None:
     with (
         psycopg.connect(recorded.url) as connection,
         pytest.raises(INSUFFICIENT_PRIVILEGE, match="the log is immutable"),

@@ -126,7 +126,7 @@ class LogMachine(RuleBasedStateMachine):
     @rule(which=st.integers(0, 1), requests=st.lists(REQUESTS, min_size=2, max_size=6))
     def append_as_a_group(self, which: int, requests: list[AppendEventsRequest]) -> None:
         """Several requests in one transaction."""
-        with self.book.one_group(self.writers[which]):
+        with self.book.sharing_a_transaction(self.writers[which]):
             futures = self._submit(requests, which)
         self._compare(requests, futures)
 

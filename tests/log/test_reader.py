@@ -1,4 +1,4 @@
-"""Reading the log: pages, filters, and that neither leaves anything out."""
+"""Reading the log: neither pages nor filters omit an event."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ async def all_of(
     return found
 
 
-async def test_without_a_filter_everything_is_there(
+async def test_without_a_filter_every_event_is_returned(
     filled: LoggedBook, connection: psycopg.AsyncConnection
 ) -> None:
     rows = await all_of(connection, filled, Filter(), 0, HEAD)
@@ -134,7 +134,7 @@ async def test_a_stream_filter_gives_its_versions(
     assert [row.stream_version for row in rows] == list(range(1, 28))
 
 
-async def test_filters_leave_out_what_they_say_and_nothing_else(
+async def test_filters_exclude_exactly_what_does_not_match(
     filled: LoggedBook, connection: psycopg.AsyncConnection
 ) -> None:
     columns = "position, fact_type, effective_date, agreement, parties"
@@ -159,7 +159,7 @@ async def test_filters_leave_out_what_they_say_and_nothing_else(
         ]
 
 
-async def test_a_filter_that_finds_nothing_tells_how_far_it_looked(
+async def test_a_filter_without_matches_reports_progress(
     filled: LoggedBook, connection: psycopg.AsyncConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "SCAN_POSITIONS", 20)

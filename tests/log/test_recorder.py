@@ -1,7 +1,6 @@
 """The eventsourcing library's own test cases, run against the recorder of a book.
 
-Its positions start at 1 in a log that is empty: below the library's level, a book is opened by an
-event of ours, so the cases run on a log without that.
+They expect an empty log, so they run without the event that opens every book.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from tests.log.books import NOW
 
 @pytest.fixture
 def recorder(database_url: str) -> Iterator[BookRecorder]:
-    """A recorder on a log in which nothing is recorded."""
+    """A recorder on an empty log."""
     with psycopg.connect(database_url, options=SESSION_OPTIONS, autocommit=True) as connection:
         row = connection.execute(
             "SELECT gigaledger.create_book('main', 'Main', false, %s)", (NOW,)
@@ -63,7 +62,7 @@ class TestApplicationRecorder(_OurRecorder, ApplicationRecorderTestCase[BookReco
     """
 
     def test_insert_subscribe(self) -> None:
-        """The case that recorders with subscriptions opt in to."""
+        """The test case for recorders with subscriptions."""
         self.optional_test_insert_subscribe()
 
     def test_performance(self) -> None:
@@ -74,7 +73,7 @@ class TestApplicationRecorder(_OurRecorder, ApplicationRecorderTestCase[BookReco
 
 
 class TestNonInterleavingPositions(_OurRecorder, NonInterleavingNotificationIDsBaseCase):
-    """Batches that are inserted at once do not mix."""
+    """Concurrently inserted batches do not interleave."""
 
 
 def stored(stream: str, version: int) -> StoredEvent:
@@ -121,12 +120,11 @@ def test_inserting_nothing_records_nothing(recorder: BookRecorder) -> None:
     assert recorder.max_notification_id() is None
 
 
-def test_who_follows_misses_nothing_while_many_write(recorder: BookRecorder) -> None:
-    """A reader at position P has seen everything up to P, whoever committed first.
+def test_a_reader_misses_nothing_during_concurrent_writes(recorder: BookRecorder) -> None:
+    """A reader at position P has seen everything up to P, in whatever order writers commit.
 
-    A batch that takes long to insert is overtaken by short ones in a log that numbers events by a
-    sequence: a reader that follows such a log passes the numbers of the batch before they are
-    visible.
+    In a log that numbers events by a sequence, short batches overtake a long one: a reader passes
+    its numbers before they are visible.
     """
     long_batch = [stored("long", version) for version in range(20_000)]
     total = len(long_batch) + 150

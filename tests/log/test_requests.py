@@ -1,4 +1,4 @@
-"""HR-ID-01: a request id stands for one content, for ever, whoever sends it again and when."""
+"""HR-ID-01: a request id permanently identifies one content, whoever repeats it and when."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def replay_of(receipt: Receipt) -> Receipt:
     return replace(receipt, replayed=True)
 
 
-def test_the_same_again_gets_the_first_answer(book: LoggedBook, writer: BookWriter) -> None:
+def test_a_repeated_request_gets_the_first_receipt(book: LoggedBook, writer: BookWriter) -> None:
     first = append(writer, "order", placed(), received(10))
 
     assert not first.replayed
@@ -45,7 +45,7 @@ def test_the_same_again_gets_the_first_answer(book: LoggedBook, writer: BookWrit
     assert book.attempts() == []
 
 
-def test_the_same_again_after_a_restart(book: LoggedBook) -> None:
+def test_a_repeated_request_after_a_restart(book: LoggedBook) -> None:
     with book.writer() as writer:
         append(writer, "sides", *SIDES)
         first = append(writer, "order", placed(), received(10))
@@ -57,8 +57,8 @@ def test_the_same_again_after_a_restart(book: LoggedBook) -> None:
     assert book.head().position == 5
 
 
-def test_the_same_twice_in_one_group(book: LoggedBook, writer: BookWriter) -> None:
-    with book.one_group(writer):
+def test_a_repeated_request_in_the_same_group(book: LoggedBook, writer: BookWriter) -> None:
+    with book.sharing_a_transaction(writer):
         twins = [writer.submit(submission("order", placed())) for _ in range(3)]
 
     first, *replays = map(answer, twins)
@@ -67,11 +67,13 @@ def test_the_same_twice_in_one_group(book: LoggedBook, writer: BookWriter) -> No
     assert book.head().position == 4
 
 
-def test_the_same_at_once_from_two_writers(book: LoggedBook, writer: BookWriter) -> None:
+def test_the_same_request_concurrently_from_two_writers(
+    book: LoggedBook, writer: BookWriter
+) -> None:
     with book.writer() as other:
-        with book.held() as lane:
+        with book.held() as lock:
             twins = [w.submit(submission("order", placed())) for w in (writer, other)]
-            lane.waiting(2)
+            lock.waiting(2)
         receipts = list(map(answer, twins))
 
     assert [receipt.entries for receipt in receipts] == [receipts[0].entries] * 2
@@ -79,7 +81,9 @@ def test_the_same_at_once_from_two_writers(book: LoggedBook, writer: BookWriter)
     assert book.head().position == 4
 
 
-def test_the_same_from_many_callers_of_two_writers(book: LoggedBook, writer: BookWriter) -> None:
+def test_the_same_request_from_many_callers_of_two_writers(
+    book: LoggedBook, writer: BookWriter
+) -> None:
     with book.writer() as other, ThreadPoolExecutor(8) as callers:
         futures = [
             callers.submit(
@@ -124,7 +128,7 @@ def test_other_content_is_refused_after_a_restart(book: LoggedBook) -> None:
 
 
 def test_other_content_is_refused_in_the_same_group(book: LoggedBook, writer: BookWriter) -> None:
-    with book.one_group(writer):
+    with book.sharing_a_transaction(writer):
         first = writer.submit(submission("order", placed(100)))
         other = writer.submit(submission("order", placed(101)))
         again = writer.submit(submission("order", placed(100)))
@@ -134,14 +138,14 @@ def test_other_content_is_refused_in_the_same_group(book: LoggedBook, writer: Bo
     assert answer(again).replayed
 
 
-def test_other_content_at_once_from_two_writers(book: LoggedBook, writer: BookWriter) -> None:
+def test_other_content_concurrently_from_two_writers(book: LoggedBook, writer: BookWriter) -> None:
     with book.writer() as other:
-        with book.held() as lane:
+        with book.held() as lock:
             rivals = [
                 w.submit(submission("order", placed(quantity)))
                 for w, quantity in ((writer, 100), (other, 101))
             ]
-            lane.waiting(2)
+            lock.waiting(2)
         errors = [rival.exception(60) for rival in rivals]
 
     assert len([error for error in errors if error is None]) == 1
@@ -172,7 +176,7 @@ def test_a_refused_request_leaves_its_id_free(book: LoggedBook, writer: BookWrit
 def test_a_refused_request_may_be_corrected_in_its_group(
     book: LoggedBook, writer: BookWriter
 ) -> None:
-    with book.one_group(writer):
+    with book.sharing_a_transaction(writer):
         wrong = writer.submit(submission("goods", received(10)))
         right = writer.submit(submission("goods", placed()))
 
@@ -180,7 +184,7 @@ def test_a_refused_request_may_be_corrected_in_its_group(
     assert positions(answer(right)) == [4]
 
 
-def test_every_attempt_is_kept(book: LoggedBook, writer: BookWriter) -> None:
+def test_every_attempt_is_recorded(book: LoggedBook, writer: BookWriter) -> None:
     for actor in ("alice", "bob", "alice"):
         event = received(10)
         event.actor = actor
@@ -189,7 +193,7 @@ def test_every_attempt_is_kept(book: LoggedBook, writer: BookWriter) -> None:
     assert [attempt[1] for attempt in book.attempts()] == ["alice", "bob", "alice"]
 
 
-def test_trying_out_leaves_nothing_behind(book: LoggedBook, writer: BookWriter) -> None:
+def test_validating_only_records_nothing(book: LoggedBook, writer: BookWriter) -> None:
     tried = answer(writer.submit(submission("order", placed(), validate_only=True)))
     in_vain = writer.submit(submission("goods", received(10), validate_only=True))
 
@@ -201,7 +205,7 @@ def test_trying_out_leaves_nothing_behind(book: LoggedBook, writer: BookWriter) 
     assert positions(append(writer, "order", placed(7))) == [4]
 
 
-def test_trying_out_a_recorded_request_says_where_it_is(writer: BookWriter) -> None:
+def test_validating_a_recorded_request_returns_its_receipt(writer: BookWriter) -> None:
     first = append(writer, "order", placed())
 
     tried = answer(writer.submit(submission("order", placed(), validate_only=True)))
@@ -220,7 +224,7 @@ def test_facts_carry_the_id_of_their_request(book: LoggedBook, writer: BookWrite
 
 
 @pytest.mark.parametrize("change", ["event", "order", "check", "recorded time", "book"])
-def test_everything_a_request_says_is_its_content(change: str) -> None:
+def test_every_field_is_part_of_the_content_hash(change: str) -> None:
     request = append_request("id", *SIDES, checks=[at_version("parties/SUP", 0)])
     before = content_hash(request)
     if change == "event":
@@ -237,7 +241,7 @@ def test_everything_a_request_says_is_its_content(change: str) -> None:
     assert content_hash(request) != before
 
 
-def test_the_id_and_trying_out_are_not_content() -> None:
+def test_request_id_and_validate_only_are_not_hashed() -> None:
     requests = [append_request(name, *SIDES, validate_only=name == "b") for name in ("a", "b")]
 
     assert len(set(map(content_hash, requests))) == 1

@@ -1,4 +1,4 @@
-"""Sealing: what is signed is what is recorded, goes on from what was signed, and nothing else."""
+"""Sealing: every signed tree covers the recorded events and extends the tree signed before."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def change_as_the_owner(book: LoggedBook, *statements: str) -> None:
             connection.execute(statement.replace("LOG", book.schema))
 
 
-def test_a_checkpoint_is_over_what_a_reader_gets(seals: Seals, writer: BookWriter) -> None:
+def test_a_checkpoint_covers_the_bytes_that_readers_get(seals: Seals, writer: BookWriter) -> None:
     append(writer, "order", placed(), received(1))
 
     assert seals.sealer().seal(MAIN) is False
@@ -113,7 +113,7 @@ def test_a_checkpoint_is_over_what_a_reader_gets(seals: Seals, writer: BookWrite
     assert not checkpoint.imported
 
 
-def test_an_imported_book_says_so_in_each_checkpoint(seals: Seals) -> None:
+def test_checkpoints_of_an_imported_book_state_that_it_is_imported(seals: Seals) -> None:
     imported = BookRow("main", "book_main", "Main", imported=True, opened_at=NOW)
 
     seals.sealer().seal(imported)
@@ -121,7 +121,7 @@ def test_an_imported_book_says_so_in_each_checkpoint(seals: Seals) -> None:
     assert seals.latest().imported
 
 
-def test_nothing_new_is_not_signed_again(seals: Seals, writer: BookWriter) -> None:
+def test_an_unchanged_book_is_not_signed_again(seals: Seals, writer: BookWriter) -> None:
     sealer = seals.sealer()
     sealer.seal(MAIN)
     sealer.seal(MAIN)
@@ -143,7 +143,7 @@ def test_trees_that_grow_across_blocks(seals: Seals, writer: BookWriter, *, agai
         assert row.root_hash == seals.expected_root(row.size)
 
 
-def test_much_is_sealed_in_parts(
+def test_many_events_are_sealed_in_several_transactions(
     seals: Seals, writer: BookWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sealing, "MAX_SEALED_EVENTS", 100)
@@ -169,7 +169,7 @@ def test_several_processes_seal_one_book(seals: Seals, writer: BookWriter) -> No
         assert row.root_hash == seals.expected_root(row.size)
 
 
-def test_proofs_out_of_what_is_stored(seals: Seals, writer: BookWriter) -> None:
+def test_proofs_from_stored_nodes(seals: Seals, writer: BookWriter) -> None:
     grow(writer, "A", 3 * BLOCK + 50)
     seals.sealer().seal(MAIN)
     leaves, size = seals.leaves(), 3 * BLOCK + 53
@@ -186,7 +186,7 @@ def test_proofs_out_of_what_is_stored(seals: Seals, writer: BookWriter) -> None:
             check_consistency(first, size, proof, seals.expected_root(first), root)
 
 
-def test_a_key_is_followed_by_another(seals: Seals, writer: BookWriter) -> None:
+def test_a_key_is_succeeded_by_another(seals: Seals, writer: BookWriter) -> None:
     second, third = new_key("ledger.test"), new_key("ledger.test")
     seals.sealer(KEY).seal(MAIN)
     for number, keys in enumerate(((KEY, second), (KEY, second, third), (third,))):
@@ -204,7 +204,7 @@ def test_a_key_is_followed_by_another(seals: Seals, writer: BookWriter) -> None:
         first = row
 
 
-def test_a_key_without_a_statement_signs_nothing(seals: Seals, writer: BookWriter) -> None:
+def test_a_key_without_a_succession_signs_nothing(seals: Seals, writer: BookWriter) -> None:
     seals.sealer().seal(MAIN)
     grow(writer, "A", 1)
 
@@ -214,7 +214,7 @@ def test_a_key_without_a_statement_signs_nothing(seals: Seals, writer: BookWrite
     assert len(seals.checkpoints()) == len(seals.signing_keys()) == 1
 
 
-async def test_a_book_that_can_not_be_sealed_stops_no_other(
+async def test_a_book_that_cannot_be_sealed_does_not_stop_others(
     seals: Seals, writer: BookWriter
 ) -> None:
     async def books() -> list[BookRow]:
@@ -249,7 +249,7 @@ ALTERATIONS = {
 
 
 @pytest.mark.parametrize("alteration", ALTERATIONS)
-def test_what_was_altered_is_not_signed(seals: Seals, writer: BookWriter, alteration: str) -> None:
+def test_an_altered_log_is_not_signed(seals: Seals, writer: BookWriter, alteration: str) -> None:
     grow(writer, "A", 300)
     seals.sealer().seal(MAIN)
     change_as_the_owner(seals.book, *ALTERATIONS[alteration])

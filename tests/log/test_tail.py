@@ -1,4 +1,4 @@
-"""Followers of a book share what they read, and each gets everything."""
+"""Subscriptions to a book share the pages they read, and each gets every event."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def tail(book: LoggedBook, lender: Lender) -> SharedTail:
     return SharedTail(LogReader(book.schema), lender.lend)
 
 
-async def test_a_page_is_read_once_for_all(
+async def test_a_page_is_read_once_for_all_subscriptions(
     book: LoggedBook, lender: Lender, tail: SharedTail
 ) -> None:
     with book.writer() as writer:
@@ -60,7 +60,7 @@ async def test_a_page_is_read_once_for_all(
     assert lender.lent == 1
 
 
-async def test_what_comes_after_an_empty_page_is_found(
+async def test_events_after_an_empty_page_are_found(
     book: LoggedBook, lender: Lender, tail: SharedTail
 ) -> None:
     assert [page.count for page in await asyncio.gather(tail.page(1), tail.page(1))] == [0, 0]
@@ -74,7 +74,7 @@ async def test_what_comes_after_an_empty_page_is_found(
     assert lender.lent == before + 1
 
 
-async def test_followers_in_different_places_each_get_theirs(
+async def test_subscriptions_at_different_positions_get_their_own_pages(
     book: LoggedBook, tail: SharedTail
 ) -> None:
     with book.writer() as writer:
@@ -85,7 +85,7 @@ async def test_followers_in_different_places_each_get_theirs(
     assert [page.count for page in pages] == [4, 1, 3, 2, 4, 1]
 
 
-async def test_a_follower_that_goes_away_disturbs_nobody(
+async def test_a_cancelled_subscription_does_not_affect_others(
     book: LoggedBook, tail: SharedTail
 ) -> None:
     with book.writer() as writer:

@@ -1,4 +1,4 @@
-"""Answers put together from stored bytes are what the generated classes would have written."""
+"""Responses assembled from stored bytes equal those of the generated classes."""
 
 from __future__ import annotations
 
@@ -66,5 +66,5 @@ def test_byte_for_byte(
         (pb.GetEventResponse, "event"),
     ],
 )
-def test_events_have_the_same_number_in_every_answer(answer: Any, field: str) -> None:
+def test_the_events_field_has_the_same_number_in_every_response(answer: Any, field: str) -> None:
     assert answer.DESCRIPTOR.fields_by_name[field].number == wire.EVENTS_FIELD_NUMBER

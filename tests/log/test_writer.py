@@ -1,4 +1,4 @@
-"""The writer: requests that wait together share a transaction, and several processes one book."""
+"""The writer: queued requests share a transaction, and several processes share a book."""
 
 from __future__ import annotations
 
@@ -29,25 +29,23 @@ from tests.log.books import (
 from tests.proxies import cutting_proxy
 
 
-def test_requests_that_wait_together_share_a_transaction(
-    book: LoggedBook, writer: BookWriter
-) -> None:
-    with book.one_group(writer):
+def test_queued_requests_share_a_transaction(book: LoggedBook, writer: BookWriter) -> None:
+    with book.sharing_a_transaction(writer):
         futures = [writer.submit(submission(f"party-{n}", *parties(f"P{n}"))) for n in range(20)]
 
     assert [positions(answer(future)) for future in futures] == [[n + 4] for n in range(20)]
     assert len(book.transactions(range(4, 24))) == 1
 
 
-def test_a_request_alone_waits_for_nobody(book: LoggedBook, writer: BookWriter) -> None:
+def test_a_single_request_is_recorded_at_once(book: LoggedBook, writer: BookWriter) -> None:
     append(writer, "one", *parties("A"))
     append(writer, "two", *parties("B"))
 
     assert len(book.transactions([4, 5])) == 2
 
 
-def test_a_refused_request_refuses_only_itself(book: LoggedBook, writer: BookWriter) -> None:
-    with book.one_group(writer):
+def test_a_refused_request_affects_no_other(book: LoggedBook, writer: BookWriter) -> None:
+    with book.sharing_a_transaction(writer):
         before = writer.submit(submission("before", placed()))
         unknown = writer.submit(submission("unknown", received(1, purchase_order="PO-9")))
         half = writer.submit(submission("half", received(3), received(1, line=9)))
@@ -67,7 +65,7 @@ def test_a_refused_request_refuses_only_itself(book: LoggedBook, writer: BookWri
 
 
 def test_decisions_of_a_group_see_each_other(writer: BookWriter, book: LoggedBook) -> None:
-    with book.one_group(writer):
+    with book.sharing_a_transaction(writer):
         chain = [
             writer.submit(submission("agreement", definitive())),
             writer.submit(submission("claim", claimed(1_000_000))),
@@ -80,7 +78,7 @@ def test_decisions_of_a_group_see_each_other(writer: BookWriter, book: LoggedBoo
     assert codes(refusal(chain[3])) == ["HR-CAP-01"]
 
 
-def test_what_another_process_wrote_is_seen(book: LoggedBook, writer: BookWriter) -> None:
+def test_events_of_another_process_count(book: LoggedBook, writer: BookWriter) -> None:
     append(writer, "agreement", definitive(), claimed(1_000_000))
     append(writer, "first", certified(600_000))
     with book.writer() as other:
@@ -91,7 +89,7 @@ def test_what_another_process_wrote_is_seen(book: LoggedBook, writer: BookWriter
     assert positions(append(writer, "fourth", certified(100_000, "CERT-3"))) == [8]
 
 
-def test_what_another_process_linked_is_seen(book: LoggedBook, writer: BookWriter) -> None:
+def test_links_of_another_process_count(book: LoggedBook, writer: BookWriter) -> None:
     append(writer, "agreement", definitive())
     append(writer, "warm", claimed(1))
     with book.writer() as other:
@@ -114,7 +112,7 @@ def test_what_another_process_linked_is_seen(book: LoggedBook, writer: BookWrite
     assert codes(violations) == ["HR-STATE-01"]
 
 
-def test_a_reversal_by_another_process_is_seen(book: LoggedBook, writer: BookWriter) -> None:
+def test_a_reversal_by_another_process_counts(book: LoggedBook, writer: BookWriter) -> None:
     append(writer, "order", placed(), received(10))
     with book.writer() as other:
         append(other, "reversal", fact("entry_reversed", position=5, reason_code="ERROR"))
@@ -124,7 +122,9 @@ def test_a_reversal_by_another_process_is_seen(book: LoggedBook, writer: BookWri
     ) == ["HR-REV-02"]
 
 
-def test_what_another_process_reversed_does_not_count(book: LoggedBook, writer: BookWriter) -> None:
+def test_an_entry_reversed_by_another_process_does_not_count(
+    book: LoggedBook, writer: BookWriter
+) -> None:
     append(writer, "agreement", definitive(), claimed(1_000_000))
     append(writer, "first", certified(600_000))
     with book.writer() as other:
@@ -137,7 +137,7 @@ def test_what_another_process_reversed_does_not_count(book: LoggedBook, writer: 
     assert positions(append(writer, "rest", certified(600_000, "CERT-4"))) == [10]
 
 
-def test_everything_is_forgotten_when_others_wrote_much(
+def test_all_states_are_dropped_after_many_events_of_others(
     book: LoggedBook, writer: BookWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append(writer, "order", placed(), received(10))
@@ -149,7 +149,7 @@ def test_everything_is_forgotten_when_others_wrote_much(
     assert append(writer, "last", received(1)).entries[0][2] == 9
 
 
-def test_two_processes_at_once_leave_no_gap(book: LoggedBook, writer: BookWriter) -> None:
+def test_concurrent_processes_leave_no_gap(book: LoggedBook, writer: BookWriter) -> None:
     with book.writer() as other, ThreadPoolExecutor(8) as callers:
         receipts = list(
             callers.map(
@@ -174,17 +174,17 @@ def test_recorded_times_never_decrease(book: LoggedBook, writer: BookWriter) -> 
     assert book.head().recorded_at == back.recorded_at
 
 
-def test_a_cut_connection_is_made_good(book: LoggedBook, writer: BookWriter) -> None:
-    with book.held() as lane:
+def test_a_lost_connection_is_replaced(book: LoggedBook, writer: BookWriter) -> None:
+    with book.held() as lock:
         future = writer.submit(submission("order", placed()))
-        (waiting,) = lane.waiting(1)
-        lane.connection.execute("SELECT pg_terminate_backend(%s)", (waiting,))
+        (waiting,) = lock.waiting(1)
+        lock.connection.execute("SELECT pg_terminate_backend(%s)", (waiting,))
 
     assert positions(answer(future)) == [4]
     assert book.head().position == 4
 
 
-def test_a_connection_cut_after_the_commit_doubles_nothing(book: LoggedBook) -> None:
+def test_a_connection_lost_after_the_commit_duplicates_nothing(book: LoggedBook) -> None:
     """Who loses the connection does not know whether it committed: the request id does."""
     with cutting_proxy(book.url) as proxy, LoggedBook(proxy.url, book.schema).writer() as writer:
         append(writer, "sides", *SIDES)
@@ -197,7 +197,7 @@ def test_a_connection_cut_after_the_commit_doubles_nothing(book: LoggedBook) -> 
     assert book.head().position == 4
 
 
-def test_callers_are_told_when_the_database_is_gone(book: LoggedBook) -> None:
+def test_callers_get_an_error_without_a_database(book: LoggedBook) -> None:
     gone = LoggedBook("postgresql://nobody@127.0.0.1:1/nothing", book.schema)
     with gone.writer() as writer:
         future = writer.submit(submission("order", placed()))
@@ -207,14 +207,14 @@ def test_callers_are_told_when_the_database_is_gone(book: LoggedBook) -> None:
     assert isinstance(error, StoreUnavailableError)
 
 
-def test_callers_are_told_when_too_many_wait(
+def test_callers_get_an_error_when_the_queue_is_full(
     book: LoggedBook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writing, "MAX_QUEUED_REQUESTS", 3)
     with book.writer() as writer:
-        with book.held() as lane:
+        with book.held() as lock:
             first = writer.submit(submission("first", *parties("A")))
-            lane.waiting(1)
+            lock.waiting(1)
             queued = [writer.submit(submission(f"p-{n}", *parties(f"P{n}"))) for n in range(3)]
             with pytest.raises(WriterBusyError):
                 writer.submit(submission("one-too-many", *parties("Z")))
@@ -226,7 +226,7 @@ def test_groups_are_bounded(
     book: LoggedBook, writer: BookWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writing, "MAX_GROUP_EVENTS", 4)
-    with book.one_group(writer):
+    with book.sharing_a_transaction(writer):
         futures = [
             writer.submit(submission(f"p-{n}", *parties(f"P{n}", f"Q{n}"))) for n in range(4)
         ]
@@ -236,13 +236,13 @@ def test_groups_are_bounded(
     assert len(book.transactions(range(4, 12))) == 2
 
 
-def test_a_request_that_breaks_the_writer_breaks_only_itself(
+def test_a_request_that_raises_in_the_writer_fails_alone(
     book: LoggedBook, writer: BookWriter
 ) -> None:
     """No request should be able to; should one be found, its neighbours don't pay for it."""
     broken = submission("broken", placed())
     broken.request = Request("broken", [placed()], [None], [Check("parties/\0", 0, None)])
-    with book.one_group(writer):
+    with book.sharing_a_transaction(writer):
         before = writer.submit(submission("before", *parties("A")))
         breaking = writer.submit(broken)
         after = writer.submit(submission("after", *parties("B")))
@@ -252,7 +252,7 @@ def test_a_request_that_breaks_the_writer_breaks_only_itself(
     assert positions(answer(after)) == [5]
 
 
-def test_closing_finishes_what_is_queued(book: LoggedBook) -> None:
+def test_closing_finishes_the_queue(book: LoggedBook) -> None:
     with book.writer() as writer:
         futures = [writer.submit(submission(f"p-{n}", *parties(f"P{n}"))) for n in range(50)]
 

@@ -1,4 +1,4 @@
-"""Metrics: what Prometheus is told of the ledger and of the projections."""
+"""Prometheus metrics of the ledger and of the projections."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def free_address() -> str:
         return f"127.0.0.1:{listening.getsockname()[1]}"
 
 
-def fetched(address: str) -> dict[tuple[str, frozenset[str]], float]:
+def fetch_metrics(address: str) -> dict[tuple[str, frozenset[str]], float]:
     """What is served, by name and values of labels."""
     with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
         text = answer.read().decode()
@@ -61,7 +61,7 @@ def addresses(database_url: str) -> Iterator[tuple[ServiceProcess, str, str]]:
         yield ledger, ledger_metrics, projections_metrics
 
 
-def test_what_was_recorded_refused_and_folded(
+def test_metrics_of_appends_refusals_and_projections(
     addresses: tuple[ServiceProcess, str, str],
 ) -> None:
     ledger, ledger_metrics, projections_metrics = addresses
@@ -73,14 +73,21 @@ def test_what_was_recorded_refused_and_folded(
         refused = caller.refused(paid(1, "PAY-1", invoice="NONE"))
         head = caller.head()
 
-    told = fetched(ledger_metrics)
+    metrics = fetch_metrics(ledger_metrics)
     # The first event was recorded when the book was opened.
-    assert told["gigaledger_events_appended_total", frozenset({"book_main"})] >= 3
-    assert told["gigaledger_requests_refused_total", frozenset({"book_main", refused.reason})] == 1
-    assert told["gigaledger_group_requests_count", frozenset({"book_main"})] >= 2
+    assert metrics["gigaledger_events_appended_total", frozenset({"book_main"})] >= 3
+    assert (
+        metrics["gigaledger_requests_refused_total", frozenset({"book_main", refused.reason})] == 1
+    )
+    assert metrics["gigaledger_group_requests_count", frozenset({"book_main"})] >= 2
+    ledger_service = "gigaledger.v1.LedgerService"
+    appends = (ledger_service, "AppendEvents")
+    assert metrics["grpc_server_handled_total", frozenset({*appends, "OK"})] == 2
+    assert metrics["grpc_server_handled_total", frozenset({*appends, refused.code.name})] == 1
+    assert metrics["grpc_server_handling_seconds_count", frozenset(appends)] == 3
 
     def caught_up() -> dict[tuple[str, frozenset[str]], float] | None:
-        found = fetched(projections_metrics)
+        found = fetch_metrics(projections_metrics)
         key = ("gigaledger_projection_position", frozenset({"books/main", "capacity", "1"}))
         head_key = ("gigaledger_book_head_position", frozenset({"books/main"}))
         summed = found.get(("gigaledger_subtotal_position", round_trip))
@@ -93,7 +100,7 @@ def test_what_was_recorded_refused_and_folded(
     assert found["gigaledger_projection_failed", round_trip] == 0
 
 
-def test_an_address_that_is_taken_is_named(
+def test_an_address_in_use_is_named(
     database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:

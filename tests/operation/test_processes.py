@@ -130,7 +130,7 @@ def test_processes_on_one_address_write_one_book(
     assert [event.stream_version for event in goods] == list(range(2, quantity + 2))
 
 
-def test_a_process_that_dies_ends_all_of_them(running: subprocess.Popen[str], address: str) -> None:
+def test_a_process_that_dies_ends_the_others(running: subprocess.Popen[str], address: str) -> None:
     victim, *_ = children(running)
     victim.kill()
 
@@ -141,7 +141,7 @@ def test_a_process_that_dies_ends_all_of_them(running: subprocess.Popen[str], ad
     assert not serves(address)
 
 
-def test_all_of_them_end_when_asked(running: subprocess.Popen[str], address: str) -> None:
+def test_all_processes_end_on_request(running: subprocess.Popen[str], address: str) -> None:
     running.send_signal(signal.SIGTERM)
 
     _, log = running.communicate(timeout=STOP_SECONDS)
@@ -151,7 +151,7 @@ def test_all_of_them_end_when_asked(running: subprocess.Popen[str], address: str
     assert not serves(address)
 
 
-def test_an_address_that_is_taken_is_not_shared_with_strangers(
+def test_an_address_in_use_by_another_program_is_refused(
     running: subprocess.Popen[str], database_url: str, address: str
 ) -> None:
     assert running.poll() is None
@@ -168,7 +168,7 @@ def test_an_address_that_is_taken_is_not_shared_with_strangers(
     assert f"can't listen on {address}" in log
 
 
-def test_a_port_has_to_be_named() -> None:
+def test_a_port_is_required() -> None:
     process = ledger("--processes", PROCESSES, GIGALEDGER_LEDGER_ADDRESS="127.0.0.1:0")
 
     _, log = process.communicate(timeout=STOP_SECONDS)

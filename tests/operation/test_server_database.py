@@ -1,4 +1,4 @@
-"""What docs/operator.md promises about a PostgreSQL of one's own."""
+"""What docs/operator.md states about using your own PostgreSQL."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_preparing_twice_changes_nothing(administrator_url: str) -> None:
     assert books(administrator_url) == ["fund"]
 
 
-def test_services_find_out_that_a_database_is_not_prepared(administrator_url: str) -> None:
+def test_services_refuse_an_unprepared_database(administrator_url: str) -> None:
     with (
         psycopg.connect(with_database(administrator_url, "empty")) as connection,
         pytest.raises(DatabaseNotPreparedError, match="gigaledger database prepare"),
@@ -74,7 +74,7 @@ def test_services_find_out_that_a_database_is_not_prepared(administrator_url: st
         check_prepared(connection)
 
 
-def test_ledger_serves_with_a_login_that_has_its_role_alone(administrator_url: str) -> None:
+def test_the_ledger_serves_with_a_login_that_has_only_its_role(administrator_url: str) -> None:
     url = with_login(administrator_url, "ledger_service")
     ledger = ServiceProcess("ledger", {"GIGALEDGER_DATABASE_URL": url})
     ledger.start()

@@ -18,7 +18,7 @@ EVENTS = st.builds(
 
 
 @given(st.lists(EVENTS, max_size=5), st.integers(0, 2**62), st.text(max_size=5))
-def test_each_event_of_an_answer(events: list[RecordedEvent], position: int, token: str) -> None:
+def test_each_event_of_a_response(events: list[RecordedEvent], position: int, token: str) -> None:
     expected = [event.SerializeToString() for event in events]
     for answer in (
         ReadEventsResponse(events=events, through_position=position),
@@ -28,7 +28,7 @@ def test_each_event_of_an_answer(events: list[RecordedEvent], position: int, tok
 
 
 @given(st.binary(max_size=60))
-def test_anything_is_read_or_refused(answer: bytes) -> None:
+def test_any_bytes_are_parsed_or_refused(answer: bytes) -> None:
     try:
         found = list(recorded_events(answer))
     except WireError:
@@ -37,7 +37,7 @@ def test_anything_is_read_or_refused(answer: bytes) -> None:
 
 
 @given(EVENTS.filter(lambda event: event.ByteSize() > 0), st.data())
-def test_an_answer_that_is_cut_off(event: RecordedEvent, data: st.DataObject) -> None:
+def test_a_truncated_response(event: RecordedEvent, data: st.DataObject) -> None:
     answer = ReadEventsResponse(events=[event]).SerializeToString()
     cut = answer[: data.draw(st.integers(1, len(answer) - 1))]
 
@@ -46,7 +46,7 @@ def test_an_answer_that_is_cut_off(event: RecordedEvent, data: st.DataObject) ->
 
 
 @pytest.mark.parametrize("cut", [b"\x11\x00", b"\x15", b"\x0a\x01x\x11", b"\x0a\x02x"])
-def test_a_field_that_is_cut_off(cut: bytes) -> None:
+def test_a_truncated_field(cut: bytes) -> None:
     with pytest.raises(WireError, match="truncated"):
         list(recorded_events(cut))
 
@@ -57,6 +57,6 @@ def test_a_field_without_a_number(tag: bytes) -> None:
         list(recorded_events(tag))
 
 
-def test_a_number_without_an_end() -> None:
+def test_an_endless_number() -> None:
     with pytest.raises(WireError, match="too long"):
         list(recorded_events(b"\x08" + b"\xff" * 20 + b"\x01"))

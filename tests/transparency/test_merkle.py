@@ -106,7 +106,7 @@ def test_the_root_is_that_of_the_definition(size: int) -> None:
 
 
 @given(st.integers(0, 1000), st.integers(0, 100))
-def test_a_frontier_goes_on_from_what_is_stored(size: int, more: int) -> None:
+def test_a_frontier_continues_from_stored_roots(size: int, more: int) -> None:
     nodes = frontier_nodes(size)
     frontier = Frontier(size, [TREE.read(level, index) for level, index in nodes])
 
@@ -127,7 +127,7 @@ def test_every_proof_is_accepted(size: int) -> None:
 
 
 @pytest.mark.parametrize("size", range(1, EXHAUSTIVE, 3))
-def test_no_proof_shows_that_a_leaf_is_elsewhere(size: int) -> None:
+def test_no_proof_is_valid_for_another_index(size: int) -> None:
     for index in range(size):
         proof = TREE.inclusion(index, size)
         for other in range(size):
@@ -183,7 +183,7 @@ def wrong_lengths(data: st.DataObject, proof: list[bytes]) -> list[list[bytes]]:
     return [longer, *(proof[:at] + proof[at + 1 :] for at in range(len(proof)))]
 
 
-def test_a_byte_that_moved_to_the_next_hash() -> None:
+def test_a_byte_moved_to_the_next_hash_is_refused() -> None:
     """Two hashes side by side are hashed as one text: only their lengths tell them apart."""
     leaf, sibling = TREE.leaves[:2]
     with pytest.raises(ProofError, match="31 bytes"):
@@ -202,7 +202,7 @@ def test_trees_of_one_size_have_one_root() -> None:
 
 
 @pytest.mark.parametrize(("index", "size"), [(-1, 5), (5, 5), (0, 0)])
-def test_leaves_that_are_not_there(index: int, size: int) -> None:
+def test_missing_leaves(index: int, size: int) -> None:
     with pytest.raises(ValueError, match="has no leaf"):
         TREE.inclusion(index, size)
     with pytest.raises(ProofError, match="has no leaf"):
@@ -210,7 +210,7 @@ def test_leaves_that_are_not_there(index: int, size: int) -> None:
 
 
 @pytest.mark.parametrize(("first", "second"), [(-1, 5), (6, 5)])
-def test_trees_that_do_not_begin_another(first: int, second: int) -> None:
+def test_sizes_that_are_no_prefix(first: int, second: int) -> None:
     with pytest.raises(ValueError, match="not a prefix"):
         TREE.consistency(first, second)
     with pytest.raises(ProofError, match="not a prefix"):

@@ -51,7 +51,7 @@ def test_a_note_of_go() -> None:
 
 
 @given(TEXTS)
-def test_what_is_signed_is_opened(text: str) -> None:
+def test_a_signed_text_is_verified(text: str) -> None:
     note = SIGNER.sign(text)
 
     opened = open_note(note, [Verifier.parse(GO_KEY), SIGNER.verifier])
@@ -60,7 +60,7 @@ def test_what_is_signed_is_opened(text: str) -> None:
 
 
 @given(TEXTS, st.data())
-def test_an_altered_note_is_not_signed(text: str, data: st.DataObject) -> None:
+def test_an_altered_note_is_refused(text: str, data: st.DataObject) -> None:
     note = SIGNER.sign(text)
     place = data.draw(st.integers(0, len(note) - 1))
     other = data.draw(st.characters(exclude_categories=["Cs"]).filter(lambda c: c != note[place]))
@@ -72,7 +72,7 @@ def test_an_altered_note_is_not_signed(text: str, data: st.DataObject) -> None:
     assert opened.signed_by == ()
 
 
-def test_signatures_of_others_are_passed_over() -> None:
+def test_signatures_of_other_keys_are_ignored() -> None:
     text = "text\n"
     other = Signer("other", bytes(32))
     note = SIGNER.sign(text) + other.sign(text).rpartition("\n\n")[2]
@@ -95,7 +95,7 @@ def test_a_witness_signs_with_the_time() -> None:
         open_note(altered, [witness])
 
 
-def test_keys_are_read_as_they_are_written() -> None:
+def test_keys_round_trip() -> None:
     assert Verifier.parse(f"{SIGNER.verifier}\n") == SIGNER.verifier
     assert Signer.parse(str(SIGNER)) == SIGNER
     assert SIGNER.seed.hex() not in repr(SIGNER)
@@ -118,7 +118,7 @@ def test_keys_are_read_as_they_are_written() -> None:
         (GO_KEY.replace("PeterNeumann", ""), "not a key name"),
     ],
 )
-def test_what_is_not_a_key(key: str, message: str) -> None:
+def test_invalid_verifier_keys(key: str, message: str) -> None:
     with pytest.raises(NoteError, match=message):
         Verifier.parse(key)
 
@@ -131,7 +131,7 @@ def test_what_is_not_a_key(key: str, message: str) -> None:
         (str(SIGNER).replace("ledger.test", "ledger.text"), "another id"),
     ],
 )
-def test_what_is_not_a_private_key(key: str, message: str) -> None:
+def test_invalid_signer_keys(key: str, message: str) -> None:
     with pytest.raises(NoteError, match=message):
         Signer.parse(key)
 
@@ -150,12 +150,12 @@ def test_what_is_not_a_private_key(key: str, message: str) -> None:
         ("te\ud800xt\n\n\u2014 name AAAA\n", "must not contain the character"),
     ],
 )
-def test_what_is_not_a_note(note: str, message: str) -> None:
+def test_invalid_notes(note: str, message: str) -> None:
     with pytest.raises(NoteError, match=message):
         open_note(note, [])
 
 
-def test_one_text_alone_stands_for_a_signature() -> None:
+def test_only_canonical_base64_is_accepted() -> None:
     """The last letter before the padding has bits that nothing is read from."""
     note = SIGNER.sign("text\n")
     place = note.rindex("=") - (2 if note.endswith("==\n") else 1)
@@ -165,7 +165,7 @@ def test_one_text_alone_stands_for_a_signature() -> None:
             open_note(note[:place] + letter + note[place + 1 :], [SIGNER.verifier])
 
 
-def test_a_text_without_a_line_end_is_not_signed() -> None:
+def test_a_text_without_a_newline_is_not_signed() -> None:
     with pytest.raises(NoteError, match="end with a newline"):
         SIGNER.sign("text")
     with pytest.raises(NoteError, match="must not contain the character"):
@@ -176,7 +176,7 @@ CHECKPOINT = Checkpoint("ledger.test/books/main", 7, bytes(range(32)), (IMPORTED
 
 
 @given(st.integers(0, 2**63 - 1), st.binary(min_size=32, max_size=32), st.booleans())
-def test_a_checkpoint_is_read_as_it_was_signed(size: int, root: bytes, imported: bool) -> None:  # noqa: FBT001
+def test_checkpoints_round_trip(size: int, root: bytes, imported: bool) -> None:  # noqa: FBT001
     extensions = (IMPORTED,) if imported else ()
     checkpoint = Checkpoint(SIGNER.name, size, root, extensions)
 
@@ -211,6 +211,6 @@ def test_a_checkpoint_is_signed_in_the_name_of_its_origin() -> None:
         CHECKPOINT.text().replace("=", "!"),
     ],
 )
-def test_what_is_not_a_checkpoint(text: str) -> None:
+def test_invalid_checkpoints(text: str) -> None:
     with pytest.raises(NoteError, match="checkpoint"):
         parse_checkpoint(text)

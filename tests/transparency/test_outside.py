@@ -121,7 +121,7 @@ def test_checkpoints_and_proofs_are_accepted(program: Path) -> None:
 
 
 @pytest.mark.parametrize("part", ["Checkpoints", "Inclusion", "Consistency"])
-def test_altered_ones_are_not(program: Path, part: str) -> None:
+def test_altered_checkpoints_and_proofs_are_refused(program: Path, part: str) -> None:
     given = book()
     if part == "Checkpoints":
         given[part][3] = given[part][3].replace("ledger.test", "ledger.text", 1)

@@ -1,4 +1,9 @@
-"""Delays between repeats of what failed."""
+"""Delays of loops that never give up.
+
+Retry libraries count the attempts of one block from its start. Here one attempt may be a
+subscription that follows a log for days: each event it receives resets the delay, so that the first
+retry after it breaks is quick.
+"""
 
 from __future__ import annotations
 

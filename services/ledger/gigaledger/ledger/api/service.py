@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import datetime as dt
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from typing import Literal
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import psycopg
 from gigaledger.common.grpc.errors import (
@@ -22,18 +20,23 @@ from gigaledger.common.grpc.paging import make_page_token, page_size_of, read_pa
 from gigaledger.common.grpc.resource_names import book_id_of, check_book_id, event_of
 from gigaledger.common.quantities import (
     QuantityError,
-    date_from_message,
     instant_from_message,
     instant_to_message,
 )
 from gigaledger.ledger.api.capital_calls import call_response, question_of
 from gigaledger.ledger.api.errors import ERRORS, HistoryDivergedError, ShuttingDownError
+from gigaledger.ledger.api.read_requests import (
+    filter_of,
+    page_start,
+    parse_resume_token,
+    resume_token,
+)
 from gigaledger.ledger.api.requests import submission_of
 from gigaledger.ledger.domain.call_questions import CallAnswer, answer_call
 from gigaledger.ledger.domain.refusals import Refused
 from gigaledger.ledger.log.book_registry import BookRegistry
 from gigaledger.ledger.log.books import BookRow, create_book, head_of, list_books
-from gigaledger.ledger.log.reader import Filter, LogReader, Page
+from gigaledger.ledger.log.reader import Filter, LogReader
 from gigaledger.ledger.log.submissions import (
     BookQuery,
     Receipt,
@@ -43,7 +46,6 @@ from gigaledger.ledger.log.submissions import (
 )
 from gigaledger.ledger.log.writer import WriterBusyError
 from gigaledger.v1.control_facts_pb2 import BookClock
-from gigaledger.v1.events_pb2 import Event
 from gigaledger.v1.ledger_pb2 import (
     AppendEventsRequest,
     AppendEventsResponse,
@@ -55,7 +57,6 @@ from gigaledger.v1.ledger_pb2 import (
     CreateBookResponse,
     EvaluateCapitalCallRequest,
     EvaluateCapitalCallResponse,
-    EventFilter,
     EventReceipt,
     GetBookRequest,
     GetBookResponse,
@@ -79,9 +80,7 @@ STREAM_WINDOW = 256
 """Most requests of one stream that wait for their responses."""
 BUSY_SECONDS = 0.01
 """Delay before a stream submits again to a full writer queue."""
-_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 _BOOK_ID = re.compile(r"[a-z][a-z0-9-]{0,39}")
-_FACT_TYPES = frozenset(field.name for field in Event.DESCRIPTOR.oneofs_by_name["fact"].fields)
 
 
 class LedgerService:
@@ -304,9 +303,9 @@ class LedgerService:
     async def list_events(self, request: ListEventsRequest, _context: Context) -> bytes:
         """List events in order of position, by pages."""
         book = await self._registry.book(book_id_of(request.parent, "parent"))
-        chosen = _filter(request.filter)
+        chosen = filter_of(request.filter)
         size = page_size_of(request.page_size)
-        after = _page_start(request) or 0
+        after = page_start(request) or 0
         async with self._registry.connection() as connection:
             page = await LogReader(book.schema_name).page(connection, after, chosen, limit=size)
         more = ""
@@ -319,7 +318,7 @@ class LedgerService:
     ) -> AsyncIterator[bytes]:
         """Stream events up to the book's head at the time of the call."""
         book = await self._registry.book(book_id_of(request.book, "book"))
-        chosen = _filter(request.filter)
+        chosen = filter_of(request.filter)
         for name in ("from_position", "to_position"):
             if getattr(request, name) < 0:
                 raise InvalidArgumentError(name, "must not be negative")
@@ -335,7 +334,7 @@ class LedgerService:
     ) -> AsyncIterator[bytes]:
         """Stream events, report when the head is reached, and continue with new ones."""
         book = await self._registry.book(book_id_of(request.book, "book"))
-        chosen = _filter(request.filter)
+        chosen = filter_of(request.filter)
         after = await self._start(request, book)
         tail, caught_up = self._registry.shared_tail(book), False
         while True:
@@ -352,7 +351,7 @@ class LedgerService:
                 continue
             after, caught_up = page.through_position, page.through_position >= page.head_position
             rest = SubscribeEventsResponse(
-                through_position=after, resume_token=_resume_token(page), caught_up=caught_up
+                through_position=after, resume_token=resume_token(page), caught_up=caught_up
             )
             yield page.events + rest.SerializeToString()
 
@@ -368,7 +367,7 @@ class LedgerService:
                 raise InvalidArgumentError("after_position", "must not be negative")
             position, event_id = request.after_position, None
         else:
-            position, event_id = _parsed_token(request.resume_token)
+            position, event_id = parse_resume_token(request.resume_token)
         async with self._registry.connection() as connection:
             head = (await head_of(connection, book.schema_name)).position
             found = await LogReader(book.schema_name).event_id(connection, position)
@@ -388,7 +387,7 @@ class LedgerService:
         """List refused requests, newest first."""
         book = await self._registry.book(book_id_of(request.parent, "parent"))
         size = page_size_of(request.page_size)
-        before = _page_start(request)
+        before = page_start(request)
         async with self._registry.connection() as connection:
             rows = await LogReader(book.schema_name).attempts(connection, before, size + 1)
         more = make_page_token(str(rows[size - 1].number), request) if len(rows) > size else ""
@@ -435,61 +434,3 @@ def _response(receipt: Receipt) -> AppendEventsResponse:
         recorded_time=instant_to_message(receipt.recorded_at),
         replayed=receipt.replayed,
     )
-
-
-def _filter(message: EventFilter) -> Filter:
-    for index, name in enumerate(message.fact_types):
-        if name not in _FACT_TYPES:
-            raise InvalidArgumentError(
-                f"filter.fact_types[{index}]", f"{name!r} is not a fact of Event"
-            )
-    for name in ("stream", "agreement", "party"):
-        if not getattr(message, name).isprintable():
-            raise InvalidArgumentError(f"filter.{name}", "must consist of printable characters")
-    return Filter(
-        stream=message.stream,
-        fact_types=tuple(message.fact_types),
-        agreement=message.agreement,
-        party=message.party,
-        effective_from=_day(message, "effective_from"),
-        effective_to=_day(message, "effective_to"),
-    )
-
-
-def _day(message: EventFilter, name: Literal["effective_from", "effective_to"]) -> dt.date | None:
-    if not message.HasField(name):
-        return None
-    try:
-        return date_from_message(getattr(message, name))
-    except QuantityError as error:
-        raise InvalidArgumentError(f"filter.{name}", str(error)) from error
-
-
-def _page_start(request: ListEventsRequest | ListAttemptsRequest) -> int | None:
-    """Return the number after which a page starts; None for the first page."""
-    if not request.page_token:
-        return None
-    return int(read_page_token(_NUMBER, request.page_token, request)[0])
-
-
-def _resume_token(page: Page) -> str:
-    """Return the token that resumes after a page, bound to its last event.
-
-    Event ids are random: a book that was restored to an earlier state and written to since holds
-    another event at the position.
-    """
-    if page.through_event_id is None:
-        return ""
-    content = page.through_event_id.bytes + str(page.through_position).encode()
-    return base64.urlsafe_b64encode(content).decode()
-
-
-def _parsed_token(token: str) -> tuple[int, UUID]:
-    try:
-        decoded = base64.b64decode(token, altchars=b"-_", validate=True)
-        event_id, position = UUID(bytes=decoded[:16]), decoded[16:].decode()
-    except ValueError:
-        position = ""
-    if not _NUMBER.fullmatch(position):
-        raise InvalidArgumentError("resume_token", "is not a token of this method")
-    return int(position), event_id
