@@ -88,7 +88,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def _unary(self, method: str, call: Any, take: Callable[[Any], Any]) -> Any:
         async def behavior(request: Any, context: Context) -> Any:
-            with _observed(method, context):
+            with _observed(method) as call_end:
                 limit = None
                 if context.time_remaining() is None and not inspect.isasyncgen(request):
                     limit = DEFAULT_DEADLINE_SECONDS
@@ -98,15 +98,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 except grpc.aio.AbortError:
                     raise
                 except Exception as error:  # noqa: BLE001 - every error becomes a status
-                    if deadline.expired():
-                        await abort(context, _DEADLINE_EXCEEDED)
-                    await abort(context, self._errors.status_of(error))
+                    expired = deadline.expired()
+                    status = _DEADLINE_EXCEEDED if expired else self._errors.status_of(error)
+                    call_end.code = code_of(status.code)
+                    await abort(context, status)
 
         return behavior
 
     def _stream(self, method: str, call: Any, take: Callable[[Any], Any]) -> Any:
         async def behavior(request: Any, context: Context) -> AsyncIterator[Any]:
-            with _observed(method, context):
+            with _observed(method) as call_end:
                 try:
                     async with aclosing(call(take(request), context)) as responses:
                         async for response in responses:
@@ -114,7 +115,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 except grpc.aio.AbortError:
                     raise
                 except Exception as error:  # noqa: BLE001 - every error becomes a status
-                    await abort(context, self._errors.status_of(error))
+                    status = self._errors.status_of(error)
+                    call_end.code = code_of(status.code)
+                    await abort(context, status)
 
         return behavior
 
@@ -126,25 +129,29 @@ _DEADLINE_EXCEEDED = error_status(
 )
 
 
+@dataclass(slots=True)
+class _CallEnd:
+    """How a call ended. A method of gRPC's own that aborts its call counts as UNKNOWN."""
+
+    code: grpc.StatusCode = grpc.StatusCode.UNKNOWN
+
+
 @contextmanager
-def _observed(method: str, context: Context) -> Iterator[None]:
+def _observed(method: str) -> Iterator[_CallEnd]:
     """Count, time and log a call."""
     service, _, name = method.removeprefix("/").rpartition("/")
-    code, started = grpc.StatusCode.OK, time.perf_counter()
+    end, started = _CallEnd(), time.perf_counter()
     try:
-        yield
-    except grpc.aio.AbortError:
-        ending: Any = context.code()  # an int, other than the stubs say
-        code = code_of(ending)
-        raise
+        yield end
+        end.code = grpc.StatusCode.OK
     except (asyncio.CancelledError, GeneratorExit):
-        code = grpc.StatusCode.CANCELLED
+        end.code = grpc.StatusCode.CANCELLED
         raise
     finally:
         seconds = time.perf_counter() - started
         metrics.RPC_SECONDS.labels(service, name).observe(seconds)
-        metrics.RPCS_HANDLED.labels(service, name, code.name).inc()
-        _log.debug("call", method=method, code=code.name, seconds=seconds)
+        metrics.RPCS_HANDLED.labels(service, name, end.code.name).inc()
+        _log.debug("call", method=method, code=end.code.name, seconds=seconds)
 
 
 def _decoder(decode: Any) -> Callable[[bytes], Message | _RejectedMessage]:
