@@ -110,6 +110,9 @@ def stage() -> Iterator[Stage]:
         )
         projections.start()
         stack.callback(projections.kill)
+        exceptions = ServiceProcess("exceptions", database)
+        exceptions.start()
+        stack.callback(exceptions.kill)
         yield Stage(server.url, ledger, projections, folder)
 
 

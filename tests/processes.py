@@ -28,7 +28,7 @@ _START_SECONDS = 60
 _STOP_SECONDS = 30
 _LOG_LINES = 200
 
-ServiceName = Literal["ledger", "projections"]
+ServiceName = Literal["ledger", "projections", "exceptions"]
 
 
 class ServiceFailedError(AssertionError):
@@ -183,7 +183,7 @@ def _serving_port(line: str) -> int | None:
 
 @dataclass(frozen=True)
 class RunningServices:
-    """A ledger and its projections, both serving."""
+    """A ledger and its projections, both serving; exceptions are evaluated."""
 
     ledger: ServiceProcess
     projections: ServiceProcess
@@ -214,7 +214,10 @@ def start_ledger(database_url: str, service_processes: ExitStack) -> StartLedger
 
 @pytest.fixture
 def start_projections(database_url: str, service_processes: ExitStack) -> StartProjections:
-    """Starts one more projections process on the test's database, that follows a ledger."""
+    """Starts one more projections process on the test's database, that follows a ledger.
+
+    One process evaluates the exceptions of all of them.
+    """
 
     def start(ledger: ServiceProcess) -> ServiceProcess:
         environment = {
@@ -223,6 +226,9 @@ def start_projections(database_url: str, service_processes: ExitStack) -> StartP
         }
         return _started(ServiceProcess("projections", environment), service_processes)
 
+    _started(
+        ServiceProcess("exceptions", {"GIGALEDGER_DATABASE_URL": database_url}), service_processes
+    )
     return start
 
 
@@ -239,10 +245,10 @@ def shared_services(postgres_server: PostgresServer) -> Iterator[RunningServices
     with postgres_server.database() as url, ExitStack() as processes:
         database = {"GIGALEDGER_DATABASE_URL": url}
         ledger = _started(ServiceProcess("ledger", database), processes)
-        projections = database | {"GIGALEDGER_LEDGER_ADDRESS": ledger.address}
-        yield RunningServices(
-            ledger, _started(ServiceProcess("projections", projections), processes)
-        )
+        follows = database | {"GIGALEDGER_LEDGER_ADDRESS": ledger.address}
+        projections = _started(ServiceProcess("projections", follows), processes)
+        _started(ServiceProcess("exceptions", database), processes)
+        yield RunningServices(ledger, projections)
 
 
 def _started(service: ServiceProcess, processes: ExitStack) -> ServiceProcess:

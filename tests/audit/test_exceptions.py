@@ -274,7 +274,7 @@ async def test_an_altered_answer_is_found(read_models: ReadModels) -> None:
 @pytest.mark.parametrize(
     ("lost", "missing"),
     [
-        ("DELETE FROM book_main.exceptions_verdict_1 WHERE rule = 'SX-PAY-02'", "SX-PAY-02"),
+        ("DELETE FROM book_main.exceptions_finding_1 WHERE rule = 'SX-PAY-02'", "SX-PAY-02"),
         (
             (
                 "DELETE FROM book_main.exceptions_event_1"

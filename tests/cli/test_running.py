@@ -27,13 +27,14 @@ def folder() -> Iterator[Path]:
 @pytest.fixture
 def home(folder: Path) -> Shell:
     """A shell in an empty home."""
-    ledger, projections = free_addresses(2)
+    ledger, projections, exceptions = free_addresses(3)
     return Shell(
         clean_environment(folder)
         | {
             "GIGALEDGER_DATA_DIR": str(folder / "data"),
             "GIGALEDGER_LEDGER_ADDRESS": ledger,
             "GIGALEDGER_PROJECTIONS_ADDRESS": projections,
+            "GIGALEDGER_EXCEPTIONS_ADDRESS": exceptions,
             "TMPDIR": str(folder),
         }
     )

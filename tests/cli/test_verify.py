@@ -65,6 +65,9 @@ def office(
         )
         projections.start()
         stack.callback(projections.kill)
+        exceptions = ServiceProcess("exceptions", database)
+        exceptions.start()
+        stack.callback(exceptions.kill)
         addresses = {
             "GIGALEDGER_LEDGER_ADDRESS": ledger.address,
             "GIGALEDGER_PROJECTIONS_ADDRESS": projections.address,
@@ -197,7 +200,7 @@ def test_an_exception_that_was_hidden_is_named(office: Office) -> None:
     key = office.sealed_book("hidden")
     as_the_owner(
         office,
-        "DELETE FROM book_hidden.exceptions_verdict_1 WHERE rule = 'SX-CUT-01'",
+        "DELETE FROM book_hidden.exceptions_finding_1 WHERE rule = 'SX-CUT-01'",
     )
 
     verified = office("audit", "verify", "--book", "hidden", "--key", key, "--json")

@@ -126,15 +126,15 @@ def one(
 def are_made(
     connection: psycopg.Connection[tuple[object, ...]], projection: Definition
 ) -> bool | None:
-    """Tell whether a projection is judged, and its subtotals are made of all whole blocks."""
+    """Return whether a projection is evaluated and has the subtotals of all whole blocks."""
     (missing,) = one(
         connection,
         "SELECT count(*) FROM book_main.projection_progress AS progress"
         " LEFT JOIN book_main.projection_subtotal AS subtotal USING (projection, generation)"
-        " LEFT JOIN book_main.projection_judged AS judged USING (projection, generation)"
+        " LEFT JOIN book_main.projection_evaluation AS evaluation USING (projection, generation)"
         " WHERE projection = %s AND state = 'LIVE'"
         " AND (subtotal.position + block_events <= progress.position"
-        " OR judged.position < progress.position)",
+        " OR evaluation.position < progress.position)",
         (projection.name,),
     )
     return missing == 0 or None
@@ -153,7 +153,9 @@ def forget(url: str) -> None:
             sql.SQL("UPDATE {} SET position = 0, resume_token = ''").format(progress)
         )
         connection.execute("UPDATE book_main.projection_subtotal SET position = 0")
-        connection.execute("UPDATE book_main.projection_judged SET position = 0, until = ''")
+        connection.execute(
+            "UPDATE book_main.projection_evaluation SET position = 0, resume_after = ''"
+        )
 
 
 def statuses(service: ServiceProcess) -> dict[str, Projection]:
@@ -472,7 +474,7 @@ def content_of_a_rebuild(
             connection.execute(f"DROP TABLE {SCHEMA}.{table}")
         connection.execute("DELETE FROM book_main.projection_progress")
         connection.execute("DELETE FROM book_main.projection_subtotal")
-        connection.execute("DELETE FROM book_main.projection_judged")
+        connection.execute("DELETE FROM book_main.projection_evaluation")
     projections.restart()
     wait_until_at(projections, head)
     return content(url)

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 from gigaledger.ledger.log.schema import SESSION_OPTIONS as LEDGER_OPTIONS
-from gigaledger.projections.engine import evaluation, generations, leases, store
+from gigaledger.projections.engine import (
+    evaluation,
+    generations,
+    leases,
+    store,
+    subtotal_builder,
+)
 from gigaledger.projections.engine.generations import Generation
 from gigaledger.projections.engine.projection import Projection
 from gigaledger.projections.engine.registry import PROJECTIONS
@@ -42,13 +48,20 @@ class ReadModels:
         """Fold events, into all projections unless some are named."""
         led = [Generation(projection, 1) for projection in projections or PROJECTIONS]
         stopped = await store.apply(self.connection, SCHEMA, led, events, "resume", WORKER)
-        judges = {one.key: one.projection.evaluator() for one in led if one.projection.evaluator}
-        while await evaluation.evaluate_pending(self.connection, SCHEMA, led, WORKER, judges):
-            pass
-        while await evaluation.build_subtotals(self.connection, SCHEMA, led, WORKER):
+        for generation in led:
+            if generation.projection.evaluator is not None:
+                await self.evaluate(generation)
+        while await subtotal_builder.build_subtotals(self.connection, SCHEMA, led):
             pass
         for error in stopped.values():
             raise error
+
+    async def evaluate(self, generation: Generation) -> None:
+        """Evaluate what is pending of a generation, as a process of its own would."""
+        assert generation.projection.evaluator is not None
+        evaluator = generation.projection.evaluator()
+        while await evaluation.evaluate(self.connection, SCHEMA, generation, evaluator, WORKER):
+            pass
 
     @asynccontextmanager
     async def snapshot(
@@ -85,7 +98,7 @@ class ReadModels:
         )
         await self.connection.execute("UPDATE book_main.projection_subtotal SET position = 0")
         await self.connection.execute(
-            "UPDATE book_main.projection_judged SET position = 0, until = ''"
+            "UPDATE book_main.projection_evaluation SET position = 0, resume_after = ''"
         )
 
     async def content(self) -> dict[str, list[tuple[object, ...]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from gigaledger.common.quantities import instant_to_message
 from gigaledger.ledger.domain.refusals import Refused
-from gigaledger.projections.engine import evaluation, generations, store
+from gigaledger.projections.engine import generations, store
 from gigaledger.projections.engine.folding import FoldError, fold_event
 from gigaledger.projections.engine.registry import PROJECTIONS
 from gigaledger.projections.queries.snapshot import BehindError
@@ -63,10 +63,14 @@ async def test_what_cannot_be_folded_stops_only_its_projection(read_models: Read
     poison.event.invoice_issued.amount.currency_code = "XXY"
     round_trip = next(p for p in PROJECTIONS if p.name == "round-trip")
 
-    with pytest.raises(evaluation.EvaluationError, match="XXY") as caught:
+    with pytest.raises(FoldError, match="XXY") as caught:
         await read_models.apply([*log[:4], poison, log[5]])
 
     assert caught.value.position == 5
+    stopped = await read_models.connection.execute(
+        "SELECT position, failed_position FROM book_main.projection_evaluation"
+    )
+    assert await stopped.fetchall() == [(4, 5)]
 
     progress = await store.read_progress(read_models.connection, SCHEMA)
     assert progress["capacity", 1].position == progress["investment", 1].position == 6

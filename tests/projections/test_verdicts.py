@@ -220,7 +220,7 @@ async def answered(snapshot: Snapshot, page_size: int) -> list[ExceptionFinding]
         request.page_token = response.next_page_token
 
 
-def told(found: ExceptionFinding) -> ExceptionRecord:
+def comparison(found: ExceptionFinding) -> ExceptionRecord:
     """An answer as a register says it."""
 
     def at(name: str) -> Any:
@@ -254,7 +254,7 @@ async def _compared(
     event = log.events[position - 1]
     known = KnowledgePoint(position, instant_from_message(event.recorded_time))
     async with read_models.snapshot("exceptions", as_of, known=known) as snapshot:
-        found = [told(one) for one in await answered(snapshot, page_size)]
+        found = [comparison(one) for one in await answered(snapshot, page_size)]
     assert found == expected(log, position, as_of)
     return found
 
@@ -353,7 +353,7 @@ async def _compared_everywhere(
 )
 @given(
     events=HISTORIES,
-    parts=st.lists(st.integers(1, 20), max_size=4),
+    segments=st.lists(st.integers(1, 20), max_size=4),
     block_events=st.integers(1, 7),
     questions=st.lists(
         st.tuples(st.floats(0, 1), st.one_of(st.none(), st.integers(-3, 10).map(later))),
@@ -365,7 +365,7 @@ async def _compared_everywhere(
 async def test_verdicts_say_what_a_register_says(
     read_models: ReadModels,
     events: list[Any],
-    parts: list[int],
+    segments: list[int],
     block_events: int,
     questions: list[tuple[float, dt.date | None]],
     page_size: int,
@@ -377,7 +377,7 @@ async def test_verdicts_say_what_a_register_says(
         "UPDATE book_main.projection_subtotal SET block_events = %s", (block_events,)
     )
     left = list(log.events)
-    for count in (*parts, len(left)):
+    for count in (*segments, len(left)):
         if left[:count]:
             await read_models.apply(left[:count], BY_NAME["exceptions"])
             left = left[count:]

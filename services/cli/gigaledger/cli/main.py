@@ -176,6 +176,18 @@ def serve_projections(*, end_with_stdin: EndWithStdin = False) -> None:
     serve.serve("projections", serve.load_projections, end_with_stdin=end_with_stdin)
 
 
+@serve_app.command("exceptions")
+def serve_exceptions(*, end_with_stdin: EndWithStdin = False) -> None:
+    """Run the evaluation of exceptions: applies the rules that flag to what the projections folded.
+
+    Needs GIGALEDGER_DATABASE_URL, the database of the projections. Answers health checks on
+    GIGALEDGER_EXCEPTIONS_ADDRESS. Logs go to standard error.
+    """
+    from gigaledger.cli.run import serve  # noqa: PLC0415 - only what runs is loaded
+
+    serve.serve("exceptions", serve.load_exceptions, end_with_stdin=end_with_stdin)
+
+
 @app.command(rich_help_panel=_RUN_PANEL)
 def health(
     part: Annotated[ServicePart, typer.Argument(metavar="ledger|projections", show_default=False)],

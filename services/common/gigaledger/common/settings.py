@@ -39,6 +39,10 @@ class Settings(BaseSettings):
         default="127.0.0.1:50052",
         description="Address of the projection service, host:port.",
     )
+    exceptions_address: str = Field(
+        default="127.0.0.1:50053",
+        description="Where the evaluation of exceptions answers health checks: host:port.",
+    )
     ledger_metrics_address: str | None = Field(
         default=None,
         description="Address of the ledger's Prometheus metrics, host:port. Of several "
@@ -48,6 +52,11 @@ class Settings(BaseSettings):
         default=None,
         description="Address of the projection service's Prometheus metrics, host:port. If "
         "unset, no metrics are served.",
+    )
+    exceptions_metrics_address: str | None = Field(
+        default=None,
+        description="Where the evaluation of exceptions serves metrics for Prometheus: host:port. "
+        "Unset: nowhere.",
     )
     signing_key: Path | None = Field(
         default=None,

@@ -24,38 +24,38 @@ PPM = 1_000_000
 _LAYER = CapacityLayer.CAPACITY_LAYER_CHIP_SUPPLY
 
 
-def find_late_claim(posting: Posting, world: RuleContext, _policy: Policy) -> Finding | None:
+def find_late_claim(posting: Posting, context: RuleContext, _policy: Policy) -> Finding | None:
     """Find a claim after the day on which its capacity was due (SX-CAP-01).
 
     That is the planned date of its milestone, or else the day by which the latest schedule of the
     agreement, or of one whose place it took, has what is claimed with it.
     """
     fact = posting.fact
-    planned = world.planned_dates.get((fact.agreement, fact.milestone), posting.position)
-    due = planned or _scheduled(posting, world)
+    planned = context.planned_dates.get((fact.agreement, fact.milestone), posting.position)
+    due = planned or _scheduled(posting, context)
     if due is None or posting.effective_date <= due:
         return None
     text = f"{fact.milestone} is claimed on {posting.effective_date}, and was due on {due}"
     return Finding(text, (posting.position,))
 
 
-def later_claims(reversed_posting: Posting, world: RuleContext) -> Iterator[int]:
+def later_claims(reversed_posting: Posting, context: RuleContext) -> Iterator[int]:
     """Yield the claims that are due on another day once an earlier one is reversed."""
     if reversed_posting.kind == "capacity_milestone_claimed":
-        claims = world.claims.positions(reversed_posting.fact.agreement)
+        claims = context.claims.positions(reversed_posting.fact.agreement)
         yield from (claim for claim in claims if claim > reversed_posting.position)
 
 
-def _scheduled(posting: Posting, world: RuleContext) -> dt.date | None:
+def _scheduled(posting: Posting, context: RuleContext) -> dt.date | None:
     agreement = posting.fact.agreement
     known = posting.position
-    claimed_kw = sum(world.claims.all(agreement, known))
+    claimed_kw = sum(context.claims.all(agreement, known))
     waiting = [agreement]
     for name in waiting:
-        points = world.schedules.get(name, known)
+        points = context.schedules.get(name, known)
         if points:
             return next((day for day, power_kw in points if power_kw >= claimed_kw), None)
-        before = world.predecessors.get(name, known) or ()
+        before = context.predecessors.get(name, known) or ()
         waiting += [other for other in before if other not in waiting]
     return None
 
@@ -77,7 +77,7 @@ class Milestone:
         self.claims: list[int] = []
         self.certificates: list[int] = []
 
-    def apply(self, posting: Posting, _world: RuleContext) -> None:
+    def apply(self, posting: Posting, _context: RuleContext) -> None:
         """Fold a posting."""
         power_kw = posting.fact.power_kw
         match posting.kind:
@@ -120,11 +120,11 @@ def find_claimed_beyond_plan(state: Milestone, _policy: Policy, _day: dt.date) -
         yield Finding(text, tuple(state.claims))
 
 
-def _milestones(posting: Posting, world: RuleContext) -> Iterator[str]:
+def _milestones(posting: Posting, context: RuleContext) -> Iterator[str]:
     fact = posting.fact
     if posting.kind == "capacity_certification_reversed":
         key = (fact.agreement, fact.certifier, fact.certificate)
-        name = world.certified_milestones.get(key, posting.position)
+        name = context.certified_milestones.get(key, posting.position)
     else:
         name = fact.milestone
     if name:
@@ -137,10 +137,10 @@ class Site:
     def __init__(self, _subject: str) -> None:
         self.claims: dict[str, list[int]] = {}
 
-    def apply(self, posting: Posting, world: RuleContext) -> None:
+    def apply(self, posting: Posting, context: RuleContext) -> None:
         """Fold a claim; one under an agreement goes on for those whose place it took."""
         agreement = posting.fact.agreement
-        for name in world.predecessors.get(agreement, posting.position) or ():
+        for name in context.predecessors.get(agreement, posting.position) or ():
             self.claims.pop(name, None)
         self.claims.setdefault(agreement, []).append(posting.position)
 
@@ -153,7 +153,7 @@ def find_claimed_twice(state: Site, _policy: Policy, _day: dt.date) -> Iterator[
         yield Finding(f"claimed under {names} in the same layer", tuple(positions))
 
 
-def _sites(posting: Posting, _world: RuleContext) -> Iterator[str]:
+def _sites(posting: Posting, _context: RuleContext) -> Iterator[str]:
     fact = posting.fact
     if fact.site:
         layer = CapacityLayer.Name(fact.capacity_layer or _LAYER).removeprefix("CAPACITY_LAYER_")
@@ -169,7 +169,7 @@ class Hardware:
         self.rated = True
         self.certificates: list[int] = []
 
-    def apply(self, posting: Posting, world: RuleContext) -> None:
+    def apply(self, posting: Posting, context: RuleContext) -> None:
         """Fold a posting, with racks rated as they were when they were received."""
         fact = posting.fact
         match posting.kind:
@@ -179,11 +179,11 @@ class Hardware:
             case "capacity_certification_reversed" | "capacity_retired":
                 self.certified_kw[fact.power_basis] -= fact.power_kw
             case "goods_received" | "goods_returned":
-                self._receive(posting, world)
+                self._receive(posting, context)
 
-    def _receive(self, posting: Posting, world: RuleContext) -> None:
-        order = world.orders.get(posting.fact.purchase_order, posting.position)
-        rating = world.ratings.get(sku_received(posting, order), posting.position)
+    def _receive(self, posting: Posting, context: RuleContext) -> None:
+        order = context.orders.get(posting.fact.purchase_order, posting.position)
+        rating = context.ratings.get(sku_received(posting, order), posting.position)
         if rating is None:
             # Nothing can be said of an agreement with racks that nobody rated.
             self.rated = False
@@ -230,9 +230,9 @@ def find_mismatched(state: Hardware, policy: Policy, _day: dt.date) -> Iterator[
             yield Finding(text, (state.certificates[-1],), str(basis))
 
 
-def _agreements(posting: Posting, world: RuleContext) -> Iterator[str]:
+def _agreements(posting: Posting, context: RuleContext) -> Iterator[str]:
     if posting.kind in ("goods_received", "goods_returned"):
-        order = world.orders.get(posting.fact.purchase_order, posting.position)
+        order = context.orders.get(posting.fact.purchase_order, posting.position)
         agreement = order.fact.agreement if order else ""
     else:
         agreement = posting.fact.agreement
@@ -249,7 +249,7 @@ RULES = (
         frozenset({"capacity_milestone_claimed"}),
         find_late_claim,
         lambda posting: f"agreements/{posting.fact.agreement}/milestones/{posting.fact.milestone}",
-        judged_anew=later_claims,
+        reevaluate=later_claims,
     ),
 )
 TOPICS = (

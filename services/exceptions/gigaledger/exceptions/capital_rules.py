@@ -121,7 +121,7 @@ class Funding:
             return 0
         return max(levels) if self.terms.latching else levels[-1]
 
-    def apply(self, posting: Posting, _world: RuleContext) -> None:
+    def apply(self, posting: Posting, _context: RuleContext) -> None:
         """Fold a posting."""
         fact = posting.fact
         match posting.kind:
@@ -234,7 +234,7 @@ def find_uneven(state: Funding, policy: Policy, day: dt.date) -> Iterator[Findin
     )
 
 
-def _subjects(posting: Posting, _world: RuleContext) -> Iterator[str]:
+def _subjects(posting: Posting, _context: RuleContext) -> Iterator[str]:
     yield f"agreements/{posting.fact.agreement}"
     if posting.kind == "definitive_agreement_executed":
         yield from (f"agreements/{name}" for name in posting.fact.supersedes)

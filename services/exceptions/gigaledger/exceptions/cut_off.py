@@ -27,16 +27,16 @@ def position_subject(posting: Posting) -> str:
     return f"events/{posting.position}"
 
 
-def find_closed_period(posting: Posting, world: RuleContext, _policy: Policy) -> Finding | None:
+def find_closed_period(posting: Posting, context: RuleContext, _policy: Policy) -> Finding | None:
     """Find a fact dated in a period that was closed when it was recorded (SX-CUT-01)."""
     period = f"{posting.effective_date:%Y-%m}"
-    if posting.kind in _CONTROL or period not in world.closed_periods:
+    if posting.kind in _CONTROL or period not in context.closed_periods:
         return None
     text = f"dated {posting.effective_date}, recorded {posting.recorded_date}: {period} is closed"
     return Finding(text, (posting.position,))
 
 
-def find_late(posting: Posting, _world: RuleContext, policy: Policy) -> Finding | None:
+def find_late(posting: Posting, _context: RuleContext, policy: Policy) -> Finding | None:
     """Find a fact that was recorded many days after it took effect (SX-CUT-02)."""
     limit = policy.threshold("late_recording_days")
     days = (posting.recorded_date - posting.effective_date).days
@@ -49,7 +49,7 @@ def find_late(posting: Posting, _world: RuleContext, policy: Policy) -> Finding 
 
 
 def find_early_reversal(
-    reversal: Posting, target: Posting, _world: RuleContext, policy: Policy
+    reversal: Posting, target: Posting, _context: RuleContext, policy: Policy
 ) -> Finding | None:
     """Find what was in the books at the end of its period and reversed soon after (SX-CUT-03)."""
     limit = policy.threshold("reversal_after_period_days")

@@ -30,22 +30,24 @@ _HYPOTHETICAL = frozenset({"PLAN", "ASSUMPTION"})
 _HOURS = 24
 
 
-def find_without_evidence(posting: Posting, world: RuleContext, _policy: Policy) -> Finding | None:
+def find_without_evidence(
+    posting: Posting, context: RuleContext, _policy: Policy
+) -> Finding | None:
     """Find a FACT without evidence of a third party, or its confirmation (SX-EVD-01)."""
     if posting.status != "FACT" or any(item.third_party for item in posting.event.evidence):
         return None
-    if any(known > posting.position for known in world.confirmations.positions(posting.position)):
+    if any(known > posting.position for known in context.confirmations.positions(posting.position)):
         return None
     return Finding("no evidence of a third party is attached", (posting.position,))
 
 
-def no_longer_confirmed(reversed_posting: Posting, _world: RuleContext) -> Iterator[int]:
+def no_longer_confirmed(reversed_posting: Posting, _context: RuleContext) -> Iterator[int]:
     """Yield what a confirmation had confirmed once that is reversed."""
     if reversed_posting.kind == "external_confirmation_received" and reversed_posting.fact.agreed:
         yield from reversed_posting.fact.positions
 
 
-def find_unusual(posting: Posting, _world: RuleContext, policy: Policy) -> Finding | None:
+def find_unusual(posting: Posting, _context: RuleContext, policy: Policy) -> Finding | None:
     """Find a round amount, an unusual preparer, an unusual hour (SX-JE-01)."""
     found = list(_unusual(posting, policy))
     return Finding("; ".join(found), (posting.position,)) if found else None
@@ -93,25 +95,25 @@ def _sides(kind: str) -> tuple[tuple[str, str], ...]:
     return tuple(sides for sides in _SIDES if fields_of(kind).issuperset(sides))
 
 
-def find_related(posting: Posting, world: RuleContext, _policy: Policy) -> Finding | None:
+def find_related(posting: Posting, context: RuleContext, _policy: Policy) -> Finding | None:
     """Find two sides that are of one group (SX-REL-01)."""
     for sides in _sides(posting.kind):
         one, other = (getattr(posting.fact, side) for side in sides)
         if not (one and other):
             continue
-        group = world.group(one, posting)
-        if group == world.group(other, posting):
+        group = context.group(one, posting)
+        if group == context.group(other, posting):
             return Finding(f"{one} and {other} are both of {group}", (posting.position,))
     return None
 
 
 def find_resting_on_hypothesis(
-    posting: Posting, world: RuleContext, _policy: Policy
+    posting: Posting, context: RuleContext, _policy: Policy
 ) -> Finding | None:
     """Find a FACT recorded under a PLAN or an ASSUMPTION (SX-ASSERT-01)."""
     if posting.status in _HYPOTHETICAL:
         return None
-    for registry, name in ((world.agreements, "agreement"), (world.orders, "purchase_order")):
+    for registry, name in ((context.agreements, "agreement"), (context.orders, "purchase_order")):
         document = getattr(posting.fact, name) if name in fields_of(posting.kind) else ""
         opened = registry.get(document, posting.position) if document else None
         if opened is not None and opened.status in _HYPOTHETICAL:
@@ -128,8 +130,8 @@ RULES = (
         EVIDENCED,
         find_without_evidence,
         position_subject,
-        asked=lambda policy: policy.exceptions.third_party_evidence_required,
-        judged_anew=no_longer_confirmed,
+        is_enabled=lambda policy: policy.exceptions.third_party_evidence_required,
+        reevaluate=no_longer_confirmed,
     ),
     PostingRule(
         "SX-JE-01",
@@ -138,7 +140,7 @@ RULES = (
         frozenset(),
         find_unusual,
         position_subject,
-        asked=_looks_for_habits,
+        is_enabled=_looks_for_habits,
     ),
     PostingRule(
         "SX-REL-01",

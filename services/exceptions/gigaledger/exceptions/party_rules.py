@@ -22,7 +22,7 @@ class Party:
         self.registered: tuple[int, ...] = ()
         self.lei = ""
 
-    def apply(self, posting: Posting, _world: RuleContext) -> None:
+    def apply(self, posting: Posting, _context: RuleContext) -> None:
         """Fold a posting."""
         if posting.kind == "party_registered":
             self.registered = (posting.position,)
@@ -43,7 +43,7 @@ class Pair:
         self.invested: Counter[str] = Counter()
         self.latest: dict[str, int] = {}
 
-    def apply(self, posting: Posting, _world: RuleContext) -> None:
+    def apply(self, posting: Posting, _context: RuleContext) -> None:
         """Fold a posting."""
         fact = posting.fact
         if not fact.HasField("amount"):
@@ -77,13 +77,13 @@ def find_recycled(state: Pair, policy: Policy, _day: dt.date) -> Iterator[Findin
             yield Finding(text, (state.latest[currency],), currency)
 
 
-def _parties(posting: Posting, _world: RuleContext) -> Iterator[str]:
+def _parties(posting: Posting, _context: RuleContext) -> Iterator[str]:
     yield f"parties/{posting.fact.party}"
 
 
-def _pairs(posting: Posting, world: RuleContext) -> Iterator[str]:
-    payer = world.group(posting.fact.payer, posting)
-    payee = world.group(posting.fact.payee, posting)
+def _pairs(posting: Posting, context: RuleContext) -> Iterator[str]:
+    payer = context.group(posting.fact.payer, posting)
+    payee = context.group(posting.fact.payee, posting)
     buys = posting.kind in ("supplier_payment_settled", "prepayment_made", "capital_returned")
     customer, supplier = (payer, payee) if buys else (payee, payer)
     yield f"pairs/{supplier}:{customer}"

@@ -52,14 +52,14 @@ class Policy:
     @property
     def across(self) -> frozenset[str]:
         """Codes of the rules that it asks for and that look at many documents at once."""
-        asked = self.exceptions
+        is_enabled = self.exceptions
         stated = {
-            "SX-EVD-01": asked.third_party_evidence_required,
-            "SX-PO-03": asked.HasField("split_order_days"),
-            "SX-RT-01": asked.HasField("contemporaneous_days"),
-            "SX-RT-02": asked.HasField("contemporaneous_days"),
-            "SX-RT-03": asked.HasField("recycled_ratio_ppm"),
-            "SX-RT-04": asked.new_cycles,
+            "SX-EVD-01": is_enabled.third_party_evidence_required,
+            "SX-PO-03": is_enabled.HasField("split_order_days"),
+            "SX-RT-01": is_enabled.HasField("contemporaneous_days"),
+            "SX-RT-02": is_enabled.HasField("contemporaneous_days"),
+            "SX-RT-03": is_enabled.HasField("recycled_ratio_ppm"),
+            "SX-RT-04": is_enabled.new_cycles,
         }
         return frozenset(code for code, is_asked in stated.items() if is_asked)
 

@@ -69,14 +69,14 @@ class ExceptionRecord(NamedTuple):
 class _Raised:
     """An exception: what is said of it now, and the events that the rule found behind it."""
 
-    verdict: ExceptionRecord
+    record: ExceptionRecord
     found: tuple[int, ...]
 
     def find_again(self, finding: Finding) -> None:
         """Say what is so now."""
         self.found = finding.positions
-        arose = self.verdict.arose_position
-        self.verdict = self.verdict._replace(
+        arose = self.record.arose_position
+        self.record = self.record._replace(
             description=finding.description, positions=tuple(sorted({*finding.positions, arose}))
         )
 
@@ -117,17 +117,17 @@ class Register:
         """
         self._policy = policy
         self._rules = rules
-        self._world = RuleContext()
+        self._context = RuleContext()
         self._raised: dict[str, _Raised] = {}
         self._changed: dict[str, _Raised] = {}
         self._postings: dict[int, Posting] = {}
-        self._unjudged: set[int] = set()
+        self._context_only: set[int] = set()
         self._subjects: dict[tuple[int, str], _Subject] = {}
         self._concerned: dict[int, list[tuple[Topic, _Subject]]] = defaultdict(list)
-        self._judged: dict[tuple[str, int], _Raised] = {}
+        self._by_posting: dict[tuple[str, int], _Raised] = {}
         self._resting: dict[int, set[tuple[PostingRule, int]]] = defaultdict(set)
         self._posting_rules = [
-            rule for rule in POSTING_RULES if self._tests(rule.code) and rule.asked(policy)
+            rule for rule in POSTING_RULES if self._tests(rule.code) and rule.is_enabled(policy)
         ]
         self._topics = [
             (place, topic)
@@ -138,46 +138,46 @@ class Register:
     @property
     def exceptions(self) -> list[ExceptionRecord]:
         """All exceptions, in order of the position at which they arose, then of id."""
-        found = [raised.verdict for raised in self._raised.values()]
+        found = [raised.record for raised in self._raised.values()]
         return sorted(found, key=lambda item: (item.arose_position, item.id))
 
     def changed(self) -> list[ExceptionRecord]:
         """Return what is said anew since it was asked for before."""
-        found = [raised.verdict for raised in self._changed.values()]
+        found = [raised.record for raised in self._changed.values()]
         self._changed.clear()
         return found
 
     def _tests(self, code: str) -> bool:
         return not self._rules or code in self._rules
 
-    def feed(self, posting: Posting, *, judged: bool = True) -> None:
+    def feed(self, posting: Posting, *, evaluated: bool = True) -> None:
         """Take in a posting, recorded after all before.
 
         Args:
             posting: the posting.
-            judged: whether it is judged by itself; otherwise others may rest on it, and no more.
+            evaluated: whether rules test it; if not, it is context for others only.
         """
         for rule in self._posting_rules:
-            if judged and rule.outlives_reversal:
-                self._judge(rule, posting, posting)
+            if evaluated and rule.outlives_reversal:
+                self._evaluate(rule, posting, posting)
         if posting.kind == "entry_reversed":
             self._reverse(posting)
             return
         self._postings[posting.position] = posting
-        self._world.apply(posting)
-        if not judged:
-            self._unjudged.add(posting.position)
+        self._context.apply(posting)
+        if not evaluated:
+            self._context_only.add(posting.position)
             return
         for rule in self._posting_rules:
             if not rule.outlives_reversal and (not rule.kinds or posting.kind in rule.kinds):
-                self._judge(rule, posting, posting)
+                self._evaluate(rule, posting, posting)
         for place, topic in self._topics:
             if posting.kind in topic.kinds:
-                for name in topic.subjects(posting, self._world):
+                for name in topic.subjects(posting, self._context):
                     self._concern(place, topic, name, posting)
         if posting.kind == "external_confirmation_received" and posting.fact.agreed:
             for position in posting.fact.positions:
-                self._clear(self._judged.pop((EVIDENCE, position), None), posting)
+                self._clear(self._by_posting.pop((EVIDENCE, position), None), posting)
 
     def finish(self, today: dt.date) -> None:
         """Let time pass up to a day."""
@@ -191,7 +191,7 @@ class Register:
             subject = _Subject(name, topic.new_state(name), posting.effective_date)
             self._subjects[place, name] = subject
         self._pass_time(topic, subject, posting.effective_date)
-        subject.state.apply(posting, self._world)
+        subject.state.apply(posting, self._context)
         subject.postings.append(posting)
         self._concerned[posting.position].append((topic, subject))
         self._examine(topic, subject, posting)
@@ -219,19 +219,19 @@ class Register:
             else:
                 self._find_again(held, finding)
 
-    def _judge(self, rule: PostingRule, posting: Posting, cause: Posting) -> None:
+    def _evaluate(self, rule: PostingRule, posting: Posting, cause: Posting) -> None:
         """Compare what a rule says of a posting now with what it said before."""
         key = rule.code, posting.position
-        finding = rule.find(posting, self._world, self._policy)
-        held = self._judged.get(key)
+        finding = rule.find(posting, self._context, self._policy)
+        held = self._by_posting.get(key)
         if finding is None:
-            self._clear(self._judged.pop(key, None), cause)
+            self._clear(self._by_posting.pop(key, None), cause)
             return
         if held is None:
             if cause is not posting:
                 # One reversal can bring several postings about one subject to break a rule.
                 finding = replace(finding, key=f"{posting.position}")
-            self._judged[key] = self._raise(rule.code, rule.subject(posting), finding, cause)
+            self._by_posting[key] = self._raise(rule.code, rule.subject(posting), finding, cause)
         else:
             self._find_again(held, finding)
         if not rule.outlives_reversal:
@@ -242,24 +242,24 @@ class Register:
         target = self._postings.pop(reversal.fact.position, None)
         if target is None:
             return
-        if self._tests(cut_off.EARLY_REVERSAL) and target.position not in self._unjudged:
-            finding = cut_off.find_early_reversal(reversal, target, self._world, self._policy)
+        if self._tests(cut_off.EARLY_REVERSAL) and target.position not in self._context_only:
+            finding = cut_off.find_early_reversal(reversal, target, self._context, self._policy)
             if finding is not None:
                 subject = cut_off.position_subject(target)
                 self._raise(cut_off.EARLY_REVERSAL, subject, finding, reversal)
         if target.kind in _REFERENCE:
-            self._start_anew(reversal)
+            self._reevaluate_all(reversal)
             return
-        self._world.undo(target)
+        self._context.undo(target)
         for topic, concerned in self._concerned.pop(target.position, ()):
             concerned.postings.remove(target)
             concerned.state = topic.new_state(concerned.name)
             for posting in concerned.postings:
-                concerned.state.apply(posting, self._world)
+                concerned.state.apply(posting, self._context)
             self._examine(topic, concerned, reversal)
-        self._judge_anew(target, reversal)
+        self._reevaluate(target, reversal)
 
-    def _start_anew(self, reversal: Posting) -> None:
+    def _reevaluate_all(self, reversal: Posting) -> None:
         """Judge the whole book again: a reversed entry told what other entries mean."""
         lasting = {rule.code for rule in POSTING_RULES if rule.outlives_reversal}
         tested = frozenset(self._rules or RULES) - lasting
@@ -267,16 +267,16 @@ class Register:
             return
         other = Register(self._policy, tested)
         for posting in self._postings.values():
-            other.feed(posting, judged=posting.position not in self._unjudged)
-        anew = other._subjects
-        for key in self._subjects.keys() | anew.keys():
+            other.feed(posting, evaluated=posting.position not in self._context_only)
+        fresh = other._subjects
+        for key in self._subjects.keys() | fresh.keys():
             held = self._subjects[key].open if key in self._subjects else {}
-            self._take_over(anew[key].open if key in anew else {}, held, reversal)
-        kept = {key: item for key, item in self._judged.items() if key[0] in lasting}
-        judged = {key: item for key, item in self._judged.items() if key[0] not in lasting}
-        self._take_over(other._judged, judged, reversal)
-        self._judged = other._judged | kept
-        self._world, self._subjects = other._world, anew
+            self._take_over(fresh[key].open if key in fresh else {}, held, reversal)
+        kept = {key: item for key, item in self._by_posting.items() if key[0] in lasting}
+        evaluated = {key: item for key, item in self._by_posting.items() if key[0] not in lasting}
+        self._take_over(other._by_posting, evaluated, reversal)
+        self._by_posting = other._by_posting | kept
+        self._context, self._subjects = other._context, fresh
         self._concerned, self._resting = other._concerned, other._resting
 
     def _take_over(
@@ -287,32 +287,32 @@ class Register:
             mine = held.get(key)
             if mine is None:
                 _, tells_apart = key
-                finding = Finding(item.verdict.description, item.found, str(tells_apart))
-                found[key] = self._raise(item.verdict.rule, item.verdict.subject, finding, reversal)
+                finding = Finding(item.record.description, item.found, str(tells_apart))
+                found[key] = self._raise(item.record.rule, item.record.subject, finding, reversal)
             else:
-                self._find_again(mine, Finding(item.verdict.description, item.found))
+                self._find_again(mine, Finding(item.record.description, item.found))
                 found[key] = mine
         for key, item in held.items():
             if key not in found:
                 self._clear(item, reversal)
 
-    def _judge_anew(self, target: Posting, reversal: Posting) -> None:
+    def _reevaluate(self, target: Posting, reversal: Posting) -> None:
         """Judge what rested on a reversed posting, and what a rule looks at once it is gone."""
-        anew = self._resting.pop(target.position, set())
+        fresh = self._resting.pop(target.position, set())
         for rule in self._posting_rules:
             if not rule.outlives_reversal:
-                anew |= {(rule, p) for p in rule.judged_anew(target, self._world)}
-        for rule, position in sorted(anew, key=lambda pair: (pair[0].code, pair[1])):
+                fresh |= {(rule, p) for p in rule.reevaluate(target, self._context)}
+        for rule, position in sorted(fresh, key=lambda pair: (pair[0].code, pair[1])):
             posting = self._postings.get(position)
             if posting is not None:
                 if not rule.kinds or posting.kind in rule.kinds:
-                    self._judge(rule, posting, reversal)
+                    self._evaluate(rule, posting, reversal)
             else:
-                self._clear(self._judged.pop((rule.code, position), None), reversal)
+                self._clear(self._by_posting.pop((rule.code, position), None), reversal)
 
     def _raise(self, rule: str, subject: str, finding: Finding, cause: Posting | None) -> _Raised:
         position = cause.position if cause else max(finding.positions)
-        verdict = ExceptionRecord(
+        record = ExceptionRecord(
             id=exception_id(rule, position, subject, finding.key),
             rule=rule,
             subject=subject,
@@ -322,26 +322,26 @@ class Register:
             arose_position=position,
             arose_time=cause.recorded_time if cause else None,
         )
-        raised = _Raised(verdict, finding.positions)
-        self._raised[verdict.id] = self._changed[verdict.id] = raised
+        raised = _Raised(record, finding.positions)
+        self._raised[record.id] = self._changed[record.id] = raised
         return raised
 
     def _find_again(self, raised: _Raised, finding: Finding) -> None:
         raised.find_again(finding)
-        self._changed[raised.verdict.id] = raised
+        self._changed[raised.record.id] = raised
 
     def _clear(
         self, raised: _Raised | None, cause: Posting | None, day: dt.date | None = None
     ) -> None:
         if raised is None:
             return
-        verdict = raised.verdict._replace(cleared_date=cause.effective_date if cause else day)
+        record = raised.record._replace(cleared_date=cause.effective_date if cause else day)
         if cause is not None:
-            verdict = verdict._replace(
+            record = record._replace(
                 cleared_position=cause.position, cleared_time=cause.recorded_time
             )
-        raised.verdict = verdict
-        self._changed[verdict.id] = raised
+        raised.record = record
+        self._changed[record.id] = raised
 
 
 def register_of(

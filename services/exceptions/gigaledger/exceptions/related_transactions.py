@@ -44,33 +44,33 @@ def _within(amounts: Sequence[Amount], posting: Posting, days: int) -> list[Amou
     return [amount for amount in amounts[first:last] if amount.position <= posting.position]
 
 
-def _counterparts(posting: Posting, world: RuleContext, days: int) -> list[Amount]:
+def _counterparts(posting: Posting, context: RuleContext, days: int) -> list[Amount]:
     """Return the movements the other way round between the same groups, close in time."""
     fact = posting.fact
     if posting.kind == _INVESTED and not in_cash(fact):
         return []
-    back = world.group(fact.payee, posting), world.group(fact.payer, posting)
-    lists = world.purchased if posting.kind == _INVESTED else world.invested
+    back = context.group(fact.payee, posting), context.group(fact.payer, posting)
+    lists = context.purchased if posting.kind == _INVESTED else context.invested
     currency = fact.amount.currency_code
     return [a for a in _within(lists.get(back, ()), posting, days) if a.currency == currency]
 
 
-def find_contemporaneous(posting: Posting, world: RuleContext, policy: Policy) -> Finding | None:
+def find_contemporaneous(posting: Posting, context: RuleContext, policy: Policy) -> Finding | None:
     """Find an investment and purchases between the same groups within days (SX-RT-01)."""
     days = policy.threshold("contemporaneous_days")
-    found = _counterparts(posting, world, days) if days is not None else []
+    found = _counterparts(posting, context, days) if days is not None else []
     if not found:
         return None
     text = f"within {days} days of {len(found)} movements of money the other way round"
     return Finding(text, _positions(posting, found))
 
 
-def find_similar(posting: Posting, world: RuleContext, policy: Policy) -> Finding | None:
+def find_similar(posting: Posting, context: RuleContext, policy: Policy) -> Finding | None:
     """Find amounts that are nearly equal among those close in time (SX-RT-02)."""
     days, limit = policy.threshold("contemporaneous_days"), policy.threshold("similar_amount_ppm")
     if days is None or limit is None:
         return None
-    near = _counterparts(posting, world, days)
+    near = _counterparts(posting, context, days)
     if not near:
         return None
     minor = money_from_message(posting.fact.amount).amount_minor
@@ -85,30 +85,30 @@ def _positions(posting: Posting, amounts: Sequence[Amount]) -> tuple[int, ...]:
     return tuple(sorted({posting.position, *(amount.position for amount in amounts)}))
 
 
-def find_new_cycle(posting: Posting, world: RuleContext, _policy: Policy) -> Finding | None:
+def find_new_cycle(posting: Posting, context: RuleContext, _policy: Policy) -> Finding | None:
     """Find a payment that is the first of its direction and closes a cycle (SX-RT-04)."""
     for payer, payee in cash_sides(posting):
-        edge = world.group(payer, posting), world.group(payee, posting)
-        if min(world.paid.get(edge) or {posting.position}) != posting.position:
+        edge = context.group(payer, posting), context.group(payee, posting)
+        if min(context.paid.get(edge) or {posting.position}) != posting.position:
             continue
-        path = _path(world, edge[1], edge[0], posting.position)
+        path = _path(context, edge[1], edge[0], posting.position)
         if path:
-            firsts = [min(world.paid[step]) for step in pairwise(path)]
+            firsts = [min(context.paid[step]) for step in pairwise(path)]
             text = "money can go round: " + " -> ".join((edge[0], *path))
             return Finding(text, tuple(sorted({*firsts, posting.position})))
     return None
 
 
-def now_first(reversed_posting: Posting, world: RuleContext) -> Iterator[int]:
+def now_first(reversed_posting: Posting, context: RuleContext) -> Iterator[int]:
     """Yield the payment that is the first of its direction once another is reversed."""
     for payer, payee in cash_sides(reversed_posting):
-        edge = world.group(payer, reversed_posting), world.group(payee, reversed_posting)
-        standing = world.paid.get(edge)
+        edge = context.group(payer, reversed_posting), context.group(payee, reversed_posting)
+        standing = context.paid.get(edge)
         if standing:
             yield min(standing)
 
 
-def _path(world: RuleContext, start: str, end: str, known: int) -> list[str]:
+def _path(context: RuleContext, start: str, end: str, known: int) -> list[str]:
     """Return a shortest path of payments by a position, the first in order of names."""
     if start == end:
         return []
@@ -116,8 +116,8 @@ def _path(world: RuleContext, start: str, end: str, known: int) -> list[str]:
     waiting = deque([start])
     while waiting:
         group = waiting.popleft()
-        for following in sorted(world.paid_to.get(group, ())):
-            if following not in before and min(world.paid[group, following]) <= known:
+        for following in sorted(context.paid_to.get(group, ())):
+            if following not in before and min(context.paid[group, following]) <= known:
                 before[following] = group
                 waiting.append(following)
         if end in before:
@@ -130,13 +130,13 @@ def _path(world: RuleContext, start: str, end: str, known: int) -> list[str]:
     return path[::-1]
 
 
-def find_split_orders(posting: Posting, world: RuleContext, policy: Policy) -> Finding | None:
+def find_split_orders(posting: Posting, context: RuleContext, policy: Policy) -> Finding | None:
     """Find orders, each within the approval threshold, that exceed it together (SX-PO-03)."""
     days = policy.threshold("split_order_days")
     fact = posting.fact
     if days is None:
         return None
-    placed = world.orders_between.get((fact.buyer, fact.supplier), ())
+    placed = context.orders_between.get((fact.buyer, fact.supplier), ())
     for currency in order_amounts(fact):
         limit = policy.approval_thresholds.get(currency)
         if limit is None:
@@ -181,7 +181,7 @@ RULES = (
         _BOTH,
         find_contemporaneous,
         _pair_subject,
-        asked=_looks_around,
+        is_enabled=_looks_around,
     ),
     PostingRule(
         "SX-RT-02",
@@ -190,7 +190,7 @@ RULES = (
         _BOTH,
         find_similar,
         _pair_subject,
-        asked=_looks_around,
+        is_enabled=_looks_around,
     ),
     PostingRule(
         "SX-RT-04",
@@ -203,8 +203,8 @@ RULES = (
         },
         find_new_cycle,
         _cash_subject,
-        asked=lambda policy: policy.exceptions.new_cycles,
-        judged_anew=now_first,
+        is_enabled=lambda policy: policy.exceptions.new_cycles,
+        reevaluate=now_first,
     ),
     PostingRule(
         "SX-PO-03",
@@ -213,6 +213,6 @@ RULES = (
         frozenset({"purchase_order_placed"}),
         find_split_orders,
         _order_subject,
-        asked=lambda policy: policy.threshold("split_order_days") is not None,
+        is_enabled=lambda policy: policy.threshold("split_order_days") is not None,
     ),
 )

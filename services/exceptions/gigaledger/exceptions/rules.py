@@ -67,14 +67,14 @@ class PostingRule:
     find: Callable[[Posting, RuleContext, Policy], Finding | None]
     subject: Callable[[Posting], str]
     outlives_reversal: bool = False
-    asked: Callable[[Policy], bool] = lambda _policy: True
-    judged_anew: Callable[[Posting, RuleContext], Iterable[int]] = lambda _posting, _world: ()
+    is_enabled: Callable[[Policy], bool] = lambda _policy: True
+    reevaluate: Callable[[Posting, RuleContext], Iterable[int]] = lambda _posting, _context: ()
 
 
 class State(Protocol):
     """State of a subject: the fold of the postings that concern it and are not reversed."""
 
-    def apply(self, posting: Posting, world: RuleContext) -> None:
+    def apply(self, posting: Posting, context: RuleContext) -> None:
         """Fold a posting."""
 
 

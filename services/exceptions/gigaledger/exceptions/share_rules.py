@@ -37,7 +37,7 @@ class Issuer:
         self.valuations: list[_Valuation] = []
         self.issuances: dict[tuple[str, str], _Issuance] = {}
 
-    def apply(self, posting: Posting, _world: RuleContext) -> None:
+    def apply(self, posting: Posting, _context: RuleContext) -> None:
         """Fold a posting."""
         fact = posting.fact
         if posting.kind == "valuation_determined":
@@ -89,11 +89,11 @@ def find_unsupported(state: Issuer, policy: Policy, _day: dt.date) -> Iterator[F
         yield Finding(text, tuple(sorted(positions)), f"{issuance.position}")
 
 
-def _subjects(posting: Posting, world: RuleContext) -> Iterator[str]:
+def _subjects(posting: Posting, context: RuleContext) -> Iterator[str]:
     if posting.kind == "valuation_determined":
         yield f"issuers/{posting.fact.issuer}"
         return
-    agreement = world.agreements.get(posting.fact.agreement, posting.position)
+    agreement = context.agreements.get(posting.fact.agreement, posting.position)
     if agreement is not None:
         parties = agreement.fact.terms.parties
         yield from (f"issuers/{p.party}" for p in parties if p.role == Role.ROLE_ISSUER)

@@ -76,7 +76,7 @@ class Trade:
         self.unapplied: dict[str, _Payment] = {}
         self._payments: dict[str, tuple[str, int, int]] = {}
 
-    def apply(self, posting: Posting, _world: RuleContext) -> None:
+    def apply(self, posting: Posting, _context: RuleContext) -> None:
         """Fold a posting."""
         fact = posting.fact
         match posting.kind:
@@ -264,20 +264,20 @@ def find_unapplied(state: Trade, _policy: Policy, _day: dt.date) -> Iterator[Fin
 
 
 def find_dated_before_order(
-    posting: Posting, world: RuleContext, _policy: Policy
+    posting: Posting, context: RuleContext, _policy: Policy
 ) -> Finding | None:
     """Find a receipt or an invoice that is dated before its order (SX-PO-02)."""
-    order = world.orders.get(posting.fact.purchase_order, posting.position)
+    order = context.orders.get(posting.fact.purchase_order, posting.position)
     if order is None or posting.effective_date >= order.effective_date:
         return None
     text = f"dated {posting.effective_date}, and the order {order.effective_date}"
     return Finding(text, (order.position, posting.position))
 
 
-def find_third_party(posting: Posting, world: RuleContext, _policy: Policy) -> Finding | None:
+def find_third_party(posting: Posting, context: RuleContext, _policy: Policy) -> Finding | None:
     """Find a payment on an order between others than its buyer and supplier (SX-PAY-03)."""
     fact = posting.fact
-    order = world.orders.get(fact.purchase_order, posting.position)
+    order = context.orders.get(fact.purchase_order, posting.position)
     if order is None:
         return None
     buyer, supplier = order.fact.buyer, order.fact.supplier
@@ -289,7 +289,7 @@ def find_third_party(posting: Posting, world: RuleContext, _policy: Policy) -> F
     return Finding(f"{text} {order.fact.supplier}", (order.position, posting.position))
 
 
-def _documents(posting: Posting, world: RuleContext) -> Iterator[str]:
+def _documents(posting: Posting, context: RuleContext) -> Iterator[str]:
     """Yield the order of a document; without one, the invoice or the payment stands by itself."""
     fact = posting.fact
     if fact.purchase_order:
@@ -301,7 +301,7 @@ def _documents(posting: Posting, world: RuleContext) -> Iterator[str]:
         case "supplier_refund_settled":
             buyer, supplier = fact.payee, fact.payer
             payment = buyer, supplier, fact.payment
-            invoice = world.applied.get(payment, posting.position) or ""
+            invoice = context.applied.get(payment, posting.position) or ""
         case _:
             buyer, supplier, invoice = fact.buyer, fact.supplier, fact.invoice
     document = f"invoices/{invoice}" if invoice else f"payments/{fact.payment}"

@@ -1,11 +1,16 @@
-"""The projection service as a process: workers that follow the log, and answers."""
+"""The processes of the projections: one that folds and answers, one that evaluates exceptions."""
 
 from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
 
 import grpc
 from gigaledger.common.grpc.server import serve
 from gigaledger.common.postgres.connections import Database
 from gigaledger.common.settings import Settings
+from gigaledger.projections.engine.evaluation_worker import EvaluationWorker
+from gigaledger.projections.engine.registry import PROJECTIONS
 from gigaledger.projections.engine.sessions import SESSION_OPTIONS
 from gigaledger.projections.engine.worker import Workers
 from gigaledger.projections.queries.errors import ERRORS
@@ -16,6 +21,8 @@ from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from gigaledger.v1.projections_pb2_grpc import add_ProjectionServiceServicer_to_server
 
 SERVICE_NAME = projections_pb2.DESCRIPTOR.services_by_name["ProjectionService"].full_name
+EXCEPTIONS_NAME = "gigaledger.v1.Exceptions"
+"""The name by which the evaluation of exceptions reports its health."""
 READING_CONNECTIONS = 8
 CONTROL_CONNECTIONS = 2
 
@@ -47,3 +54,31 @@ async def serve_projections(settings: Settings) -> None:
             settings,
             metrics_address=settings.projections_metrics_address,
         )
+
+
+async def serve_exceptions(settings: Settings) -> None:
+    """Evaluate the exceptions of all books until SIGTERM or SIGINT; serve health meanwhile.
+
+    Raises:
+        SettingMissingError: no database is named.
+        psycopg.OperationalError: the database can't be reached.
+        RuntimeError: an address can't be listened on.
+    """
+    url = settings.required_database_url()
+    database = Database(url, SESSION_OPTIONS)
+    database.connect().close()
+    evaluated = [projection for projection in PROJECTIONS if projection.evaluator is not None]
+    working = asyncio.create_task(EvaluationWorker(database, evaluated).run())
+    try:
+        await serve(
+            (EXCEPTIONS_NAME,),
+            settings.exceptions_address,
+            lambda _server: None,
+            ERRORS,
+            settings,
+            metrics_address=settings.exceptions_metrics_address,
+        )
+    finally:
+        working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working

@@ -66,9 +66,13 @@ def run_demo(settings: Settings) -> None:
         CommandError: something did not work; the services' logs are kept then.
         Interrupted: a signal asked to stop.
     """
-    ledger_address, projections_address = free_addresses(2)
+    ledger_address, projections_address, exceptions_address = free_addresses(3)
     settings = settings.model_copy(
-        update={"ledger_address": ledger_address, "projections_address": projections_address}
+        update={
+            "ledger_address": ledger_address,
+            "projections_address": projections_address,
+            "exceptions_address": exceptions_address,
+        }
     )
     with Interruption() as interruption, _working_folder() as folder:
         notice(

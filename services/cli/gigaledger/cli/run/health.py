@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from gigaledger.cli.errors import CommandError, ExitCode
 from gigaledger.cli.output import notice
+from gigaledger.cli.run.processes import HEALTH_NAMES
 from gigaledger.common.grpc.health import HealthError, check_health
 from gigaledger.common.settings import Settings
 
@@ -15,6 +16,7 @@ class ServicePart(StrEnum):
 
     LEDGER = "ledger"
     PROJECTIONS = "projections"
+    EXCEPTIONS = "exceptions"
 
 
 def report_health(part: ServicePart, settings: Settings) -> None:
@@ -23,10 +25,8 @@ def report_health(part: ServicePart, settings: Settings) -> None:
     Raises:
         CommandError: it does not.
     """
-    address, name = {
-        ServicePart.LEDGER: (settings.ledger_address, "gigaledger.v1.LedgerService"),
-        ServicePart.PROJECTIONS: (settings.projections_address, "gigaledger.v1.ProjectionService"),
-    }[part]
+    address: str = getattr(settings, f"{part}_address")
+    name = HEALTH_NAMES[part]
     try:
         check_health(address, name)
     except HealthError as error:

@@ -51,6 +51,7 @@ class Service:
 HEALTH_NAMES = {
     "ledger": "gigaledger.v1.LedgerService",
     "projections": "gigaledger.v1.ProjectionService",
+    "exceptions": "gigaledger.v1.Exceptions",
 }
 
 

@@ -76,7 +76,7 @@ def serve(part: str, load: Callable[[], ServeFunction], *, end_with_stdin: bool)
         except RuntimeError as error:
             if "Failed to bind to address" not in str(error):
                 raise
-            address = settings.ledger_address if part == "ledger" else settings.projections_address
+            address = getattr(settings, f"{part}_address")
             raise CommandError(
                 f"the {part} service can't listen on {address}: the address is in use or not of "
                 "this machine",
@@ -149,6 +149,15 @@ def load_projections() -> ServeFunction:
     from gigaledger.projections.serve import serve_projections  # noqa: PLC0415 - only what runs is loaded
 
     return serve_projections
+
+
+def load_exceptions() -> ServeFunction:
+    """Import the evaluation of exceptions."""
+    from gigaledger.projections.serve import (  # noqa: PLC0415 - only what runs is loaded
+        serve_exceptions,
+    )
+
+    return serve_exceptions
 
 
 def _terminate_at_end_of_stdin() -> None:

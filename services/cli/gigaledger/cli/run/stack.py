@@ -82,6 +82,7 @@ def running_stack(
             "GIGALEDGER_DATABASE_URL": url,
             "GIGALEDGER_LEDGER_ADDRESS": settings.ledger_address,
             "GIGALEDGER_PROJECTIONS_ADDRESS": settings.projections_address,
+            "GIGALEDGER_EXCEPTIONS_ADDRESS": settings.exceptions_address,
         }
         if signing_key is not None:
             environment["GIGALEDGER_SIGNING_KEY"] = str(signing_key)
@@ -107,4 +108,5 @@ def _addresses(settings: Settings) -> tuple[tuple[str, str], ...]:
     return (
         ("ledger", settings.ledger_address),
         ("projections", settings.projections_address),
+        ("exceptions", settings.exceptions_address),
     )

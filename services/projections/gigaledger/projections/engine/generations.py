@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg
 from gigaledger.common.postgres.migrations import migrations_of
-from gigaledger.projections.engine.projection import Projection, named
+from gigaledger.projections.engine.projection import Projection, qualify_tables
 from gigaledger.projections.engine.registry import PROJECTIONS
 from psycopg import AsyncConnection, sql
 
@@ -54,9 +54,9 @@ class Generation:
         """Return a table of it."""
         return sql.Identifier(f"{name}_{self.number}")
 
-    def named(self, query: bytes) -> bytes:
+    def qualify_tables(self, query: bytes) -> bytes:
         """Return a statement with the plain names of tables replaced by those of it."""
-        return named(query, self.projection.all_tables, self.number)
+        return qualify_tables(query, self.projection.all_tables, self.number)
 
 
 async def enter(connection: Connection, schema: str) -> None:
@@ -170,7 +170,7 @@ async def _begin(connection: Connection, projection: Projection) -> None:
 
 async def _create(connection: Connection, generation: Generation, state: State) -> None:
     projection = generation.projection
-    await connection.execute(generation.named(projection.definition.encode()))
+    await connection.execute(generation.qualify_tables(projection.definition.encode()))
     await connection.execute(
         "INSERT INTO projection_progress (projection, generation, version, state)"
         " VALUES (%s, %s, %s, %s)",
@@ -178,7 +178,7 @@ async def _create(connection: Connection, generation: Generation, state: State) 
     )
     behind = {
         "projection_subtotal": projection.subtotals,
-        "projection_judged": projection.evaluator,
+        "projection_evaluation": projection.evaluator,
     }
     for table in [table for table, made in behind.items() if made is not None]:
         await connection.execute(
@@ -197,7 +197,7 @@ async def _drop(connection: Connection, generation: Generation) -> None:
     )
     for (table,) in await cursor.fetchall():
         await connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(table)))
-    for table in ("projection_progress", "projection_subtotal", "projection_judged"):
+    for table in ("projection_progress", "projection_subtotal", "projection_evaluation"):
         await connection.execute(
             sql.SQL("DELETE FROM {} WHERE projection = %s AND generation = %s").format(
                 sql.Identifier(table)
@@ -223,9 +223,10 @@ async def _set_state(
 async def _rows(connection: Connection, projection: Projection) -> Sequence[dict[str, Any]]:
     """Return the generations of a projection, in order, and lock them."""
     cursor = await connection.execute(
-        "SELECT generation, version, state, least(progress.position, judged.position) AS position"
+        "SELECT generation, version, state,"
+        " least(progress.position, evaluation.position) AS position"
         " FROM projection_progress AS progress"
-        " LEFT JOIN projection_judged AS judged USING (projection, generation)"
+        " LEFT JOIN projection_evaluation AS evaluation USING (projection, generation)"
         " WHERE projection = %s ORDER BY generation FOR UPDATE OF progress",
         (projection.name,),
     )

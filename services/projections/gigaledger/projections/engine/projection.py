@@ -17,42 +17,43 @@ from psycopg import AsyncConnection
 
 @dataclass(frozen=True, slots=True)
 class EvaluationProgress:
-    """How far the events of a projection are judged.
+    """How far the events of a projection are evaluated.
 
     Attributes:
-        position: the log up to this position is judged.
-        time: when the event there was recorded; None before the first.
-        until: how far the next event is judged, where that takes several transactions; else empty.
+        position: the log up to this position is evaluated.
+        recorded_time: when the event there was recorded; None before the first.
+        resume_after: how far the next event is evaluated, if it takes several transactions; else
+            empty.
     """
 
     position: int
-    time: dt.datetime | None
-    until: str = ""
+    recorded_time: dt.datetime | None
+    resume_after: str = ""
 
 
 class Evaluator(Protocol):
-    """Judges the events of a generation behind its fold, in the order of the log."""
+    """Evaluates the folded events of a generation in the order of the log."""
 
     async def advance(
         self,
         connection: AsyncConnection[Any],
-        named: Callable[[bytes], bytes],
-        judged: EvaluationProgress,
-        until: int,
+        qualify_tables: Callable[[bytes], bytes],
+        progress: EvaluationProgress,
+        limit: int,
     ) -> EvaluationProgress:
-        """Judge some of what follows, and write what changes.
+        """Evaluate some of the next events and write what changes.
 
         Args:
             connection: in a transaction, in the schema of the book.
-            named: puts the names of the generation's tables into a statement.
-            judged: how far it is judged.
-            until: up to where it is folded, which is further.
+            qualify_tables: puts the names of the generation's tables into a statement.
+            progress: how far it is evaluated.
+            limit: the last position to evaluate, after that of the progress.
 
         Returns:
-            How far it is judged now.
+            How far it is evaluated now.
 
         Raises:
-            FoldError: an event cannot be judged.
+            FoldError: an event cannot be evaluated.
         """
 
 
@@ -62,16 +63,15 @@ class Projection:
 
     Attributes:
         name: as in the resource name books/{book}/projections/{projection}.
-        package: where its folder is. `tables.sql` in it defines its tables.
+        package: its package, in which `tables.sql` defines its tables.
         folds: from the name of a fact's field in the event to the fold.
         tables: its tables of entries: those with the header of `template_entry`.
-        version: counted up with every change of its folds or tables. Where a book has an older one,
-            this one is built beside it and then takes its place.
-        subtotals: what is made of its entries, so that questions needn't sum them up; None where
-            they are few.
-        judge: makes what judges its events; None where it is all told by entries. Questions are
-            answered at the position that is judged.
-        judged_tables: what a judge writes.
+        version: incremented with every change of its folds or tables. In a book that has an older
+            version, this one is built beside it and then takes its place.
+        subtotals: sums of its entries by block, for queries; None if entries are few.
+        evaluator: creates the evaluator of its events; None if it has entries only. Queries reflect
+            the position that is evaluated.
+        evaluated_tables: the tables that the evaluator writes.
     """
 
     name: str
@@ -81,22 +81,22 @@ class Projection:
     version: int = 1
     subtotals: Subtotals | None = None
     evaluator: Callable[[], Evaluator] | None = None
-    judged_tables: tuple[str, ...] = ()
+    evaluated_tables: tuple[str, ...] = ()
 
     @property
     def all_tables(self) -> tuple[str, ...]:
-        """Its tables of entries, and what is made of them."""
-        made = (self.subtotals.table,) if self.subtotals else ()
-        return (*self.tables, *self.judged_tables, *made)
+        """Its tables of entries and those derived from them."""
+        derived = (self.subtotals.table,) if self.subtotals else ()
+        return (*self.tables, *self.evaluated_tables, *derived)
 
     @property
     def definition(self) -> str:
-        """The SQL that makes its tables, by their plain names."""
+        """The SQL that creates its tables, by their plain names."""
         return (resources.files(self.package) / "tables.sql").read_text("utf-8")
 
 
 @lru_cache(maxsize=1024)
-def named(query: bytes, tables: tuple[str, ...], generation: int) -> bytes:
+def qualify_tables(query: bytes, tables: tuple[str, ...], generation: int) -> bytes:
     """Return a statement with the plain names of tables replaced by those of a generation."""
     names = re.compile(rb"\b(%s)\b" % b"|".join(name.encode() for name in tables))
     return names.sub(rb"\1_%d" % generation, query)

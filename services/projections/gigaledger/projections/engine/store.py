@@ -31,6 +31,10 @@ Key = tuple[str, int]
 """Name of a projection and number of a generation."""
 
 
+CHANNEL = "gigaledger_folded"
+"""Notified with the schema of a book when events that need evaluation are folded."""
+
+
 class OvertakenError(RuntimeError):
     """Another worker leads, or has written in between. What was folded was not written."""
 
@@ -119,7 +123,14 @@ async def apply(
                 reached = events[error.position - before - 2]
                 await _advance(connection, [key], reached.position, reached.recorded_time, "")
             await _fail(connection, key, error.position, str(error))
+        if any(generation.projection.evaluator for generation in generations):
+            await _notify(connection, schema)
     return stopped
+
+
+async def _notify(connection: Connection, schema: str) -> None:
+    """Wake the processes that evaluate, once the transaction is committed."""
+    await connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, schema))
 
 
 async def fail(
@@ -139,12 +150,18 @@ async def resume(connection: Connection, schema: str, projection: Projection) ->
     """
     async with connection.transaction():
         await enter(connection, schema)
-        cursor = await connection.execute(
-            "UPDATE projection_progress SET failed_position = NULL, failure = NULL"
-            " WHERE projection = %s AND failure IS NOT NULL",
-            (projection.name,),
-        )
-    if not cursor.rowcount:
+        resumed = 0
+        for table in ("projection_progress", "projection_evaluation"):
+            cursor = await connection.execute(
+                sql.SQL(
+                    "UPDATE {} SET failed_position = NULL, failure = NULL"
+                    " WHERE projection = %s AND failure IS NOT NULL"
+                ).format(sql.Identifier(table)),
+                (projection.name,),
+            )
+            resumed += cursor.rowcount
+        await _notify(connection, schema)
+    if not resumed:
         raise NotStoppedError(f"{projection.name} has not stopped")
 
 

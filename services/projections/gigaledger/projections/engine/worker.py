@@ -35,7 +35,7 @@ from gigaledger.common.backoff import Backoff
 from gigaledger.common.grpc.resource_names import schema_of
 from gigaledger.common.grpc.server import MAX_MESSAGE_BYTES
 from gigaledger.common.postgres.connections import Database
-from gigaledger.projections.engine import evaluation, generations, leases, store
+from gigaledger.projections.engine import generations, leases, store, subtotal_builder
 from gigaledger.projections.engine.generations import Generation
 from gigaledger.projections.engine.sessions import SESSION_OPTIONS
 from gigaledger.v1.events_pb2 import RecordedEvent
@@ -53,9 +53,6 @@ WRITING_CONNECTIONS = 8
 READ_AHEAD_RESPONSES = 16
 BATCH_EVENTS = 10_000
 """What one transaction writes, at the most, give or take a response."""
-
-GATHER_SECONDS = 0.05
-"""How long events are gathered to be judged together: a few cost little less than many."""
 
 _PASSING = (psycopg.OperationalError, psycopg_pool.PoolTimeout)
 """Failures of PostgreSQL that go by."""
@@ -205,10 +202,6 @@ class Workers:
                     return
                 stopped = await self._read_and_fold(book, led, progress[led[0].key], backoff)
                 self._drop(book, led, [item for item in led if item.key in stopped])
-            except evaluation.EvaluationError as error:
-                # Said once more: a write that was under way says that it goes on.
-                await self._stop_at(book, error.generation, error.position, str(error))
-                log.error("stopped", position=error.position, reason=str(error))  # noqa: TRY400
             except store.OvertakenError:
                 log.debug("another worker leads")
                 await asyncio.sleep(backoff.next_seconds())
@@ -256,51 +249,24 @@ class Workers:
             request = SubscribeEventsRequest(book=book, resume_token=progress.resume_token)
         building = progress.building
 
-        evaluators = {
-            generation.key: generation.projection.evaluator()
-            for generation in followed
-            if generation.projection.evaluator is not None
-        }
+        # Those with an evaluator get their subtotals from the process that evaluates.
+        summed = [item for item in followed if item.projection.evaluator is None]
 
-        async def make_subtotals() -> None:
+        async def build_subtotals() -> None:
             async with self._pool.connection() as connection:
-                while summed := await evaluation.build_subtotals(
-                    connection, schema, followed, self._name
-                ):
-                    for generation in followed:
-                        if generation.key in summed:
-                            position = summed[generation.key]
+                while built := await subtotal_builder.build_subtotals(connection, schema, summed):
+                    for generation in summed:
+                        if generation.key in built:
+                            position = built[generation.key]
                             _observe(metrics.SUBTOTAL_POSITION, book, generation, position)
 
-        async def judge_events() -> None:
-            async with self._pool.connection() as connection:
-                try:
-                    while judged := await evaluation.evaluate_pending(
-                        connection, schema, followed, self._name, evaluators
-                    ):
-                        self._on_written(schema)
-                        build_subtotals()
-                        for generation in followed:
-                            if generation.key in judged:
-                                position = judged[generation.key]
-                                _observe(metrics.PROJECTION_POSITION, book, generation, position)
-                        await asyncio.sleep(GATHER_SECONDS)
-                except evaluation.EvaluationError as error:
-                    # Nobody may ask for more for a while.
-                    await self._stop_at(book, error.generation, error.position, str(error))
-                    raise
-
         async with (
-            _in_background(make_subtotals) as build_subtotals,
-            _in_background(judge_events) as evaluate_pending,
+            _in_background(build_subtotals) as request_subtotals,
             _gathered(self._ledger.SubscribeEvents(request)) as batches,
         ):
-            # A worker that was here before may have left some to make.
-            build_subtotals()
-            evaluate_pending()
+            # A previous worker may have left some to build.
+            request_subtotals()
             async for events, resume_token in batches:
-                # What cannot be judged stops a projection before it is folded any further.
-                evaluate_pending()
                 if not events:
                     backoff.reset()
                     building = building and not await self._promote(schema, followed)
@@ -313,13 +279,12 @@ class Workers:
                 for generation in followed:
                     stopped_here = generation.key in stopped
                     _observe(metrics.PROJECTION_FAILED, book, generation, int(stopped_here))
-                    if not stopped_here and generation.key not in evaluators:
+                    if not stopped_here and generation in summed:
                         position = events[-1].position
                         _observe(metrics.PROJECTION_POSITION, book, generation, position)
                 building = building and not await self._promote(schema, followed)
                 self._on_written(schema)
-                build_subtotals()
-                evaluate_pending()
+                request_subtotals()
                 for (name, _), error in stopped.items():
                     _log.error(
                         "stopped",

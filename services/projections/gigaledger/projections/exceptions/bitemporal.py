@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from gigaledger.exceptions.register import ExceptionRecord
 
-Verdicts = frozenset[ExceptionRecord]
-Part = tuple[dt.date, Verdicts]
+Records = frozenset[ExceptionRecord]
+Segment = tuple[dt.date, Records]
 """What is so from a day on, until the day of the next part."""
 
 
@@ -31,7 +31,7 @@ class FindingInterval(NamedTuple):
         position: what is recorded there made it so.
     """
 
-    verdict: ExceptionRecord
+    record: ExceptionRecord
     first_day: dt.date
     end_day: dt.date | None
     position: int
@@ -40,42 +40,42 @@ class FindingInterval(NamedTuple):
 class FindingHistory:
     """The runs of one document that hold by what is known, and what has become of others."""
 
-    def __init__(self, runs: Iterable[FindingInterval] = ()) -> None:
+    def __init__(self, intervals: Iterable[FindingInterval] = ()) -> None:
         """Go on from runs that hold."""
-        self._runs: dict[ExceptionRecord, list[FindingInterval]] = defaultdict(list)
-        for run in runs:
-            self._runs[run.verdict].append(run)
+        self._intervals: dict[ExceptionRecord, list[FindingInterval]] = defaultdict(list)
+        for interval in intervals:
+            self._intervals[interval.record].append(interval)
         self._begun: dict[FindingInterval, None] = {}
         self._ended: list[tuple[FindingInterval, int]] = []
 
     def __iter__(self) -> Iterator[FindingInterval]:
         """Iterate over the runs that hold."""
-        return chain.from_iterable(self._runs.values())
+        return chain.from_iterable(self._intervals.values())
 
-    def as_of(self, day: dt.date) -> Verdicts:
+    def as_of(self, day: dt.date) -> Records:
         """Return what is so as of a day."""
-        return frozenset(run.verdict for run in self if _covers(run, day))
+        return frozenset(interval.record for interval in self if _covers(interval, day))
 
-    def parts(self) -> list[Part]:
+    def segments(self) -> list[Segment]:
         """Return what is so as of all days."""
         return [(day, self.as_of(day)) for day in sorted({dt.date.min, *self.days()})]
 
-    def set_from(self, parts: Sequence[Part], position: int) -> None:
+    def set_from(self, segments: Sequence[Segment], position: int) -> None:
         """Say what is so, from the day of the first part on, by what is recorded at a position."""
-        given = dict(parts)
-        days = sorted({*given, *(day for day in self.days() if day > parts[0][0])})
-        verdicts: Verdicts = frozenset()
+        given = dict(segments)
+        days = sorted({*given, *(day for day in self.days() if day > segments[0][0])})
+        records: Records = frozenset()
         for day, end_day in zip(days, [*days[1:], None], strict=True):
-            verdicts = given.get(day, verdicts)
-            said = self.as_of(day)
-            self.change(day, end_day, said - verdicts, verdicts - said, position)
+            records = given.get(day, records)
+            findings = self.as_of(day)
+            self.change(day, end_day, findings - records, records - findings, position)
 
     def change(
         self,
         first_day: dt.date,
         end_day: dt.date | None,
         cleared: Iterable[ExceptionRecord],
-        raised_now: Iterable[ExceptionRecord],
+        raised: Iterable[ExceptionRecord],
         position: int,
     ) -> None:
         """Say what is so no more, and what is so now, by what is recorded at a position.
@@ -84,35 +84,37 @@ class FindingHistory:
             first_day: the first day as of which it is.
             end_day: the day before which it ends; None where it does not. Between the two, the same
                 is so as of all days.
-            cleared: what is so no more.
-            raised_now: what is so now.
+            cleared: findings that no longer hold.
+            raised: findings that hold now.
             position: the position.
         """
-        for verdict in cleared:
-            run = next(run for run in self._runs[verdict] if _covers(run, first_day))
-            self._end(run, position)
-            if run.first_day < first_day:
-                self._begin(FindingInterval(verdict, run.first_day, first_day, position))
-            if end_day is not None and run.end_day != end_day:
-                self._begin(FindingInterval(verdict, end_day, run.end_day, position))
-        for verdict in raised_now:
+        for record in cleared:
+            interval = next(
+                interval for interval in self._intervals[record] if _covers(interval, first_day)
+            )
+            self._end(interval, position)
+            if interval.first_day < first_day:
+                self._begin(FindingInterval(record, interval.first_day, first_day, position))
+            if end_day is not None and interval.end_day != end_day:
+                self._begin(FindingInterval(record, end_day, interval.end_day, position))
+        for record in raised:
             first, end = first_day, end_day
-            for run in list(self._runs[verdict]):
+            for interval in list(self._intervals[record]):
                 # What follows on each other is one run.
-                if run.end_day == first_day:
-                    first = run.first_day
-                    self._end(run, position)
-                elif end_day is not None and run.first_day == end_day:
-                    end = run.end_day
-                    self._end(run, position)
-            self._begin(FindingInterval(verdict, first, end, position))
+                if interval.end_day == first_day:
+                    first = interval.first_day
+                    self._end(interval, position)
+                elif end_day is not None and interval.first_day == end_day:
+                    end = interval.end_day
+                    self._end(interval, position)
+            self._begin(FindingInterval(record, first, end, position))
 
     def days(self) -> set[dt.date]:
         """Return the days on which runs begin or have ended."""
-        ends = {run.end_day for run in self if run.end_day is not None}
-        return ends | {run.first_day for run in self}
+        ends = {interval.end_day for interval in self if interval.end_day is not None}
+        return ends | {interval.first_day for interval in self}
 
-    def take_changes(
+    def drain_changes(
         self,
     ) -> tuple[list[tuple[FindingInterval, int | None]], list[tuple[FindingInterval, int]]]:
         """Return what has become of runs since it was asked for before.
@@ -122,26 +124,26 @@ class FindingHistory:
             Runs from before, each with the position from which on it holds no more.
         """
         ends = dict(self._ended)
-        begun = [(run, ends.get(run)) for run in self._begun]
-        ended = [(run, end) for run, end in self._ended if run not in self._begun]
+        begun = [(interval, ends.get(interval)) for interval in self._begun]
+        ended = [(interval, end) for interval, end in self._ended if interval not in self._begun]
         self._begun.clear()
         self._ended.clear()
         return begun, ended
 
-    def _begin(self, run: FindingInterval) -> None:
-        self._runs[run.verdict].append(run)
-        self._begun[run] = None
+    def _begin(self, interval: FindingInterval) -> None:
+        self._intervals[interval.record].append(interval)
+        self._begun[interval] = None
 
-    def _end(self, run: FindingInterval, position: int) -> None:
-        runs = self._runs[run.verdict]
-        runs.remove(run)
-        if not runs:
-            del self._runs[run.verdict]
-        if run.position == position:
-            del self._begun[run]
+    def _end(self, interval: FindingInterval, position: int) -> None:
+        intervals = self._intervals[interval.record]
+        intervals.remove(interval)
+        if not intervals:
+            del self._intervals[interval.record]
+        if interval.position == position:
+            del self._begun[interval]
         else:
-            self._ended.append((run, position))
+            self._ended.append((interval, position))
 
 
-def _covers(run: FindingInterval, day: dt.date) -> bool:
-    return run.first_day <= day and (run.end_day is None or day < run.end_day)
+def _covers(interval: FindingInterval, day: dt.date) -> bool:
+    return interval.first_day <= day and (interval.end_day is None or day < interval.end_day)

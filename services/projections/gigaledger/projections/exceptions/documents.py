@@ -17,7 +17,7 @@ from gigaledger.exceptions.catalogue import RULES
 from gigaledger.exceptions.policy import Policy
 from gigaledger.exceptions.posting import Posting, fields_of
 from gigaledger.exceptions.register import Register
-from gigaledger.projections.exceptions.bitemporal import FindingHistory, Verdicts
+from gigaledger.projections.exceptions.bitemporal import FindingHistory, Records
 from gigaledger.v1.events_pb2 import RecordedEvent
 
 ORDERS, ACCOUNTS = "purchaseOrders/", "tradeAccounts/"
@@ -39,7 +39,7 @@ HARDWARE = "SX-CAP-03"
 WITHIN = frozenset(RULES) - ACROSS - {HARDWARE}
 """Rules that are judged document by document."""
 
-KEPT_DAYS = 16
+CACHED_DAYS = 16
 """As of how many days registers of a document are kept, beside the latest. What takes effect a few
 days before it is recorded then costs little more than what does not."""
 
@@ -122,7 +122,7 @@ class Document:
         policy: Policy,
         references: References,
         postings: Iterable[Posting] = (),
-        spread: FindingHistory | None = None,
+        history: FindingHistory | None = None,
     ) -> None:
         """Go on from postings that are judged already.
 
@@ -130,12 +130,12 @@ class Document:
             policy: the thresholds.
             references: reference data, up to the posting that comes next.
             postings: what was recorded of it, in order.
-            spread: what the rules say of it.
+            history: its findings.
         """
         # Names of parties and agreements; facts that placed the order, and stand.
         self.names: set[str] = set()
         self.placed: list[Posting] = []
-        self.spread = spread or FindingHistory()
+        self.history = history or FindingHistory()
         self._policy = policy
         self._references = references
         self._own = list(postings)
@@ -153,7 +153,7 @@ class Document:
         self._latest = _AsOf(self._policy, self._known)
         self._earlier: dict[dt.date, _AsOf] = {}
 
-    def take(self, posting: Posting) -> None:
+    def apply(self, posting: Posting) -> None:
         """Judge the next posting of the document."""
         names = referenced_entities(posting)
         if not names <= self.names:
@@ -162,12 +162,12 @@ class Document:
             self._begin()
         self._own.append(posting)
         self._place(posting)
-        self._take(posting, judged=True)
+        self._take(posting, evaluated=True)
 
-    def know(self, posting: Posting) -> None:
+    def apply_reference(self, posting: Posting) -> None:
         """Take in reference data that is recorded, or reversed."""
         if posting.kind == REVERSAL:
-            self._take(posting, judged=False)
+            self._take(posting, evaluated=False)
             return
         # It tells of what is recorded from here on, and changes nothing of what was.
         known = posting, False
@@ -178,15 +178,15 @@ class Document:
             if _day(known) <= day:
                 earlier.feed(*known)
 
-    def judge_by(self, policy: Policy, position: int) -> None:
+    def adopt_policy(self, policy: Policy, position: int) -> None:
         """Judge the whole document by another policy, which is known from a position on."""
         other = Document(policy, References())
-        for posting, judged in self._known:
-            if judged:
-                other._take(posting, judged=True)
+        for posting, evaluated in self._known:
+            if evaluated:
+                other._take(posting, evaluated=True)
             else:
-                other.know(posting)
-        self.spread.set_from(other.spread.parts(), position)
+                other.apply_reference(posting)
+        self.history.set_from(other.history.segments(), position)
         self._policy, self._latest, self._earlier = policy, other._latest, other._earlier
 
     @property
@@ -201,8 +201,8 @@ class Document:
             wrong = posting.fact.position
             self.placed = [placed for placed in self.placed if placed.position != wrong]
 
-    def _take(self, posting: Posting, *, judged: bool) -> None:
-        known = posting, judged
+    def _take(self, posting: Posting, *, evaluated: bool) -> None:
+        known = posting, evaluated
         day = _day(known)
         self._known.append(known)
         self._add_day(day)
@@ -211,21 +211,21 @@ class Document:
         # way as of each day from its own on.
         for at in range(first, last):
             self._change_as_of(self._days[at], self._days[at + 1], known)
-        cleared, raised_now = self._latest.feed(*known)
-        self.spread.change(self._days[last], None, cleared, raised_now, posting.position)
+        cleared, raised = self._latest.feed(*known)
+        self.history.change(self._days[last], None, cleared, raised, posting.position)
 
     def _change_as_of(self, day: dt.date, end_day: dt.date, known: _Known) -> None:
         earlier = self._earlier.get(day)
         if earlier is not None:
-            cleared, raised_now = earlier.feed(*known)
+            cleared, raised = earlier.feed(*known)
         else:
             earlier = _AsOf(self._policy, [one for one in self._known if _day(one) <= day])
             self._earlier[day] = earlier
-            if len(self._earlier) > KEPT_DAYS:
+            if len(self._earlier) > CACHED_DAYS:
                 del self._earlier[min(self._earlier)]
-            before, after = self.spread.as_of(day), frozenset(earlier.said.values())
-            cleared, raised_now = before - after, after - before
-        self.spread.change(day, end_day, cleared, raised_now, known[0].position)
+            before, after = self.history.as_of(day), frozenset(earlier.findings.values())
+            cleared, raised = before - after, after - before
+        self.history.change(day, end_day, cleared, raised, known[0].position)
 
     def _add_day(self, day: dt.date) -> None:
         at = bisect_left(self._days, day)
@@ -238,17 +238,17 @@ class _AsOf:
 
     def __init__(self, policy: Policy, known: Iterable[_Known]) -> None:
         self._register = Register(policy, WITHIN)
-        for posting, judged in known:
-            self._register.feed(posting, judged=judged)
-        self.said = {verdict.id: verdict for verdict in self._register.changed()}
+        for posting, evaluated in known:
+            self._register.feed(posting, evaluated=evaluated)
+        self.findings = {record.id: record for record in self._register.changed()}
 
-    def feed(self, posting: Posting, judged: bool) -> tuple[Verdicts, Verdicts]:  # noqa: FBT001
+    def feed(self, posting: Posting, evaluated: bool) -> tuple[Records, Records]:  # noqa: FBT001
         """Take in a posting; return what is so no more, and what is so now."""
-        self._register.feed(posting, judged=judged)
-        changed = {verdict.id: verdict for verdict in self._register.changed()}
-        before = {self.said[name] for name in changed.keys() & self.said.keys()}
+        self._register.feed(posting, evaluated=evaluated)
+        changed = {record.id: record for record in self._register.changed()}
+        before = {self.findings[name] for name in changed.keys() & self.findings.keys()}
         after = set(changed.values())
-        self.said |= changed
+        self.findings |= changed
         return frozenset(before - after), frozenset(after - before)
 
 

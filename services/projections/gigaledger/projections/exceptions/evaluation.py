@@ -1,15 +1,14 @@
-"""Judging behind the fold: events go in as they are recorded, verdicts are written as they change.
+"""Incremental evaluation of exceptions: events in recorded order in, changed findings out.
 
-What is judged here is what books have many of: documents, and the racks of agreements. What is said
-at a position is a function of the log, so it is the same whoever judges, in how many parts, and
-when. What is kept in memory is what tables hold, and is read again where it is not there.
+Evaluated here are the subjects that books have many of: documents, and the hardware of agreements.
+The result at a position is a function of the log, no matter which process evaluates, in which
+batches, and when. State in memory mirrors the tables and is read again after a change of process.
 """
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,187 +38,178 @@ from gigaledger.projections.exceptions.hardware import (
     GOODS,
     RATING,
     TOLERANCE,
-    AllRacks,
+    AllHardware,
     CapacityDelta,
 )
-from gigaledger.projections.exceptions.hardware_reevaluation import judged_anew
+from gigaledger.projections.exceptions.hardware_reevaluation import reevaluate
 from psycopg import AsyncConnection
 
-JUDGED_EVENTS = 1000
-"""Of how many events verdicts are written in one transaction, at the most."""
-JUDGING_SECONDS = 0.5
-"""How long events are judged in one transaction, give or take the last."""
-BREATH_SECONDS = 0.00001
-"""How long a judge rests after each event. One that does not keeps the interpreter for milliseconds
-at a time, and questions wait that long again and again."""
-JUDGED_DOCUMENTS = 500
-"""How many documents are judged anew in one transaction, at the most."""
-KEPT_DOCUMENTS = 4096
-"""How many documents are kept in memory. Those in which little time passes between two events need
-not be read again."""
+BATCH_EVENTS = 5000
+"""Events evaluated in one transaction, at most."""
+BATCH_DOCUMENTS = 500
+"""Documents re-evaluated in one transaction, at most."""
+CACHED_DOCUMENTS = 4096
+"""Documents kept in memory between batches, so that active ones need not be read again."""
 
 _POLICY = "policy_adopted"
-_LOOKED_UP = sorted(REFERENCES | CERTIFICATES | {RATING, _POLICY})
+_REFERENCED = sorted(REFERENCES | CERTIFICATES | {RATING, _POLICY})
 
 
 @dataclass(slots=True)
-class _Known:
+class _State:
     """What is kept in memory of a book, up to a position."""
 
     position: int
     policy: Policy
     references: References
-    racks: AllRacks
+    hardware: AllHardware
     earliest: dict[str, dt.date]
     documents: OrderedDict[str, Document] = field(default_factory=OrderedDict)
 
 
 class ExceptionEvaluator:
-    """Judges one generation of the projection of a book."""
+    """Evaluates one generation of the projection of a book."""
 
     def __init__(self) -> None:
-        """Remember nothing yet."""
-        self._known: _Known | None = None
+        """Start without state; the first batch reads it."""
+        self._state: _State | None = None
 
     async def advance(
         self,
         connection: AsyncConnection[Any],
-        named: Callable[[bytes], bytes],
-        judged: EvaluationProgress,
-        until: int,
+        qualify_tables: Callable[[bytes], bytes],
+        progress: EvaluationProgress,
+        limit: int,
     ) -> EvaluationProgress:
-        """Judge some of what follows, and write what changes.
+        """Evaluate some of the next events and write what changes.
 
         Args:
             connection: of the projections' role, in a transaction, in the schema of the book.
-            named: puts the names of the generation's tables into a statement.
-            judged: how far the book is judged.
-            until: up to where it is folded, further than it is judged.
+            qualify_tables: puts the names of the generation's tables into a statement.
+            progress: how far the book is evaluated.
+            limit: the last position to evaluate, after that of the progress.
 
         Returns:
-            How far it is judged now.
+            How far it is evaluated now.
 
         Raises:
-            FoldError: an event cannot be judged.
+            FoldError: an event cannot be evaluated.
         """
-        known, self._known = self._known, None
-        tables = Tables(connection, named)
-        if known is None or known.position != judged.position:
-            known = await _remember(tables, judged.position)
+        state, self._state = self._state, None
+        tables = Tables(connection, qualify_tables)
+        if state is None or state.position != progress.position:
+            state = await _read_state(tables, progress.position)
         events = await tables.next_events(
-            judged.position, min(JUDGED_EVENTS, until - judged.position)
+            progress.position, min(BATCH_EVENTS, limit - progress.position)
         )
         targets = await tables.targets(events)
-        await tables.place(events, targets)
+        await tables.assign_documents(events, targets)
         head, target = events[0], targets.get(target_of(events[0]))
-        if _judges_anew(known, head.posting, target):
-            now = await _judge_anew(tables, known, judged, head, target)
+        if _affects_other_documents(state, head.posting, target):
+            reached = await _reevaluate(tables, state, progress, head, target)
         else:
-            number = next(
-                (
-                    at
-                    for at, event in enumerate(events)
-                    if at and _judges_anew(known, event.posting, targets.get(target_of(event)))
-                ),
-                len(events),
-            )
-            del events[number:]
-            await _load(tables, known, events)
-            written = PendingWrites()
-            # Beside the loop: questions are answered meanwhile.
-            last = await asyncio.to_thread(_judge, known, events, targets, written)
-            await tables.write(written, known.racks)
-            now = EvaluationProgress(last.position, last.recorded_time)
-        known.position = now.position
-        self._known = known
-        return now
+            batch = _until_reevaluation(state, events, targets)
+            await _load(tables, state, batch)
+            pending = PendingWrites()
+            # In a thread, so that health checks are answered meanwhile.
+            await asyncio.to_thread(_evaluate, state, batch, targets, pending)
+            await tables.write(pending, state.hardware)
+            last = batch[-1].posting
+            reached = EvaluationProgress(last.position, last.recorded_time)
+        state.position = reached.position
+        self._state = state
+        return reached
 
 
-def _judges_anew(known: _Known, posting: Posting, target: StoredEvent | None) -> bool:
-    """Tell whether an event changes what was judged before it in more than one document."""
+def _affects_other_documents(state: _State, posting: Posting, target: StoredEvent | None) -> bool:
+    """Return whether an event changes the findings of documents recorded before it."""
     if posting.kind == _POLICY:
-        return known.policy.followed_by(posting.fact).within != known.policy.within
+        return state.policy.followed_by(posting.fact).within != state.policy.within
     return target is not None and target.posting.kind in MEMBERSHIPS | TERMS | {RATING}
 
 
-def _judge(
-    known: _Known,
-    events: Sequence[StoredEvent],
+def _until_reevaluation(
+    state: _State, events: Sequence[StoredEvent], targets: Mapping[int, StoredEvent]
+) -> Sequence[StoredEvent]:
+    """Return the events before the first, after the head, that affects other documents."""
+    for index, event in enumerate(events):
+        target = targets.get(target_of(event))
+        if index and _affects_other_documents(state, event.posting, target):
+            return events[:index]
+    return events
+
+
+def _evaluate(
+    state: _State,
+    events: Iterable[StoredEvent],
     targets: Mapping[int, StoredEvent],
-    written: PendingWrites,
-) -> Posting:
-    """Judge events for a while, and return the last one that was."""
-    end = time.monotonic() + JUDGING_SECONDS
+    pending: PendingWrites,
+) -> None:
     for event in events:
         try:
-            _judge_one(known, event, targets.get(target_of(event)), written)
+            _evaluate_event(state, event, targets.get(target_of(event)), pending)
         except Exception as error:
-            # Whatever goes wrong in a rule must stop this projection alone, at this position.
+            # Whatever fails in a rule must stop this projection only, at this position.
             reason = f"{event.posting.kind}: {type(error).__name__}: {error}"
             raise FoldError(event.posting.position, reason) from error
-        # Whoever answers questions in this process goes first.
-        time.sleep(BREATH_SECONDS)
-        if time.monotonic() > end:
-            break
-    return event.posting
 
 
-def _judge_one(
-    known: _Known, event: StoredEvent, target: StoredEvent | None, written: PendingWrites
+def _evaluate_event(
+    state: _State, event: StoredEvent, target: StoredEvent | None, pending: PendingWrites
 ) -> None:
     posting = event.posting
-    earliest = known.earliest.get(posting.status)
+    earliest = state.earliest.get(posting.status)
     if earliest is None or posting.effective_date < earliest:
-        known.earliest[posting.status] = posting.effective_date
-        written.statuses.append((posting.status, posting.position, posting.effective_date))
+        state.earliest[posting.status] = posting.effective_date
+        pending.statuses.append((posting.status, posting.position, posting.effective_date))
     if event.document:
-        _judge_document(known, event, target, written)
+        _evaluate_document(state, event, target, pending)
     else:
-        _learn(known, posting, target)
+        _apply_reference(state, posting, target)
 
 
-def _judge_document(
-    known: _Known, event: StoredEvent, target: StoredEvent | None, written: PendingWrites
+def _evaluate_document(
+    state: _State, event: StoredEvent, target: StoredEvent | None, pending: PendingWrites
 ) -> None:
     posting = event.posting
-    document = known.documents[event.document]
+    document = state.documents[event.document]
     placed = document.placed if (target or event).posting.kind in GOODS else []
     names = len(document.names) if document.has_begun else None
-    document.take(posting)
-    written.documents[event.document] = document
+    document.apply(posting)
+    pending.documents[event.document] = document
     if len(document.names) != names:
-        written.named[event.document] = document.names
+        pending.names[event.document] = document.names
     deltas: list[CapacityDelta] = []
     if posting.kind in GOODS:
-        deltas = known.racks.receive(posting, placed)
+        deltas = state.hardware.receive(posting, placed)
     elif target is not None and target.posting.kind in GOODS:
-        deltas = known.racks.take_back(target.posting, placed, posting)
-    written.carried += ((posting.position, delta) for delta in deltas)
+        deltas = state.hardware.take_back(target.posting, placed, posting)
+    pending.deltas += ((posting.position, delta) for delta in deltas)
 
 
-def _learn(known: _Known, posting: Posting, target: StoredEvent | None) -> None:
-    """Take in what is no trade."""
+def _apply_reference(state: _State, posting: Posting, target: StoredEvent | None) -> None:
+    """Apply an event that belongs to no document."""
     about = target.posting if target else posting
     if about.kind == _POLICY:
-        known.policy = known.policy.followed_by(posting.fact)
+        state.policy = state.policy.followed_by(posting.fact)
     elif about.kind in CERTIFICATES:
-        known.racks.certify(about, posting)
+        state.hardware.certify(about, posting)
     elif about.kind == RATING:
         if target is None:
-            known.racks.ratings.add(posting)
+            state.hardware.ratings.add(posting)
     elif about.kind in REFERENCES:
-        name = known.references.add(posting)
-        for document in known.documents.values():
+        name = state.references.add(posting)
+        for document in state.documents.values():
             if not name or name in document.names:
-                document.know(posting)
+                document.apply_reference(posting)
 
 
-async def _remember(tables: Tables, position: int) -> _Known:
-    """Read what is known at a position."""
+async def _read_state(tables: Tables, position: int) -> _State:
+    """Read the state of a book at a position."""
     policy, references = Policy(), References()
     ratings: dict[int, Posting] = {}
     certificates: dict[int, Posting] = {}
-    for event in await tables.events_of_book(_LOOKED_UP, position):
+    for event in await tables.events_of_book(_REFERENCED, position):
         posting = event.posting
         if posting.kind == REVERSAL:
             for held in (ratings, certificates):
@@ -233,78 +223,82 @@ async def _remember(tables: Tables, position: int) -> _Known:
             certificates[posting.position] = posting
         else:
             references.add(posting)
-    racks = AllRacks(policy)
+    hardware = AllHardware(policy)
     for rating in ratings.values():
-        racks.ratings.add(rating)
-    await tables.restore(racks, certificates.values(), position)
-    return _Known(position, policy, references, racks, await tables.earliest())
+        hardware.ratings.add(rating)
+    await tables.restore(hardware, certificates.values(), position)
+    return _State(position, policy, references, hardware, await tables.earliest())
 
 
-async def _load(tables: Tables, known: _Known, events: Iterable[StoredEvent]) -> None:
-    """Have the documents of events in memory, and not many more."""
-    wanted = {event.document for event in events if event.document}
-    for name in wanted & known.documents.keys():
-        known.documents.move_to_end(name)
-    known.documents.update(
-        await tables.documents(
-            wanted - known.documents.keys(), known.policy, known.references, known.position
-        )
+async def _load(tables: Tables, state: _State, events: Sequence[StoredEvent]) -> None:
+    """Bring the documents of events into memory, and evict others."""
+    needed = {event.document for event in events if event.document}
+    for name in needed & state.documents.keys():
+        state.documents.move_to_end(name)
+    state.documents |= await tables.documents(
+        needed - state.documents.keys(), state.policy, state.references, state.position
     )
-    while len(known.documents) > max(KEPT_DOCUMENTS, len(wanted)):
-        known.documents.popitem(last=False)
+    while len(state.documents) > max(CACHED_DOCUMENTS, len(needed)):
+        state.documents.popitem(last=False)
 
 
-async def _judge_anew(
+async def _reevaluate(
     tables: Tables,
-    known: _Known,
-    judged: EvaluationProgress,
+    state: _State,
+    progress: EvaluationProgress,
     event: StoredEvent,
     target: StoredEvent | None,
 ) -> EvaluationProgress:
-    """Judge documents anew for one event, some at a time, and then the racks."""
+    """Re-evaluate documents for one event, a batch at a time, and then the hardware."""
     posting = event.posting
     about = target.posting if target else posting
-    policy = known.policy.followed_by(posting.fact) if posting.kind == _POLICY else None
-    written = PendingWrites()
+    policy = state.policy.followed_by(posting.fact) if posting.kind == _POLICY else None
+    pending = PendingWrites()
     if about.kind != RATING:
-        # A policy is about all of them.
-        names = await tables.naming(reference_key(about) or "", judged.until, JUDGED_DOCUMENTS)
+        # A policy concerns all documents.
+        names = await tables.documents_referencing(
+            reference_key(about) or "", progress.resume_after, BATCH_DOCUMENTS
+        )
         if names:
-            written.documents = await tables.documents(
-                names, known.policy, known.references, known.position
+            pending.documents = await tables.documents(
+                names, state.policy, state.references, state.position
             )
-            await asyncio.to_thread(_anew, written.documents.values(), posting, policy)
-            await tables.write(written, AllRacks(known.policy))
-            return EvaluationProgress(judged.position, judged.time, names[-1])
-    known.documents.clear()
-    limit = (policy or known.policy).threshold(TOLERANCE)
-    if about.kind == RATING or limit != known.policy.threshold(TOLERANCE):
-        known.racks = await _racks_anew(tables, known, policy or known.policy, posting, written)
-    _judge(known, [event], {about.position: target} if target else {}, written)
-    await tables.write(written, known.racks)
+            documents = list(pending.documents.values())
+            await asyncio.to_thread(_reevaluate_documents, documents, posting, policy)
+            await tables.write(pending, AllHardware(state.policy))
+            return EvaluationProgress(progress.position, progress.recorded_time, names[-1])
+    state.documents.clear()
+    tolerance = (policy or state.policy).threshold(TOLERANCE)
+    if about.kind == RATING or tolerance != state.policy.threshold(TOLERANCE):
+        state.hardware = await _reevaluate_hardware(
+            tables, state, policy or state.policy, posting, pending
+        )
+    _evaluate(state, [event], {about.position: target} if target else {}, pending)
+    await tables.write(pending, state.hardware)
     return EvaluationProgress(posting.position, posting.recorded_time)
 
 
-def _anew(documents: Iterable[Document], posting: Posting, policy: Policy | None) -> None:
+def _reevaluate_documents(
+    documents: Iterable[Document], posting: Posting, policy: Policy | None
+) -> None:
     for document in documents:
         if policy is None:
-            document.know(posting)
+            document.apply_reference(posting)
         else:
-            document.judge_by(policy, posting.position)
+            document.adopt_policy(policy, posting.position)
 
 
-async def _racks_anew(
-    tables: Tables, known: _Known, policy: Policy, posting: Posting, written: PendingWrites
-) -> AllRacks:
-    """Judge racks from the beginning of the book up to a posting; keep what is still said."""
-    # It takes as long as it takes, and nobody else judges meanwhile.
-    await tables.wait_for_ever()
-    told = await tables.about_racks(posting.position)
-    racks, deltas = await asyncio.to_thread(judged_anew, policy, told)
-    for agreement in known.racks.agreements.keys() | racks.agreements.keys():
-        anew, spread = racks.under(agreement), known.racks.under(agreement).spread
-        spread.set_from(anew.spread.parts(), posting.position)
-        anew.spread = spread
+async def _reevaluate_hardware(
+    tables: Tables, state: _State, policy: Policy, posting: Posting, pending: PendingWrites
+) -> AllHardware:
+    """Evaluate hardware from the beginning of the book, keeping the findings that remain."""
+    await tables.disable_idle_timeout()
+    history = await tables.hardware_history(posting.position)
+    hardware, deltas = await asyncio.to_thread(reevaluate, policy, history)
+    for agreement in state.hardware.agreements.keys() | hardware.agreements.keys():
+        fresh, findings = hardware.under(agreement), state.hardware.under(agreement).history
+        findings.set_from(fresh.history.segments(), posting.position)
+        fresh.history = findings
     if posting.kind == REVERSAL:
-        written.carried += ((posting.position, delta) for delta in deltas)
-    return racks
+        pending.deltas += ((posting.position, delta) for delta in deltas)
+    return hardware

@@ -1,4 +1,4 @@
-"""The tables of what is judged: what a judge reads, and what it writes."""
+"""The tables that evaluation reads and writes."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from gigaledger.projections.exceptions.hardware import (
     CERTIFICATES,
     GOODS,
     RATING,
-    AllRacks,
+    AllHardware,
     CapacityDelta,
-    Racks,
+    Hardware,
     subject_of,
 )
 from gigaledger.v1.events_pb2 import Event
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
-_RACKS = sorted(CERTIFICATES | GOODS | {RATING, PLACED})
+_HARDWARE = sorted(CERTIFICATES | GOODS | {RATING, PLACED})
 _REFUND = "supplier_refund_settled"
 
 _EVENT = b"SELECT position, recorded_time, effective_date, assertion_status, fact_type, document,\
@@ -37,7 +37,7 @@ _SETTLED = b"""
     SELECT settlement, position, document FROM exceptions_event
     WHERE settlement <> '' AND settlement = ANY(%(settlements)s) ORDER BY position
 """
-_BELONGS = b"UPDATE exceptions_event SET document = %(document)s WHERE position = %(position)s"
+_SET_DOCUMENT = b"UPDATE exceptions_event SET document = %(document)s WHERE position = %(position)s"
 _OF_BOOK = (
     _EVENT
     + b"""
@@ -51,7 +51,7 @@ _OF_DOCUMENTS = (
     WHERE document = ANY(%(documents)s) AND position <= %(position)s ORDER BY position
 """
 )
-_ABOUT_RACKS = (
+_HARDWARE_HISTORY = (
     _EVENT
     + b"""
     AS told WHERE position <= %(position)s AND (
@@ -62,24 +62,24 @@ _ABOUT_RACKS = (
     ) ORDER BY position
 """
 )
-_REVERSED_RACKS = (
+_REVERSED_HARDWARE = (
     _EVENT
     + b"""
     WHERE reversed_position <= %(position)s AND fact_type = ANY(%(kinds)s)
 """
 )
-_RUNS = b"""
-    SELECT * FROM exceptions_verdict
+_INTERVALS = b"""
+    SELECT * FROM exceptions_finding
     WHERE document = ANY(%(documents)s) AND reversed_position IS NULL
 """
-_RACK_RUNS = b"""
-    SELECT * FROM exceptions_verdict
+_HARDWARE_INTERVALS = b"""
+    SELECT * FROM exceptions_finding
     WHERE document LIKE 'agreements/%%' AND reversed_position IS NULL
 """
-_CARRIED = b"""
+_DELTAS = b"""
     SELECT agreement, effective_date, power_basis, denominator, sum(numerator) AS numerator,
            sum(receipts) AS receipts
-    FROM exceptions_carried WHERE position <= %(position)s GROUP BY 1, 2, 3, 4
+    FROM exceptions_capacity_delta WHERE position <= %(position)s GROUP BY 1, 2, 3, 4
 """
 _STATUSES = b"SELECT assertion_status, min(effective_date) FROM exceptions_status GROUP BY 1"
 _NAMING = b"""
@@ -92,16 +92,16 @@ _NAMES = b"""
     ON CONFLICT (document) DO UPDATE SET names = excluded.names
 """
 _END = b"""
-    UPDATE exceptions_verdict SET reversed_position = %s
+    UPDATE exceptions_finding SET reversed_position = %s
     WHERE exception = %s AND position = %s AND effective_date = %s
 """
-_COPY_VERDICTS = b"""
-    COPY exceptions_verdict (exception, rule, subject, description, positions, arose_date,
+_COPY_FINDINGS = b"""
+    COPY exceptions_finding (exception, rule, subject, description, positions, arose_date,
         arose_position, arose_time, cleared_date, cleared_position, cleared_time,
         effective_date, end_date, position, reversed_position, document) FROM STDIN
 """
-_COPY_CARRIED = b"""
-    COPY exceptions_carried (position, agreement, effective_date, power_basis, numerator,
+_COPY_DELTAS = b"""
+    COPY exceptions_capacity_delta (position, agreement, effective_date, power_basis, numerator,
         denominator, receipts) FROM STDIN
 """
 _COPY_STATUSES = b"COPY exceptions_status (assertion_status, position, effective_date) FROM STDIN"
@@ -109,7 +109,7 @@ _COPY_STATUSES = b"COPY exceptions_status (assertion_status, position, effective
 
 @dataclass(slots=True)
 class StoredEvent:
-    """An event of a book, with the document that it is judged with."""
+    """An event of a book and the document that it belongs to."""
 
     posting: Posting
     document: str
@@ -117,40 +117,42 @@ class StoredEvent:
 
 
 def target_of(event: StoredEvent) -> int:
-    """Return the position of what an event reverses; 0 where it reverses nothing."""
+    """Return the position that an event reverses; 0 if it is no reversal."""
     return event.posting.fact.position if event.posting.kind == REVERSAL else 0
 
 
 @dataclass(slots=True)
 class PendingWrites:
-    """What is to be written."""
+    """Changes to write at the end of a batch."""
 
     documents: dict[str, Document] = field(default_factory=dict)
-    named: dict[str, set[str]] = field(default_factory=dict)
-    carried: list[tuple[int, CapacityDelta]] = field(default_factory=list)
+    names: dict[str, set[str]] = field(default_factory=dict)
+    deltas: list[tuple[int, CapacityDelta]] = field(default_factory=list)
     statuses: list[tuple[str, int, dt.date]] = field(default_factory=list)
 
 
 class Tables:
     """The tables of a generation."""
 
-    def __init__(self, connection: AsyncConnection[Any], named: Callable[[bytes], bytes]) -> None:
+    def __init__(
+        self, connection: AsyncConnection[Any], qualify_tables: Callable[[bytes], bytes]
+    ) -> None:
         """Read and write in a transaction.
 
         Args:
             connection: of the projections' role, in the schema of the book.
-            named: puts the names of the generation's tables into a statement.
+            qualify_tables: puts the names of the generation's tables into a statement.
         """
         self._connection = connection
-        self._named = named
+        self._qualify_tables = qualify_tables
 
     async def _rows(self, query: bytes, **parameters: object) -> list[dict[str, Any]]:
         async with self._connection.cursor(row_factory=dict_row) as cursor:
-            await cursor.execute(self._named(query), parameters)
+            await cursor.execute(self._qualify_tables(query), parameters)
             return await cursor.fetchall()
 
-    async def wait_for_ever(self) -> None:
-        """Let PostgreSQL wait in this transaction, however long nothing is asked of it."""
+    async def disable_idle_timeout(self) -> None:
+        """Allow any time between two statements of this transaction."""
         await self._connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
 
     async def next_events(self, after: int, most: int) -> list[StoredEvent]:
@@ -158,7 +160,7 @@ class Tables:
         return await self._events(_NEXT, position=after, most=most)
 
     async def events_of_book(self, kinds: Sequence[str], position: int) -> list[StoredEvent]:
-        """Return what is no trade and of some kinds, and reversals, up to a position, in order."""
+        """Return events of some kinds outside of documents, and reversals, in order of position."""
         return await self._events(_OF_BOOK, kinds=kinds, position=position)
 
     async def _events(self, query: bytes, **parameters: object) -> list[StoredEvent]:
@@ -168,15 +170,15 @@ class Tables:
         ]
 
     async def targets(self, events: Iterable[StoredEvent]) -> dict[int, StoredEvent]:
-        """Return what reversals reverse, by position."""
+        """Return the events that reversals reverse, by position."""
         positions = [target_of(event) for event in events if event.posting.kind == REVERSAL]
         found = await self._events(_TARGETS, positions=positions) if positions else []
         return {event.posting.position: event for event in found}
 
-    async def place(
+    async def assign_documents(
         self, events: Sequence[StoredEvent], targets: Mapping[int, StoredEvent]
     ) -> None:
-        """Find the documents of what does not tell them itself, and keep them."""
+        """Find the documents of events that do not name one themselves, and store them."""
         refunds = [e for e in events if e.posting.kind == _REFUND]
         settled: dict[str, list[tuple[int, str]]] = {}
         if refunds:
@@ -196,44 +198,44 @@ class Tables:
                         event.document = document
             if event.document != before:
                 await self._connection.execute(
-                    self._named(_BELONGS),
+                    self._qualify_tables(_SET_DOCUMENT),
                     {"document": event.document, "position": event.posting.position},
                 )
 
     async def documents(
         self, names: Collection[str], policy: Policy, references: References, position: int
     ) -> dict[str, Document]:
-        """Read documents as they are judged by a position."""
+        """Read documents and their findings as evaluated up to a position."""
         if not names:
             return {}
         postings: dict[str, list[Posting]] = {name: [] for name in names}
         given = {"documents": sorted(names), "position": position}
         for event in await self._events(_OF_DOCUMENTS, **given):
             postings[event.document].append(event.posting)
-        runs: dict[str, list[FindingInterval]] = {name: [] for name in names}
-        for row in await self._rows(_RUNS, **given):
-            runs[row["document"]].append(_run(row))
+        intervals: dict[str, list[FindingInterval]] = {name: [] for name in names}
+        for row in await self._rows(_INTERVALS, **given):
+            intervals[row["document"]].append(_interval(row))
         return {
-            name: Document(policy, references, postings[name], FindingHistory(runs[name]))
+            name: Document(policy, references, postings[name], FindingHistory(intervals[name]))
             for name in names
         }
 
-    async def naming(self, name: str, after: str, most: int) -> list[str]:
-        """Return some documents that name a party or an agreement, or any, in order."""
+    async def documents_referencing(self, name: str, after: str, most: int) -> list[str]:
+        """Return some documents, in order, that reference a party or an agreement; any if empty."""
         found = await self._rows(_NAMING, name=name, after=after, most=most)
         return [row["document"] for row in found]
 
     async def earliest(self) -> dict[str, dt.date]:
         """Return the earliest day of facts of each status."""
-        cursor = await self._connection.execute(self._named(_STATUSES))
+        cursor = await self._connection.execute(self._qualify_tables(_STATUSES))
         return dict(await cursor.fetchall())
 
     async def restore(
-        self, racks: AllRacks, certificates: Iterable[Posting], position: int
+        self, hardware: AllHardware, certificates: Iterable[Posting], position: int
     ) -> None:
-        """Read what is known of racks."""
+        """Read the hardware of all agreements."""
         deltas: dict[str, list[CapacityDelta]] = {}
-        for row in await self._rows(_CARRIED, position=position):
+        for row in await self._rows(_DELTAS, position=position):
             carried_kw = Fraction(int(row["numerator"]), int(row["denominator"]))
             delta = CapacityDelta(
                 row["agreement"],
@@ -246,42 +248,45 @@ class Tables:
         certified: dict[str, list[Posting]] = {}
         for posting in certificates:
             certified.setdefault(posting.fact.agreement, []).append(posting)
-        runs: dict[str, list[FindingInterval]] = {}
-        for row in await self._rows(_RACK_RUNS):
-            runs.setdefault(row["document"], []).append(_run(row))
+        intervals: dict[str, list[FindingInterval]] = {}
+        for row in await self._rows(_HARDWARE_INTERVALS):
+            intervals.setdefault(row["document"], []).append(_interval(row))
         for agreement in deltas.keys() | certified.keys():
-            spread = FindingHistory(runs.get(subject_of(agreement), ()))
-            one = Racks(racks.policy, agreement, spread)
+            history = FindingHistory(intervals.get(subject_of(agreement), ()))
+            one = Hardware(hardware.policy, agreement, history)
             one.restore(deltas.get(agreement, ()), certified.get(agreement, ()))
-            racks.agreements[agreement] = one
+            hardware.agreements[agreement] = one
 
-    async def about_racks(self, position: int) -> list[tuple[Posting, Posting | None]]:
-        """Read everything about racks from the beginning of the book."""
-        given = {"position": position, "kinds": _RACKS}
+    async def hardware_history(self, position: int) -> list[tuple[Posting, Posting | None]]:
+        """Read all events about hardware from the beginning of the book."""
+        given = {"position": position, "kinds": _HARDWARE}
         wrong = {
             event.posting.position: event.posting
-            for event in await self._events(_REVERSED_RACKS, **given)
+            for event in await self._events(_REVERSED_HARDWARE, **given)
         }
         return [
             (event.posting, wrong[event.posting.fact.position])
             if event.posting.kind == REVERSAL
             else (event.posting, None)
-            for event in await self._events(_ABOUT_RACKS, **given)
+            for event in await self._events(_HARDWARE_HISTORY, **given)
         ]
 
-    async def write(self, written: PendingWrites, racks: AllRacks) -> None:
-        """Write what has changed."""
-        spreads = {name: document.spread for name, document in written.documents.items()}
-        spreads |= {one.subject: one.spread for one in racks.agreements.values()}
+    async def write(self, written: PendingWrites, hardware: AllHardware) -> None:
+        """Write the changes of a batch."""
+        histories = {name: document.history for name, document in written.documents.items()}
+        histories |= {one.subject: one.history for one in hardware.agreements.values()}
         rows: list[tuple[object, ...]] = []
         ends: list[tuple[object, ...]] = []
-        for name, spread in spreads.items():
-            begun, ended = spread.take_changes()
-            for run, end in begun:
-                places = run.first_day, run.end_day, run.position, end, name
-                rows.append((*_columns(run.verdict), *places))
-            ends += ((end, run.verdict.id, run.position, run.first_day) for run, end in ended)
-        carried = [
+        for name, history in histories.items():
+            begun, ended = history.drain_changes()
+            for interval, end in begun:
+                places = interval.first_day, interval.end_day, interval.position, end, name
+                rows.append((*_columns(interval.record), *places))
+            ends += (
+                (end, interval.record.id, interval.position, interval.first_day)
+                for interval, end in ended
+            )
+        deltas = [
             (
                 at,
                 delta.agreement,
@@ -291,16 +296,16 @@ class Tables:
                 delta.carried_kw.denominator,
                 delta.receipts,
             )
-            for at, delta in written.carried
+            for at, delta in written.deltas
         ]
         async with self._connection.cursor() as cursor:
             if ends:
-                await cursor.executemany(self._named(_END), ends)
-            if written.named:
-                named = [(name, sorted(names)) for name, names in written.named.items()]
-                await cursor.executemany(self._named(_NAMES), named)
-        await self._copy(_COPY_VERDICTS, rows)
-        await self._copy(_COPY_CARRIED, carried)
+                await cursor.executemany(self._qualify_tables(_END), ends)
+            if written.names:
+                names = [(name, sorted(of_one)) for name, of_one in written.names.items()]
+                await cursor.executemany(self._qualify_tables(_NAMES), names)
+        await self._copy(_COPY_FINDINGS, rows)
+        await self._copy(_COPY_DELTAS, deltas)
         await self._copy(_COPY_STATUSES, written.statuses)
 
     async def _copy(self, statement: bytes, rows: Sequence[tuple[object, ...]]) -> None:
@@ -308,14 +313,14 @@ class Tables:
             return
         async with (
             self._connection.cursor() as cursor,
-            cursor.copy(self._named(statement)) as copy,
+            cursor.copy(self._qualify_tables(statement)) as copy,
         ):
             for row in rows:
                 await copy.write_row(row)
 
 
 def posting_of(row: Mapping[str, Any]) -> Posting:
-    """Return the posting of a row of events."""
+    """Return the posting in a row of events."""
     event = Event.FromString(row["event"])
     return Posting(
         position=row["position"],
@@ -328,15 +333,15 @@ def posting_of(row: Mapping[str, Any]) -> Posting:
     )
 
 
-def verdict_of(row: Mapping[str, Any]) -> ExceptionRecord:
-    """Return the verdict of a row."""
+def record_of(row: Mapping[str, Any]) -> ExceptionRecord:
+    """Return the exception in a row of findings."""
     rest = {name: row[name] for name in ExceptionRecord._fields[1:]}
     return ExceptionRecord(id=row["exception"], **rest | {"positions": tuple(row["positions"])})
 
 
-def _columns(verdict: ExceptionRecord) -> tuple[object, ...]:
-    return tuple(verdict._replace(positions=list(verdict.positions)))  # type: ignore[arg-type]
+def _columns(record: ExceptionRecord) -> tuple[object, ...]:
+    return tuple(record._replace(positions=list(record.positions)))  # type: ignore[arg-type]
 
 
-def _run(row: Mapping[str, Any]) -> FindingInterval:
-    return FindingInterval(verdict_of(row), row["effective_date"], row["end_date"], row["position"])
+def _interval(row: Mapping[str, Any]) -> FindingInterval:
+    return FindingInterval(record_of(row), row["effective_date"], row["end_date"], row["position"])

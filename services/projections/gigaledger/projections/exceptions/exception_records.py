@@ -13,7 +13,7 @@ from gigaledger.exceptions.register import ExceptionRecord, exception_id
 from gigaledger.projections.engine.statements import statement
 from gigaledger.projections.engine.subtotals import subtotals
 from gigaledger.projections.exceptions.documents import HARDWARE
-from gigaledger.projections.exceptions.evaluation_store import verdict_of
+from gigaledger.projections.exceptions.evaluation_store import record_of
 from gigaledger.projections.exceptions.hardware import CERTIFICATE, CERTIFICATES
 from gigaledger.projections.queries.snapshot import Snapshot
 
@@ -23,31 +23,31 @@ More of them are found in their order, in which most that are passed over are op
 
 _COUNTS = """
     SELECT day, rule AS measure, ''::text AS subject, 1::numeric AS denominator,
-           sum(verdicts)::numeric AS amount, sum(standing)::bigint AS standing
+           sum(records)::numeric AS amount, sum(standing)::bigint AS standing
     FROM (
-        SELECT effective_date AS day, rule, 1 AS verdicts,
+        SELECT effective_date AS day, rule, 1 AS records,
                (cleared_date IS NULL)::integer AS standing
-        FROM exceptions_verdict WHERE {which} {known}
+        FROM exceptions_finding WHERE {which} {known}
         UNION ALL
         SELECT end_date, rule, -1, -(cleared_date IS NULL)::integer
-        FROM exceptions_verdict WHERE {which} {known} AND end_date IS NOT NULL
-    ) AS verdict GROUP BY 1, 2
+        FROM exceptions_finding WHERE {which} {known} AND end_date IS NOT NULL
+    ) AS record GROUP BY 1, 2
 """
-_CARRIED = """
+_DELTAS = """
     SELECT effective_date, 'CARRIED'::text, agreement || ':' || power_basis, denominator,
            sum(numerator), sum(receipts)::bigint
-    FROM exceptions_carried WHERE {of} {recorded} GROUP BY 1, 3, 4
+    FROM exceptions_capacity_delta WHERE {of} {recorded} GROUP BY 1, 3, 4
 """
-_ALL = _COUNTS + " UNION ALL " + _CARRIED
+_ALL = _COUNTS + " UNION ALL " + _DELTAS
 
 SUBTOTALS = subtotals(
     "exceptions_subtotal",
     ("measure", "subject", "denominator"),
     {"amount": "numeric", "standing": "bigint"},
     touched=statement("""
-        SELECT ARRAY(SELECT exception FROM exceptions_verdict WHERE {affected}) AS exceptions,
+        SELECT ARRAY(SELECT exception FROM exceptions_finding WHERE {affected}) AS exceptions,
                ARRAY(
-                   SELECT DISTINCT position FROM exceptions_carried
+                   SELECT DISTINCT position FROM exceptions_capacity_delta
                    WHERE position > %(before)s AND {recorded}
                ) AS positions
     """),
@@ -78,7 +78,7 @@ _COVERS = (
 )
 _IN_ORDER = """
     SELECT found.* FROM unnest(%(rules)s::text[]) AS asked (code) CROSS JOIN LATERAL (
-        SELECT * FROM exceptions_verdict WHERE rule = code AND {covers} {standing}
+        SELECT * FROM exceptions_finding WHERE rule = code AND {covers} {standing}
         ORDER BY arose_position, exception LIMIT %(most)s
     ) AS found
     ORDER BY arose_position, exception LIMIT %(most)s
@@ -87,7 +87,7 @@ _PAGE = statement(_IN_ORDER, covers=_COVERS, standing="")
 _OPEN_PAGE = statement(_IN_ORDER, covers=_COVERS, standing="AND cleared_date IS NULL")
 _FEW_OPEN = statement(
     """
-    SELECT * FROM exceptions_verdict
+    SELECT * FROM exceptions_finding
     WHERE cleared_date IS NULL AND rule = ANY(%(rules)s)
         AND int8range(position, reversed_position) @> %(position)s::bigint
         AND daterange(effective_date, end_date) @> %(as_of_end)s::date
@@ -130,7 +130,7 @@ async def read_sums(snapshot: Snapshot) -> Sums:
     return sums
 
 
-async def read_verdicts(
+async def read_records(
     snapshot: Snapshot,
     sums: Sums,
     rules: Collection[str],
@@ -161,7 +161,7 @@ async def read_verdicts(
         after_id=after[1],
         most=most,
     )
-    return [verdict_of(row) for row in rows]
+    return [record_of(row) for row in rows]
 
 
 async def read_statuses(snapshot: Snapshot) -> set[str]:
@@ -169,24 +169,24 @@ async def read_statuses(snapshot: Snapshot) -> set[str]:
     return {row["assertion_status"] for row in await snapshot.rows(_STATUSES)}
 
 
-def described(verdict: ExceptionRecord, sums: Sums, postings: Iterable[Posting]) -> ExceptionRecord:
+def described(record: ExceptionRecord, sums: Sums, postings: Iterable[Posting]) -> ExceptionRecord:
     """Return what is said of racks with how things stand.
 
     Args:
-        verdict: what is said of an exception.
+        record: the exception.
         sums: what racks carry.
         postings: what is known of certificates.
     """
-    if verdict.rule != HARDWARE or verdict.cleared_date is not None:
-        return verdict
-    agreement = verdict.subject.removeprefix("agreements/")
+    if record.rule != HARDWARE or record.cleared_date is not None:
+        return record
+    agreement = record.subject.removeprefix("agreements/")
     certified = [p for p in postings if p.kind in CERTIFICATES and p.fact.agreement == agreement]
     for (of, basis), carried_kw in sums.carried_kw.items():
-        own_id = exception_id(HARDWARE, verdict.arose_position, verdict.subject, str(basis))
-        if of == agreement and own_id == verdict.id:
+        own_id = exception_id(HARDWARE, record.arose_position, record.subject, str(basis))
+        if of == agreement and own_id == record.id:
             text = mismatch_text(_certified_kw(certified, basis), carried_kw)
-            return verdict._replace(description=text)
-    raise AssertionError(f"{verdict.id} is of no power basis")
+            return record._replace(description=text)
+    raise AssertionError(f"{record.id} is of no power basis")
 
 
 def _certified_kw(certificates: Sequence[Posting], basis: int) -> int:

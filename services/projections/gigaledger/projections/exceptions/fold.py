@@ -40,9 +40,9 @@ EXCEPTIONS = Projection(
     },
     tables=("exceptions_event",),
     evaluator=ExceptionEvaluator,
-    judged_tables=(
-        "exceptions_verdict",
-        "exceptions_carried",
+    evaluated_tables=(
+        "exceptions_finding",
+        "exceptions_capacity_delta",
         "exceptions_document",
         "exceptions_status",
     ),

@@ -23,7 +23,7 @@ from gigaledger.exceptions.capacity_rules import (
 from gigaledger.exceptions.policy import Policy
 from gigaledger.exceptions.posting import Posting
 from gigaledger.exceptions.register import ExceptionRecord, exception_id
-from gigaledger.projections.exceptions.bitemporal import FindingHistory, Verdicts
+from gigaledger.projections.exceptions.bitemporal import FindingHistory, Records
 from gigaledger.projections.exceptions.documents import HARDWARE, REVERSAL
 
 GOODS = frozenset({"goods_received", "goods_returned"})
@@ -73,7 +73,7 @@ class Ratings:
         return self._postings[sku]
 
 
-def moves_of(
+def deltas_of(
     posting: Posting, placed: Sequence[Posting], ratings: Ratings
 ) -> Iterator[CapacityDelta]:
     """Yield what a receipt or a return adds to agreements.
@@ -86,10 +86,14 @@ def moves_of(
         placed: how its order was placed; several times, where it was recorded in error before.
         ratings: what racks are rated at.
     """
-    told = [posting, *placed, *(r for p in placed for r in ratings.of(sku_received(posting, p)))]
+    comparison = [
+        posting,
+        *placed,
+        *(r for p in placed for r in ratings.of(sku_received(posting, p))),
+    ]
     before: CapacityDelta | None = None
-    for day in sorted({max(one.effective_date, posting.effective_date) for one in told}):
-        delta = _move_as_of(day, posting, placed, ratings)
+    for day in sorted({max(one.effective_date, posting.effective_date) for one in comparison}):
+        delta = _delta_as_of(day, posting, placed, ratings)
         if before is not None and (
             delta is None or delta[2:] != before[2:] or delta[0] != before[0]
         ):
@@ -100,7 +104,7 @@ def moves_of(
             before = delta
 
 
-def _move_as_of(
+def _delta_as_of(
     day: dt.date, posting: Posting, placed: Sequence[Posting], ratings: Ratings
 ) -> CapacityDelta | None:
     order = _latest(placed, posting.position, day)
@@ -120,14 +124,14 @@ def _latest(postings: Iterable[Posting], position: int, day: dt.date) -> Posting
     return found[-1] if found else None
 
 
-def reversed_moves(deltas: Iterable[CapacityDelta]) -> list[CapacityDelta]:
+def reversed_deltas(deltas: Iterable[CapacityDelta]) -> list[CapacityDelta]:
     """Return what takes moves back."""
     return [
         delta._replace(carried_kw=-delta.carried_kw, receipts=-delta.receipts) for delta in deltas
     ]
 
 
-class _Told(NamedTuple):
+class _Comparison(NamedTuple):
     """What was so when it was last looked at."""
 
     certified_kw: int
@@ -143,8 +147,8 @@ class _AsOf:
     receipts: dict[int, int] = field(default_factory=dict)
     certified_kw: dict[int, int] = field(default_factory=dict)
     certificate: int = 0
-    verdicts: Verdicts = frozenset()
-    open: dict[int, tuple[ExceptionRecord, _Told]] = field(default_factory=dict)
+    records: Records = frozenset()
+    open: dict[int, tuple[ExceptionRecord, _Comparison]] = field(default_factory=dict)
 
     def copy(self) -> _AsOf:
         """Return the same, to go another way."""
@@ -153,7 +157,7 @@ class _AsOf:
             dict(self.receipts),
             dict(self.certified_kw),
             self.certificate,
-            self.verdicts,
+            self.records,
             dict(self.open),
         )
 
@@ -168,50 +172,48 @@ class _AsOf:
         self.certified_kw[power_basis] = self.certified_kw.get(power_basis, 0) + power_kw
         self.certificate = certificate
 
-    def found(self, limit_ppm: int | None) -> dict[int, _Told]:
+    def found(self, limit_ppm: int | None) -> dict[int, _Comparison]:
         """Return what is out of line, by basis."""
         if limit_ppm is None or self.receipts.get(0, 0):
             return {}
         return {
-            basis: _Told(certified_kw, self.carried_kw[basis], self.certificate)
+            basis: _Comparison(certified_kw, self.carried_kw[basis], self.certificate)
             for basis, certified_kw in self.certified_kw.items()
             if self.receipts.get(basis, 0)
             and is_mismatched(certified_kw, self.carried_kw[basis], limit_ppm)
         }
 
-    def restore(self, subject: str, verdicts: Verdicts, limit_ppm: int | None) -> None:
+    def restore(self, subject: str, records: Records, limit_ppm: int | None) -> None:
         """Go on with what was said."""
-        self.verdicts = verdicts
-        standing = {verdict.id: verdict for verdict in verdicts if verdict.cleared_date is None}
-        for basis, told in self.found(limit_ppm).items():
-            for verdict in standing.values():
-                if verdict.id == exception_id(
-                    HARDWARE, verdict.arose_position, subject, str(basis)
-                ):
-                    self.open[basis] = verdict, told
+        self.records = records
+        standing = {record.id: record for record in records if record.cleared_date is None}
+        for basis, comparison in self.found(limit_ppm).items():
+            for record in standing.values():
+                if record.id == exception_id(HARDWARE, record.arose_position, subject, str(basis)):
+                    self.open[basis] = record, comparison
 
     def judge(self, subject: str, limit_ppm: int | None, cause: Posting) -> bool:
         """Compare what is out of line with what was; tell whether that changes any verdict."""
-        before = self.verdicts
+        before = self.records
         found = self.found(limit_ppm)
         for basis in [basis for basis in self.open if basis not in found]:
-            verdict, told = self.open.pop(basis)
-            cleared = verdict._replace(
-                description=mismatch_text(told.certified_kw, told.carried_kw),
+            record, comparison = self.open.pop(basis)
+            cleared = record._replace(
+                description=mismatch_text(comparison.certified_kw, comparison.carried_kw),
                 cleared_date=cause.effective_date,
                 cleared_position=cause.position,
                 cleared_time=cause.recorded_time,
             )
-            self.verdicts = self.verdicts - {verdict} | {cleared}
-        for basis, told in found.items():
+            self.records = self.records - {record} | {cleared}
+        for basis, comparison in found.items():
             held = self.open.get(basis)
-            verdict = held[0] if held else _raised(subject, basis, cause)
-            positions = tuple(sorted({told.certificate, verdict.arose_position}))
-            again = verdict._replace(positions=positions)
-            if again not in self.verdicts:
-                self.verdicts = self.verdicts - {verdict} | {again}
-            self.open[basis] = again, told
-        return self.verdicts != before
+            record = held[0] if held else _raised(subject, basis, cause)
+            positions = tuple(sorted({comparison.certificate, record.arose_position}))
+            again = record._replace(positions=positions)
+            if again not in self.records:
+                self.records = self.records - {record} | {again}
+            self.open[basis] = again, comparison
+        return self.records != before
 
 
 def _raised(subject: str, basis: int, cause: Posting) -> ExceptionRecord:
@@ -228,19 +230,19 @@ def _raised(subject: str, basis: int, cause: Posting) -> ExceptionRecord:
     )
 
 
-class Racks:
+class Hardware:
     """An agreement, as of every day on which something of it takes effect."""
 
-    def __init__(self, policy: Policy, agreement: str, spread: FindingHistory) -> None:
+    def __init__(self, policy: Policy, agreement: str, history: FindingHistory) -> None:
         """Start with nothing received or certified.
 
         Args:
             policy: the thresholds.
             agreement: the agreement.
-            spread: what the rule says of it.
+            history: its findings.
         """
         self.subject = subject_of(agreement)
-        self.spread = spread
+        self.history = history
         self._limit_ppm = policy.threshold(TOLERANCE)
         self._days: list[dt.date] = []
         self._as_of: list[_AsOf] = []
@@ -254,7 +256,7 @@ class Racks:
             certificates: those that stand, and what took from them.
         """
         # Also the days of what was an error: verdicts that it changed still tell of them.
-        for day in self.spread.days():
+        for day in self.history.days():
             self._from(day)
         for delta in deltas:
             for state in self._from(delta.day):
@@ -262,19 +264,19 @@ class Racks:
         for posting in certificates:
             self._certify(posting, 1)
         for day, state in zip(self._days, self._as_of, strict=True):
-            state.restore(self.subject, self.spread.as_of(day), self._limit_ppm)
+            state.restore(self.subject, self.history.as_of(day), self._limit_ppm)
 
     def receive(self, deltas: Sequence[CapacityDelta], cause: Posting) -> None:
         """Take in what a posting adds."""
         for delta in deltas:
             for state in self._from(delta.day):
                 state.add(delta)
-        self._judge(min(delta.day for delta in deltas), cause)
+        self._evaluate(min(delta.day for delta in deltas), cause)
 
     def certify(self, posting: Posting, cause: Posting) -> None:
         """Take in a certificate or what takes from one; or take it back, by its reversal."""
         self._certify(posting, -1 if cause.kind == REVERSAL else 1)
-        self._judge(posting.effective_date, cause)
+        self._evaluate(posting.effective_date, cause)
 
     def _certify(self, posting: Posting, sign: int) -> None:
         basis, power_kw = posting.fact.power_basis, sign * posting.fact.power_kw
@@ -301,27 +303,27 @@ class Racks:
             self._as_of.insert(at, self._as_of[at - 1].copy() if at else _AsOf())
         return self._as_of[at:]
 
-    def _judge(self, day: dt.date, cause: Posting) -> None:
+    def _evaluate(self, day: dt.date, cause: Posting) -> None:
         at = bisect_left(self._days, day)
         changed = [state.judge(self.subject, self._limit_ppm, cause) for state in self._as_of[at:]]
         if any(changed):
-            parts = zip(self._days[at:], self._as_of[at:], strict=True)
-            self.spread.set_from([(d, state.verdicts) for d, state in parts], cause.position)
+            segments = zip(self._days[at:], self._as_of[at:], strict=True)
+            self.history.set_from([(d, state.records) for d, state in segments], cause.position)
 
 
-class AllRacks:
+class AllHardware:
     """All agreements of a book, posting by posting."""
 
     def __init__(self, policy: Policy) -> None:
         """Start with nothing recorded."""
         self.ratings = Ratings()
-        self.agreements: dict[str, Racks] = {}
+        self.agreements: dict[str, Hardware] = {}
         self.policy = policy
 
-    def under(self, agreement: str) -> Racks:
+    def under(self, agreement: str) -> Hardware:
         """Return an agreement."""
         if agreement not in self.agreements:
-            self.agreements[agreement] = Racks(self.policy, agreement, FindingHistory())
+            self.agreements[agreement] = Hardware(self.policy, agreement, FindingHistory())
         return self.agreements[agreement]
 
     def receive(self, posting: Posting, placed: Sequence[Posting]) -> list[CapacityDelta]:
@@ -331,13 +333,13 @@ class AllRacks:
             posting: the receipt or the return.
             placed: how its order was placed.
         """
-        return self.add(list(moves_of(posting, placed, self.ratings)), posting)
+        return self.add(list(deltas_of(posting, placed, self.ratings)), posting)
 
     def take_back(
         self, posting: Posting, placed: Sequence[Posting], reversal: Posting
     ) -> list[CapacityDelta]:
         """Take a receipt or a return back, and return what that adds."""
-        return self.add(reversed_moves(moves_of(posting, placed, self.ratings)), reversal)
+        return self.add(reversed_deltas(deltas_of(posting, placed, self.ratings)), reversal)
 
     def add(self, deltas: Sequence[CapacityDelta], cause: Posting) -> list[CapacityDelta]:
         """Take in what a posting adds, and return it."""

@@ -13,17 +13,17 @@ from gigaledger.projections.exceptions.documents import PLACED
 from gigaledger.projections.exceptions.hardware import (
     CERTIFICATES,
     GOODS,
-    AllRacks,
+    AllHardware,
     CapacityDelta,
     Ratings,
-    moves_of,
-    reversed_moves,
+    deltas_of,
+    reversed_deltas,
 )
 
 
-def judged_anew(
+def reevaluate(
     policy: Policy, postings: Iterable[tuple[Posting, Posting | None]]
-) -> tuple[AllRacks, list[CapacityDelta]]:
+) -> tuple[AllHardware, list[CapacityDelta]]:
     """Judge all racks of a book from its beginning.
 
     Args:
@@ -34,7 +34,7 @@ def judged_anew(
     Returns:
         All agreements, and what the last posting adds to them.
     """
-    found = AllRacks(policy)
+    found = AllHardware(policy)
     placed: dict[str, list[Posting]] = defaultdict(list)
     goods: dict[int, Posting] = {}
     deltas: list[CapacityDelta] = []
@@ -72,7 +72,7 @@ def _all_moves(
     return [
         delta
         for posting in goods
-        for delta in moves_of(posting, placed[posting.fact.purchase_order], ratings)
+        for delta in deltas_of(posting, placed[posting.fact.purchase_order], ratings)
     ]
 
 
@@ -82,7 +82,7 @@ def _differences(
     """Return what makes the one of the other, summed up."""
     carried_kw: dict[tuple[str, dt.date, int], Fraction] = defaultdict(Fraction)
     receipts: dict[tuple[str, dt.date, int], int] = defaultdict(int)
-    for delta in (*after, *reversed_moves(before)):
+    for delta in (*after, *reversed_deltas(before)):
         carried_kw[delta[:3]] += delta.carried_kw
         receipts[delta[:3]] += delta.receipts
     return [

@@ -24,9 +24,9 @@ from gigaledger.projections.exceptions.documents import ACROSS, HARDWARE, REVERS
 from gigaledger.projections.exceptions.evaluation_store import posting_of
 from gigaledger.projections.exceptions.exception_records import (
     described,
+    read_records,
     read_statuses,
     read_sums,
-    read_verdicts,
 )
 from gigaledger.projections.queries.snapshot import (
     ALL_STATUSES,
@@ -124,19 +124,19 @@ async def query_exceptions(
             raise UnknownRuleError(f"{code!r} is none of {', '.join(RULES)}")
     rules = frozenset(request.rules or RULES)
     policy = await _policy(snapshot)
-    judged = snapshot.scope.statuses == ALL_STATUSES and not rules & ACROSS & policy.across
+    evaluated = snapshot.scope.statuses == ALL_STATUSES and not rules & ACROSS & policy.across
     rows = await snapshot.rows(
-        _EVENTS_OF_BOOK if judged else _ALL_EVENTS, control=_CONTROL, most=most_events
+        _EVENTS_OF_BOOK if evaluated else _ALL_EVENTS, control=_CONTROL, most=most_events
     )
     if len(rows) > most_events:
         raise TooManyEventsError(most_events)
     # Beside the loop: a book of many events must not hold up other questions.
     postings, found = await asyncio.to_thread(
-        _judged, rows, policy, snapshot.scope.evaluation_date, frozenset(request.rules)
+        _by_posting, rows, policy, snapshot.scope.evaluation_date, frozenset(request.rules)
     )
     listed = [item for item in found if item.cleared_date is None or not request.open_only]
     size = page_size_of(request.page_size)
-    kept = await _read_kept(snapshot, request, place, size + 1, postings) if judged else _Kept()
+    kept = await _read_kept(snapshot, request, place, size + 1, postings) if evaluated else _Kept()
     after = [item for item in listed if _place(item) > (place.arose_position, place.exception)]
     after = sorted([*after, *kept.exceptions], key=_place)
     page = after[:size]
@@ -178,7 +178,7 @@ async def _read_kept(
     sums = await read_sums(snapshot)
     standing = sum(sums.standing[rule] for rule in rules)
     total = standing if request.open_only else sum(sums.total[rule] for rule in rules)
-    found = await read_verdicts(
+    found = await read_records(
         snapshot,
         sums,
         rules,
@@ -191,7 +191,7 @@ async def _read_kept(
     return _Kept([described(item, sums, known) for item in found], total, standing)
 
 
-def _judged(
+def _by_posting(
     rows: list[dict[str, Any]], policy: Policy, today: dt.date, rules: frozenset[str]
 ) -> tuple[list[Posting], list[ExceptionRecord]]:
     """Return events as postings, and their exceptions."""

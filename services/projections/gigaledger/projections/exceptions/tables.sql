@@ -13,7 +13,7 @@ COMMENT ON COLUMN exceptions_event.document IS 'What it is judged with: an order
 COMMENT ON COLUMN exceptions_event.settlement IS 'For the payment of an invoice without an order, what refunds know it by; else empty';
 COMMENT ON COLUMN exceptions_event.event IS 'The event: a gigaledger.v1.Event';
 
-CREATE TABLE exceptions_verdict (
+CREATE TABLE exceptions_finding (
     document text NOT NULL,
     exception text COLLATE "C" NOT NULL,
     rule text NOT NULL,
@@ -32,23 +32,23 @@ CREATE TABLE exceptions_verdict (
     reversed_position bigint,
     PRIMARY KEY (exception, position, effective_date)
 );
-CREATE INDEX ON exceptions_verdict (document) WHERE reversed_position IS NULL;
-CREATE INDEX ON exceptions_verdict (position);
-CREATE INDEX ON exceptions_verdict (reversed_position) WHERE reversed_position IS NOT NULL;
-CREATE INDEX ON exceptions_verdict (rule, arose_position, exception);
-CREATE INDEX ON exceptions_verdict
+CREATE INDEX ON exceptions_finding (document) WHERE reversed_position IS NULL;
+CREATE INDEX ON exceptions_finding (position);
+CREATE INDEX ON exceptions_finding (reversed_position) WHERE reversed_position IS NOT NULL;
+CREATE INDEX ON exceptions_finding (rule, arose_position, exception);
+CREATE INDEX ON exceptions_finding
     USING gist (int8range(position, reversed_position), daterange(effective_date, end_date))
     WHERE cleared_date IS NULL;
-COMMENT ON TABLE exceptions_verdict IS 'What the rules say of documents and of racks, as of some days in a row and by what is known from one position to another';
-COMMENT ON COLUMN exceptions_verdict.document IS 'What was judged: a document, or an agreement with its racks';
-COMMENT ON COLUMN exceptions_verdict.description IS 'What is so; empty for SX-CAP-03 while it is open, for it changes with every receipt';
-COMMENT ON COLUMN exceptions_verdict.positions IS 'Positions of the events behind it';
-COMMENT ON COLUMN exceptions_verdict.effective_date IS 'First day as of which it is said';
-COMMENT ON COLUMN exceptions_verdict.end_date IS 'Day before which that ends; null where it does not';
-COMMENT ON COLUMN exceptions_verdict.position IS 'Position from which on it is said';
-COMMENT ON COLUMN exceptions_verdict.reversed_position IS 'Position from which on it is said no more; null where it still is';
+COMMENT ON TABLE exceptions_finding IS 'What the rules say of documents and of racks, as of some days in a row and by what is known from one position to another';
+COMMENT ON COLUMN exceptions_finding.document IS 'What was judged: a document, or an agreement with its racks';
+COMMENT ON COLUMN exceptions_finding.description IS 'What is so; empty for SX-CAP-03 while it is open, for it changes with every receipt';
+COMMENT ON COLUMN exceptions_finding.positions IS 'Positions of the events behind it';
+COMMENT ON COLUMN exceptions_finding.effective_date IS 'First day as of which it is said';
+COMMENT ON COLUMN exceptions_finding.end_date IS 'Day before which that ends; null where it does not';
+COMMENT ON COLUMN exceptions_finding.position IS 'Position from which on it is said';
+COMMENT ON COLUMN exceptions_finding.reversed_position IS 'Position from which on it is said no more; null where it still is';
 
-CREATE TABLE exceptions_carried (
+CREATE TABLE exceptions_capacity_delta (
     position bigint NOT NULL,
     effective_date date NOT NULL,
     agreement text NOT NULL,
@@ -57,11 +57,11 @@ CREATE TABLE exceptions_carried (
     denominator numeric NOT NULL,
     receipts integer NOT NULL
 );
-CREATE INDEX ON exceptions_carried (position);
-COMMENT ON TABLE exceptions_carried IS 'What racks received under agreements carry, event by event';
-COMMENT ON COLUMN exceptions_carried.power_basis IS 'Number of the PowerBasis; 0 for racks that nobody rated';
-COMMENT ON COLUMN exceptions_carried.numerator IS 'With the denominator: kilowatts, negative where racks were returned or recorded in error';
-COMMENT ON COLUMN exceptions_carried.receipts IS 'Number of receipts and returns; negative where they were recorded in error';
+CREATE INDEX ON exceptions_capacity_delta (position);
+COMMENT ON TABLE exceptions_capacity_delta IS 'What racks received under agreements carry, event by event';
+COMMENT ON COLUMN exceptions_capacity_delta.power_basis IS 'Number of the PowerBasis; 0 for racks that nobody rated';
+COMMENT ON COLUMN exceptions_capacity_delta.numerator IS 'With the denominator: kilowatts, negative where racks were returned or recorded in error';
+COMMENT ON COLUMN exceptions_capacity_delta.receipts IS 'Number of receipts and returns; negative where they were recorded in error';
 
 CREATE TABLE exceptions_document (
     document text PRIMARY KEY,

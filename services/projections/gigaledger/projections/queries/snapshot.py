@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from gigaledger.common.postgres.connections import Database
 from gigaledger.common.quantities import date_to_message, instant_to_message
 from gigaledger.projections.engine.folding import enum_number, enum_text
-from gigaledger.projections.engine.projection import Projection, named
+from gigaledger.projections.engine.projection import Projection, qualify_tables
 from gigaledger.projections.engine.sessions import SESSION_OPTIONS
 from gigaledger.projections.engine.subtotals import Question, blocks_before
 from gigaledger.v1.common_pb2 import AssertionStatus
@@ -127,7 +127,7 @@ class Snapshot:
             "statuses": sorted(scope.statuses),
             **parameters,
         }
-        query = named(query, self.projection.all_tables, self.generation)
+        query = qualify_tables(query, self.projection.all_tables, self.generation)
         cursor = await self.connection.execute(query, given, prepare=prepare)
         return await cursor.fetchall()
 
@@ -270,13 +270,14 @@ async def read_statuses(
             return {}
         cursor = await connection.execute(
             "SELECT projection, generation, version, state = 'BUILDING' AS building,"
-            " least(progress.position, judged.position) AS position,"
-            " CASE WHEN judged.position < progress.position THEN judged.recorded_time"
+            " least(progress.position, evaluation.position) AS position,"
+            " CASE WHEN evaluation.position < progress.position THEN evaluation.recorded_time"
             " ELSE progress.recorded_time END AS recorded_time,"
-            " updated_time, failed_position, failure,"
-            " CASE WHEN lease_until > now() THEN leader ELSE '' END AS leader"
+            " updated_time, coalesce(progress.failed_position, evaluation.failed_position)"
+            " AS failed_position, coalesce(progress.failure, evaluation.failure) AS failure,"
+            " CASE WHEN progress.lease_until > now() THEN leader ELSE '' END AS leader"
             " FROM projection_progress AS progress"
-            " LEFT JOIN projection_judged AS judged USING (projection, generation)"
+            " LEFT JOIN projection_evaluation AS evaluation USING (projection, generation)"
             " WHERE state <> 'RETIRED' ORDER BY projection, building"
         )
         found: dict[str, list[Status]] = defaultdict(list)
@@ -342,14 +343,14 @@ async def _progress(
         return None
     return await (
         await connection.execute(
-            "SELECT generation, least(progress.position, judged.position) AS position,"
-            " CASE WHEN judged.position < progress.position THEN judged.recorded_time"
+            "SELECT generation, least(progress.position, evaluation.position) AS position,"
+            " CASE WHEN evaluation.position < progress.position THEN evaluation.recorded_time"
             " ELSE progress.recorded_time END AS recorded_time,"
             " coalesce(subtotal.position, 0) AS subtotal_position,"
             " coalesce(block_events, 1) AS block_events"
             " FROM projection_progress AS progress"
             " LEFT JOIN projection_subtotal AS subtotal USING (projection, generation)"
-            " LEFT JOIN projection_judged AS judged USING (projection, generation)"
+            " LEFT JOIN projection_evaluation AS evaluation USING (projection, generation)"
             " WHERE projection = %s AND version = %s AND state = 'LIVE'",
             (projection.name, projection.version),
         )
