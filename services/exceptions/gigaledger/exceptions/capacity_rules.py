@@ -25,10 +25,11 @@ _LAYER = CapacityLayer.CAPACITY_LAYER_CHIP_SUPPLY
 
 
 def find_late_claim(posting: Posting, context: RuleContext, _policy: Policy) -> Finding | None:
-    """Find a claim after the day on which its capacity was due (SX-CAP-01).
+    """Find a claim made after its capacity was due (SX-CAP-01).
 
-    That is the planned date of its milestone, or else the day by which the latest schedule of the
-    agreement, or of one whose place it took, has what is claimed with it.
+    The due date is the planned date of the milestone. Without one it is the day by which the latest
+    schedule of the agreement, or of one that it supersedes, has planned the capacity claimed to
+    date.
     """
     fact = posting.fact
     planned = context.planned_dates.get((fact.agreement, fact.milestone), posting.position)
@@ -40,7 +41,7 @@ def find_late_claim(posting: Posting, context: RuleContext, _policy: Policy) -> 
 
 
 def later_claims(reversed_posting: Posting, context: RuleContext) -> Iterator[int]:
-    """Yield the claims that are due on another day once an earlier one is reversed."""
+    """Yield the claims whose due date changes because an earlier claim is reversed."""
     if reversed_posting.kind == "capacity_milestone_claimed":
         claims = context.claims.positions(reversed_posting.fact.agreement)
         yield from (claim for claim in claims if claim > reversed_posting.position)
@@ -63,8 +64,8 @@ def _scheduled(posting: Posting, context: RuleContext) -> dt.date | None:
 class Milestone:
     """State of a milestone, in kilowatts.
 
-    What was certified and withdrawn is kept apart: a claim that was answered in full is not open
-    again because a certificate fell. That the money is out of line then is SX-INV-01.
+    Certified and withdrawn capacity are kept apart: a claim that was certified in full is not open
+    again because a certificate was withdrawn. Overfunding that results is SX-INV-01.
     """
 
     def __init__(self, subject: str) -> None:
@@ -98,7 +99,7 @@ class Milestone:
 
 
 def find_partly_certified(state: Milestone, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
-    """Find a milestone of which another capacity is certified than claimed (SX-CAP-02)."""
+    """Find a milestone whose certified capacity differs from its claims (SX-CAP-02)."""
     claimed_kw = state.claimed_kw - state.rejected_kw
     answered_kw = state.certified_kw + state.withdrawn_kw
     if state.certificates and answered_kw != claimed_kw:
@@ -110,7 +111,7 @@ def find_partly_certified(state: Milestone, _policy: Policy, _day: dt.date) -> I
 
 
 def find_claimed_beyond_plan(state: Milestone, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
-    """Find claims of a milestone that are more than was planned of it (SX-CAP-04)."""
+    """Find claims of a milestone beyond its plan (SX-CAP-04)."""
     claimed_kw = state.claimed_kw - state.rejected_kw
     if state.planned_kw and claimed_kw > state.planned_kw:
         text = (
@@ -138,7 +139,7 @@ class Site:
         self.claims: dict[str, list[int]] = {}
 
     def apply(self, posting: Posting, context: RuleContext) -> None:
-        """Fold a claim; one under an agreement goes on for those whose place it took."""
+        """Fold a claim; a superseding agreement counts as the agreements that it supersedes."""
         agreement = posting.fact.agreement
         for name in context.predecessors.get(agreement, posting.position) or ():
             self.claims.pop(name, None)
@@ -161,7 +162,7 @@ def _sites(posting: Posting, _context: RuleContext) -> Iterator[str]:
 
 
 class Hardware:
-    """State of an agreement: capacity certified, and what the racks received can carry."""
+    """State of an agreement: certified capacity, and the capacity of the racks received."""
 
     def __init__(self, _subject: str) -> None:
         self.certified_kw: Counter[int] = Counter()
@@ -170,7 +171,7 @@ class Hardware:
         self.certificates: list[int] = []
 
     def apply(self, posting: Posting, context: RuleContext) -> None:
-        """Fold a posting, with racks rated as they were when they were received."""
+        """Fold a posting, with racks rated as of their receipt."""
         fact = posting.fact
         match posting.kind:
             case "capacity_milestone_certified":
@@ -185,7 +186,7 @@ class Hardware:
         order = context.orders.get(posting.fact.purchase_order, posting.position)
         rating = context.ratings.get(sku_received(posting, order), posting.position)
         if rating is None:
-            # Nothing can be said of an agreement with racks that nobody rated.
+            # Without a rating for every rack the comparison would be incomplete.
             self.rated = False
             return
         power_kw, basis = rating
@@ -194,24 +195,24 @@ class Hardware:
 
 
 def sku_received(posting: Posting, order: Posting | None) -> str:
-    """Return what a receipt or a return is of, by the order that it names."""
+    """Return the SKU of a receipt or a return, from its order."""
     lines = order.fact.lines if order else ()
     return next((line.sku for line in lines if line.line == posting.fact.line), "")
 
 
 def units_received(posting: Posting) -> int:
-    """Return how many units a receipt brings; negative where they are returned."""
+    """Return the units of a receipt; negative for a return."""
     quantity: int = posting.fact.quantity
     return quantity if posting.kind == "goods_received" else -quantity
 
 
 def is_mismatched(certified_kw: int, carried_kw: Fraction, limit_ppm: int) -> bool:
-    """Tell whether racks do not bear out what is certified."""
+    """Return whether certified capacity and that of the racks differ beyond the tolerance."""
     return certified_kw > 0 and abs(certified_kw - carried_kw) * PPM > limit_ppm * carried_kw
 
 
 def mismatch_text(certified_kw: int, carried_kw: Fraction) -> str:
-    """Say what is certified, and what the racks carry."""
+    """Return a description of certified capacity beside that of the racks."""
     return (
         f"{kilowatts_text(certified_kw)} are certified, and the racks received carry"
         f" {kilowatts_text(int(carried_kw))}"
@@ -219,7 +220,7 @@ def mismatch_text(certified_kw: int, carried_kw: Fraction) -> str:
 
 
 def find_mismatched(state: Hardware, policy: Policy, _day: dt.date) -> Iterator[Finding]:
-    """Find certified capacity that the racks received do not bear out (SX-CAP-03)."""
+    """Find certified capacity that the racks received do not support (SX-CAP-03)."""
     limit = policy.threshold("hardware_tolerance_ppm")
     if limit is None or not state.rated:
         return

@@ -1,7 +1,7 @@
 """Rules about capital under an agreement: SX-INV-01 to SX-INV-04.
 
-The entitlement is that of the ledger's own rule: the tranches whose conditions hold, whole, at most
-the commitment; certified capacity that is withdrawn later counts only where the agreement latches.
+Entitlement follows the ledger's own rule: whole tranches whose conditions hold, at most the
+commitment. Capacity that is withdrawn later counts only if the agreement latches.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ class Funding:
 
     @property
     def binding(self) -> bool:
-        """Whether the agreement stands and binds."""
+        """Whether the agreement is in force and binding."""
         return self.definitive and not self.ended and self.terms.binding
 
     @property
     def currency(self) -> str:
-        """Currency of the investment; that of the first contribution where none is agreed."""
+        """Currency of the investment; without an agreed one, that of the first contribution."""
         agreed = self.terms.investment_commitment.currency_code or (
             self.terms.tranches[0].amount.currency_code if self.terms.tranches else ""
         )
@@ -62,18 +62,18 @@ class Funding:
 
     @property
     def funded_minor(self) -> int:
-        """Contributions less returns, as far as they are disclosed."""
+        """Contributions less returns, as far as disclosed."""
         return sum(held.remaining_minor or 0 for held in self.contributions.values())
 
     @property
     def undisclosed(self) -> bool:
-        """Whether a contribution is not disclosed."""
+        """Whether any contribution is undisclosed."""
         return any(held.remaining_minor is None for held in self.contributions.values())
 
     def limit_minor(self, day: dt.date) -> int | None:
-        """Return what may be funded by a day: min(C, E), or C where there are no tranches.
+        """Return what may be funded by a day: min(C, E), or C without tranches.
 
-        None where it is not disclosed: unknown, which is not zero.
+        None if it is undisclosed: unknown, which is not zero.
         """
         commitment = (
             money_from_message(self.terms.investment_commitment).amount_minor
@@ -105,7 +105,7 @@ class Funding:
         return True
 
     def days(self) -> Iterator[dt.date]:
-        """Yield the days on which a condition of date comes true."""
+        """Yield the days on which a dated condition comes true."""
         for tranche in self.terms.tranches:
             for condition in tranche.conditions:
                 if condition.type == ConditionType.CONDITION_TYPE_DATE_REACHED:
@@ -152,7 +152,7 @@ class Funding:
 
     def _apply_terms(self, posting: Posting) -> None:
         if self.subject != f"agreements/{posting.fact.agreement}":
-            # Another agreement takes the place of this one.
+            # Another agreement supersedes this one.
             self.ended = True
             return
         self.definitive |= posting.kind == "definitive_agreement_executed"
@@ -186,7 +186,7 @@ class Funding:
 
 
 def find_overfunded(state: Funding, _policy: Policy, day: dt.date) -> Iterator[Finding]:
-    """Find more funded than committed and entitled (SX-INV-01)."""
+    """Find funding beyond commitment and entitlement (SX-INV-01)."""
     if not state.binding:
         return
     funded, limit = state.funded_minor, state.limit_minor(day)
@@ -200,7 +200,7 @@ def find_overfunded(state: Funding, _policy: Policy, day: dt.date) -> Iterator[F
 
 
 def find_unbound(state: Funding, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
-    """Find contributions under an agreement that did not bind, or had ended (SX-INV-02)."""
+    """Find contributions under an agreement that was not binding or had ended (SX-INV-02)."""
     for number, held in state.contributions.items():
         healed = state.binding and not held.ended
         if not held.under_binding and held.remaining_minor != 0 and not healed:
@@ -218,7 +218,7 @@ def find_uncalled(state: Funding, _policy: Policy, _day: dt.date) -> Iterator[Fi
 
 
 def find_uneven(state: Funding, policy: Policy, day: dt.date) -> Iterator[Finding]:
-    """Find capital funded and not issued, or issued and not funded, for long (SX-INV-04)."""
+    """Find capital funded but not issued, or issued but not funded, for too long (SX-INV-04)."""
     days = policy.threshold("unissued_days")
     since = state.uneven_since
     if days is None or since is None or (day - since).days <= days:

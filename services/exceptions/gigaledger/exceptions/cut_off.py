@@ -1,6 +1,6 @@
 """Rules about when facts were recorded: closed periods, late facts, early reversals (SX-CUT-*).
 
-They are about the recording, so a reversal does not heal them.
+They concern the recording itself, so a reversal does not clear them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def find_closed_period(posting: Posting, context: RuleContext, _policy: Policy) 
 
 
 def find_late(posting: Posting, _context: RuleContext, policy: Policy) -> Finding | None:
-    """Find a fact that was recorded many days after it took effect (SX-CUT-02)."""
+    """Find a fact recorded many days after it took effect (SX-CUT-02)."""
     limit = policy.threshold("late_recording_days")
     days = (posting.recorded_date - posting.effective_date).days
     if limit is None or posting.kind in _CONTROL or posting.kind == "entry_reversed":
@@ -51,7 +51,7 @@ def find_late(posting: Posting, _context: RuleContext, policy: Policy) -> Findin
 def find_early_reversal(
     reversal: Posting, target: Posting, _context: RuleContext, policy: Policy
 ) -> Finding | None:
-    """Find what was in the books at the end of its period and reversed soon after (SX-CUT-03)."""
+    """Find an entry that was in the books at period end and reversed soon after (SX-CUT-03)."""
     limit = policy.threshold("reversal_after_period_days")
     end = _end_of_month(target.effective_date)
     days = (reversal.recorded_date - end).days

@@ -1,4 +1,4 @@
-"""Rules about who recorded a fact, how, on what evidence and between whom.
+"""Journal entry tests: who recorded a fact, how, on what evidence, and between whom.
 
 SX-EVD-01, SX-JE-01, SX-REL-01, SX-ASSERT-01.
 """
@@ -25,7 +25,7 @@ EVIDENCED = frozenset(
         *("lease_payment_settled", "backstop_purchase_settled"),
     }
 )
-"""Facts about money, goods and capacity, which somebody else can confirm."""
+"""Facts about money, goods and capacity, which a counterparty can confirm."""
 _HYPOTHETICAL = frozenset({"PLAN", "ASSUMPTION"})
 _HOURS = 24
 
@@ -33,7 +33,7 @@ _HOURS = 24
 def find_without_evidence(
     posting: Posting, context: RuleContext, _policy: Policy
 ) -> Finding | None:
-    """Find a FACT without evidence of a third party, or its confirmation (SX-EVD-01)."""
+    """Find a FACT without third-party evidence or confirmation (SX-EVD-01)."""
     if posting.status != "FACT" or any(item.third_party for item in posting.event.evidence):
         return None
     if any(known > posting.position for known in context.confirmations.positions(posting.position)):
@@ -42,13 +42,13 @@ def find_without_evidence(
 
 
 def no_longer_confirmed(reversed_posting: Posting, _context: RuleContext) -> Iterator[int]:
-    """Yield what a confirmation had confirmed once that is reversed."""
+    """Yield the postings that a reversed confirmation had confirmed."""
     if reversed_posting.kind == "external_confirmation_received" and reversed_posting.fact.agreed:
         yield from reversed_posting.fact.positions
 
 
 def find_unusual(posting: Posting, _context: RuleContext, policy: Policy) -> Finding | None:
-    """Find a round amount, an unusual preparer, an unusual hour (SX-JE-01)."""
+    """Find a round amount, an unusual preparer or an unusual hour (SX-JE-01)."""
     found = list(_unusual(posting, policy))
     return Finding("; ".join(found), (posting.position,)) if found else None
 
@@ -91,12 +91,12 @@ _SIDES = (
 
 @cache
 def _sides(kind: str) -> tuple[tuple[str, str], ...]:
-    """Return which fields of a fact name two sides."""
+    """Return the fields of a fact that name its two sides."""
     return tuple(sides for sides in _SIDES if fields_of(kind).issuperset(sides))
 
 
 def find_related(posting: Posting, context: RuleContext, _policy: Policy) -> Finding | None:
-    """Find two sides that are of one group (SX-REL-01)."""
+    """Find two sides in one group (SX-REL-01)."""
     for sides in _sides(posting.kind):
         one, other = (getattr(posting.fact, side) for side in sides)
         if not (one and other):

@@ -62,7 +62,7 @@ class Pair:
 
 
 def find_recycled(state: Pair, policy: Policy, _day: dt.date) -> Iterator[Finding]:
-    """Find a pair whose purchases the supplier could have financed in large part (SX-RT-03)."""
+    """Find a pair whose supplier could have financed much of its sales (SX-RT-03)."""
     limit = policy.threshold("recycled_ratio_ppm")
     if limit is None:
         return

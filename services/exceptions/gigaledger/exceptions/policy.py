@@ -1,4 +1,4 @@
-"""Thresholds of the rules: the policy of a book, as far as it is about exceptions."""
+"""The policy of a book, as far as it concerns exceptions: thresholds of the rules."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ FIRST_POLICY = ExceptionPolicy(
     late_recording_days=30,
     reversal_after_period_days=10,
 )
-"""In force until a policy says otherwise. Rules about evidence, habits and contracts close in time
-flag nearly everything in a book that was not kept for them, so a book has to ask for them."""
+"""In force until a policy replaces it. Rules about evidence, preparers and related contracts would
+flag nearly everything in a book that was not kept for them, so a policy has to enable them."""
 
 _WITHIN = (
     *("late_recording_days", "reversal_after_period_days", "hardware_tolerance_ppm"),
@@ -42,7 +42,7 @@ class Policy:
 
     @property
     def within(self) -> tuple[object, ...]:
-        """Thresholds of the rules that are judged document by document, and of hardware."""
+        """Thresholds of the rules that are evaluated by document, and of hardware."""
         return (
             *map(self.threshold, _WITHIN),
             *self.exceptions.usual_actors,
@@ -51,7 +51,7 @@ class Policy:
 
     @property
     def across(self) -> frozenset[str]:
-        """Codes of the rules that it asks for and that look at many documents at once."""
+        """Codes of the enabled rules that look across documents."""
         is_enabled = self.exceptions
         stated = {
             "SX-EVD-01": is_enabled.third_party_evidence_required,
@@ -64,7 +64,7 @@ class Policy:
         return frozenset(code for code, is_asked in stated.items() if is_asked)
 
     def followed_by(self, fact: PolicyAdopted) -> Policy:
-        """Return the policy that follows on this one."""
+        """Return the policy that results from adopting another."""
         exceptions = fact.exceptions if fact.HasField("exceptions") else self.exceptions
         thresholds = map(money_from_message, fact.approval_thresholds)
         amounts = map(money_from_message, exceptions.round_amounts)
@@ -76,7 +76,7 @@ class Policy:
         )
 
     def threshold(self, name: str) -> int | None:
-        """Return a threshold of `ExceptionPolicy`; None where the policy does not state it."""
+        """Return a threshold of `ExceptionPolicy`; None if the policy does not state it."""
         if not self.exceptions.HasField(name):  # type: ignore[arg-type]
             return None
         value: int = getattr(self.exceptions, name)
@@ -84,7 +84,7 @@ class Policy:
 
 
 def policy_in_force(postings: Sequence[Posting]) -> Policy:
-    """Return the policy in force after some postings: it judges the whole history."""
+    """Return the policy in force after some postings. It applies to the whole history."""
     reversed_positions = {one.fact.position for one in postings if one.kind == "entry_reversed"}
     policy = Policy()
     for posting in postings:

@@ -1,6 +1,6 @@
-"""What rules look up beside their subject: orders, groups, ratings, certificates, cash.
+"""What rules look up besides their subject: orders, groups, ratings, certificates, cash.
 
-Everything is kept by the position that brought it, so that a reversal takes it out again.
+Every entry is kept under its position, so that a reversal removes it.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from gigaledger.v1.equity_facts_pb2 import ContributionForm
 
 _Value = TypeVar("_Value")
 Pair = tuple[str, str]
-"""Group that pays, group that is paid."""
+"""Paying group and paid group."""
 
 
 class Latest(Generic[_Value]):
-    """Values by key, of which the one recorded last counts."""
+    """Values by key; the one recorded last counts."""
 
     def __init__(self) -> None:
         self._values: dict[Any, dict[int, _Value]] = defaultdict(dict)
 
     def put(self, key: object, position: int, value: _Value) -> None:
-        """Take a value in."""
+        """Add a value."""
         self._values[key][position] = value
 
     def drop(self, key: object, position: int) -> None:
-        """Take a value out again."""
+        """Remove a value."""
         self._values[key].pop(position, None)
 
     def get(self, key: object, known: int) -> _Value | None:
-        """Return the value recorded last by a position; None where there is none."""
+        """Return the value recorded last up to a position; None if there is none."""
         held = self._values.get(key)
         if not held:
             return None
@@ -45,18 +45,18 @@ class Latest(Generic[_Value]):
         return None if latest is None else held[latest]
 
     def all(self, key: object, known: int) -> Iterator[_Value]:
-        """Yield the values of a key recorded by a position, in order."""
+        """Yield the values of a key recorded up to a position, in order."""
         held = self._values.get(key, {})
         yield from (held[position] for position in sorted(held) if position <= known)
 
     def positions(self, key: object) -> list[int]:
-        """Return where the values of a key were recorded, ascending."""
+        """Return the positions of the values of a key, ascending."""
         return sorted(self._values.get(key, ()))
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Amount:
-    """An amount on a day."""
+    """An amount and its day."""
 
     day: dt.date
     position: int
@@ -65,11 +65,11 @@ class Amount:
 
 
 _Movement = tuple[dict[Pair, list[Amount]], Pair, Amount]
-"""An amount, between whom, and where it is kept."""
+"""The list that holds an amount, its pair, and the amount."""
 
 
 class RuleContext:
-    """The book as rules look at it, of the postings that stand."""
+    """The book as rules see it: the postings that are not reversed."""
 
     def __init__(self) -> None:
         self.orders: Latest[Posting] = Latest()
@@ -92,10 +92,9 @@ class RuleContext:
         self._movements: dict[int, tuple[list[_Movement], list[Pair]]] = {}
 
     def group(self, party: str, posting: Posting) -> str:
-        """Return the group of a party on the day of a posting, by what was known then.
+        """Return the group of a party on the day of a posting, as known then.
 
-        It is the party itself where none is known. Before the first membership that is known, it
-        is the first one.
+        Without a membership it is the party itself.
         """
         found = ""
         changes = self.groups.all(party, posting.position)
@@ -105,11 +104,11 @@ class RuleContext:
         return found or party
 
     def apply(self, posting: Posting) -> None:
-        """Take a posting in."""
+        """Add a posting."""
         self._change(posting, added=True)
 
     def undo(self, posting: Posting) -> None:
-        """Take a posting out that was recorded in error."""
+        """Remove a posting that was recorded in error."""
         self._change(posting, added=False)
 
     def _change(self, posting: Posting, *, added: bool) -> None:
@@ -136,7 +135,7 @@ class RuleContext:
             if amounts or pairs:
                 self._movements[posting.position] = (amounts, pairs)
         else:
-            # By the groups as they were looked up: a later change of groups moves no past payment.
+            # Groups as looked up then: a later change of groups moves no past payment.
             amounts, pairs = self._movements.pop(posting.position, ([], []))
         for lists, pair, amount in amounts:
             if added:
@@ -214,7 +213,7 @@ class RuleContext:
 
 
 def in_cash(fact: Any) -> bool:
-    """Tell whether a contribution is in cash and its amount is known."""
+    """Return whether a contribution is in cash and its amount is disclosed."""
     non_cash = ContributionForm.CONTRIBUTION_FORM_NON_CASH
     return bool(fact.HasField("amount") and fact.form != non_cash)
 
@@ -225,7 +224,7 @@ def _amount(posting: Posting) -> Amount:
 
 
 def order_amounts(fact: Any) -> dict[str, int]:
-    """Return the amounts of an order as placed, by currency; what is undisclosed is left out."""
+    """Return the disclosed amounts of an order as placed, by currency."""
     total: Counter[str] = Counter()
     for line in fact.lines:
         if line.HasField("amount"):
@@ -243,11 +242,11 @@ _CASH = frozenset(
         *("lease_payment_settled", "backstop_purchase_settled"),
     }
 )
-"""Movements of cash that name payer and payee, and are no refund or return."""
+"""Movements of cash that name payer and payee, except refunds and returns."""
 
 
 def cash_sides(posting: Posting) -> Iterator[Pair]:
-    """Yield who pays and who is paid by a movement of cash that is no refund or return."""
+    """Yield payer and payee of a movement of cash, except refunds and returns."""
     fact, kind = posting.fact, posting.kind
     if kind in _CASH:
         if kind != "capital_contribution_funded" or in_cash(fact):

@@ -1,8 +1,8 @@
-"""The register of exceptions: what is open, what was, since when and until when.
+"""The register of exceptions: which are open, which were, since when and until when.
 
-Postings go in in the order in which they were recorded. An exception arises with the posting that
-made a rule's condition true and is cleared with the one that ended it, which can be a reversal.
-So the register says at every position what was to be seen in the book as it was known there.
+Postings are applied in recorded order. An exception arises with the posting that made a rule's
+condition true and is cleared by the one that ended it, possibly a reversal. So at every position
+the register shows what was known at that point.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ _REFERENCE = frozenset(
         "capacity_milestone_planned",
     }
 )
-"""Facts that tell what others mean. They are few, and reversed rarely."""
+"""Facts that define what others mean. They are few and rarely reversed."""
 _Key = TypeVar("_Key", tuple[str, str], tuple[str, int])
-"""Code of a rule, and what tells its findings apart: a key of the rule, or a position."""
+"""Code of a rule, and what distinguishes its findings: a key of the rule, or a position."""
 
 
 class ExceptionRecord(NamedTuple):
-    """What a register says of an exception at a position.
+    """An exception as the register shows it at a position.
 
     Attributes:
-        id: its name, the same whenever it is asked for.
+        id: its stable name.
         rule: code of the rule.
         subject: what it is about.
-        description: what is so; while it is open, as of the latest posting.
+        description: the breach in words; while it is open, as of the latest posting.
         positions: the events behind it, ascending.
-        arose_date: business date from which on it is so.
-        arose_position: position of the posting that made it so.
-        arose_time: when that was recorded; None where time alone made it so.
-        cleared_date: business date from which on it is no longer so; None while it is open.
-        cleared_position: position of the posting that ended it; None where none did.
+        arose_date: effective date on which it arose.
+        arose_position: position of the posting that caused it.
+        arose_time: when that was recorded; None if time alone caused it.
+        cleared_date: effective date on which it was cleared; None while it is open.
+        cleared_position: position of the posting that cleared it; None if no posting did.
         cleared_time: when that was recorded.
     """
 
@@ -67,13 +67,13 @@ class ExceptionRecord(NamedTuple):
 
 @dataclass(slots=True)
 class _Raised:
-    """An exception: what is said of it now, and the events that the rule found behind it."""
+    """An exception, and the events that the rule found behind it last."""
 
     record: ExceptionRecord
     found: tuple[int, ...]
 
     def find_again(self, finding: Finding) -> None:
-        """Say what is so now."""
+        """Update it from a new finding."""
         self.found = finding.positions
         arose = self.record.arose_position
         self.record = self.record._replace(
@@ -82,13 +82,13 @@ class _Raised:
 
 
 def exception_id(rule: str, position: int, subject: str, key: str) -> str:
-    """Return the name of an exception.
+    """Return the id of an exception.
 
     Args:
         rule: code of the rule.
         position: where it arose.
         subject: what it is about.
-        key: tells findings of one rule about one subject apart.
+        key: distinguishes findings of one rule about one subject.
     """
     digest = hashlib.sha256(f"{subject}\n{key}".encode()).hexdigest()[:_ID_DIGITS]
     return f"{rule}.{position}.{digest}"
@@ -96,7 +96,7 @@ def exception_id(rule: str, position: int, subject: str, key: str) -> str:
 
 @dataclass(slots=True)
 class _Subject:
-    """A subject: its state, what it was folded from, and its open exceptions by rule and key."""
+    """A subject: its state and postings, and its open exceptions by rule and key."""
 
     name: str
     state: State
@@ -106,14 +106,14 @@ class _Subject:
 
 
 class Register:
-    """Exceptions of a book, posting by posting."""
+    """The exceptions of a book, posting by posting."""
 
     def __init__(self, policy: Policy, rules: frozenset[str] = frozenset()) -> None:
-        """Start with nothing recorded.
+        """Start without postings.
 
         Args:
             policy: the thresholds.
-            rules: codes of the rules that are tested; all where empty.
+            rules: codes of the rules to evaluate; all if empty.
         """
         self._policy = policy
         self._rules = rules
@@ -137,12 +137,12 @@ class Register:
 
     @property
     def exceptions(self) -> list[ExceptionRecord]:
-        """All exceptions, in order of the position at which they arose, then of id."""
+        """All exceptions, by arose_position and id."""
         found = [raised.record for raised in self._raised.values()]
         return sorted(found, key=lambda item: (item.arose_position, item.id))
 
     def changed(self) -> list[ExceptionRecord]:
-        """Return what is said anew since it was asked for before."""
+        """Return the exceptions that have changed since the last call."""
         found = [raised.record for raised in self._changed.values()]
         self._changed.clear()
         return found
@@ -151,11 +151,11 @@ class Register:
         return not self._rules or code in self._rules
 
     def feed(self, posting: Posting, *, evaluated: bool = True) -> None:
-        """Take in a posting, recorded after all before.
+        """Apply the next posting.
 
         Args:
-            posting: the posting.
-            evaluated: whether rules test it; if not, it is context for others only.
+            posting: the posting, recorded after all before.
+            evaluated: whether rules evaluate it; if not, it is context for others only.
         """
         for rule in self._posting_rules:
             if evaluated and rule.outlives_reversal:
@@ -204,7 +204,7 @@ class Register:
                 self._examine(topic, subject, None)
 
     def _examine(self, topic: Topic, subject: _Subject, cause: Posting | None) -> None:
-        """Compare what breaks the rules now with what did before."""
+        """Compare the breaches of a subject with its open exceptions."""
         found: dict[tuple[str, str], Finding] = {}
         for rule in topic.rules:
             if self._tests(rule.code):
@@ -220,7 +220,7 @@ class Register:
                 self._find_again(held, finding)
 
     def _evaluate(self, rule: PostingRule, posting: Posting, cause: Posting) -> None:
-        """Compare what a rule says of a posting now with what it said before."""
+        """Compare the finding of a rule about a posting with its open exception."""
         key = rule.code, posting.position
         finding = rule.find(posting, self._context, self._policy)
         held = self._by_posting.get(key)
@@ -260,7 +260,7 @@ class Register:
         self._reevaluate(target, reversal)
 
     def _reevaluate_all(self, reversal: Posting) -> None:
-        """Judge the whole book again: a reversed entry told what other entries mean."""
+        """Evaluate the whole book again, because a reversed entry defined what others mean."""
         lasting = {rule.code for rule in POSTING_RULES if rule.outlives_reversal}
         tested = frozenset(self._rules or RULES) - lasting
         if not tested:
@@ -282,7 +282,7 @@ class Register:
     def _take_over(
         self, found: dict[_Key, _Raised], held: dict[_Key, _Raised], reversal: Posting
     ) -> None:
-        """Keep what was open already, raise what is new, clear what is gone."""
+        """Keep exceptions that remain, raise new ones, clear the others."""
         for key, item in found.items():
             mine = held.get(key)
             if mine is None:
@@ -297,7 +297,7 @@ class Register:
                 self._clear(item, reversal)
 
     def _reevaluate(self, target: Posting, reversal: Posting) -> None:
-        """Judge what rested on a reversed posting, and what a rule looks at once it is gone."""
+        """Re-evaluate postings whose findings depend on a reversed posting."""
         fresh = self._resting.pop(target.position, set())
         for rule in self._posting_rules:
             if not rule.outlives_reversal:
@@ -350,13 +350,13 @@ def register_of(
     today: dt.date,
     rules: frozenset[str] = frozenset(),
 ) -> Register:
-    """Return the register of postings in the order in which they were recorded.
+    """Return the register of postings in recorded order.
 
     Args:
-        postings: what counts.
+        postings: the postings that count.
         policy: the thresholds.
-        today: the day on which it is looked at.
-        rules: codes of the rules that are tested; all where empty.
+        today: the day up to which time passes.
+        rules: codes of the rules to evaluate; all if empty.
     """
     register = Register(policy, rules)
     for posting in postings:

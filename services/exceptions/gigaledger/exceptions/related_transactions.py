@@ -1,4 +1,4 @@
-"""Rules about investments and purchases between the same groups, and about orders that add up.
+"""Rules about investments and purchases between the same groups, and about split orders.
 
 SX-RT-01, SX-RT-02, SX-RT-04, SX-PO-03.
 """
@@ -30,12 +30,12 @@ _PURCHASED = frozenset({"supplier_payment_settled", "prepayment_made"})
 
 
 def _within(amounts: Sequence[Amount], posting: Posting, days: int) -> list[Amount]:
-    """Return the amounts recorded before a posting and at most so many days from it, and its own.
+    """Return the amounts recorded up to a posting and within some days of it, its own included.
 
     Args:
         amounts: in order of day.
         posting: the posting.
-        days: how many.
+        days: the distance in days, at most.
     """
     day = posting.effective_date
     window = dt.timedelta(days=days)
@@ -45,7 +45,7 @@ def _within(amounts: Sequence[Amount], posting: Posting, days: int) -> list[Amou
 
 
 def _counterparts(posting: Posting, context: RuleContext, days: int) -> list[Amount]:
-    """Return the movements the other way round between the same groups, close in time."""
+    """Return movements in the opposite direction between the same groups, close in time."""
     fact = posting.fact
     if posting.kind == _INVESTED and not in_cash(fact):
         return []
@@ -66,7 +66,7 @@ def find_contemporaneous(posting: Posting, context: RuleContext, policy: Policy)
 
 
 def find_similar(posting: Posting, context: RuleContext, policy: Policy) -> Finding | None:
-    """Find amounts that are nearly equal among those close in time (SX-RT-02)."""
+    """Find nearly equal amounts among those close in time (SX-RT-02)."""
     days, limit = policy.threshold("contemporaneous_days"), policy.threshold("similar_amount_ppm")
     if days is None or limit is None:
         return None
@@ -86,7 +86,7 @@ def _positions(posting: Posting, amounts: Sequence[Amount]) -> tuple[int, ...]:
 
 
 def find_new_cycle(posting: Posting, context: RuleContext, _policy: Policy) -> Finding | None:
-    """Find a payment that is the first of its direction and closes a cycle (SX-RT-04)."""
+    """Find the first payment in its direction that closes a cycle (SX-RT-04)."""
     for payer, payee in cash_sides(posting):
         edge = context.group(payer, posting), context.group(payee, posting)
         if min(context.paid.get(edge) or {posting.position}) != posting.position:
@@ -100,7 +100,7 @@ def find_new_cycle(posting: Posting, context: RuleContext, _policy: Policy) -> F
 
 
 def now_first(reversed_posting: Posting, context: RuleContext) -> Iterator[int]:
-    """Yield the payment that is the first of its direction once another is reversed."""
+    """Yield the payment that becomes the first in its direction when another is reversed."""
     for payer, payee in cash_sides(reversed_posting):
         edge = context.group(payer, reversed_posting), context.group(payee, reversed_posting)
         standing = context.paid.get(edge)
@@ -109,7 +109,7 @@ def now_first(reversed_posting: Posting, context: RuleContext) -> Iterator[int]:
 
 
 def _path(context: RuleContext, start: str, end: str, known: int) -> list[str]:
-    """Return a shortest path of payments by a position, the first in order of names."""
+    """Return a shortest path of payments up to a position, the first in order of names."""
     if start == end:
         return []
     before = {start: start}
@@ -131,7 +131,7 @@ def _path(context: RuleContext, start: str, end: str, known: int) -> list[str]:
 
 
 def find_split_orders(posting: Posting, context: RuleContext, policy: Policy) -> Finding | None:
-    """Find orders, each within the approval threshold, that exceed it together (SX-PO-03)."""
+    """Find orders that stay within the approval threshold and exceed it together (SX-PO-03)."""
     days = policy.threshold("split_order_days")
     fact = posting.fact
     if days is None:

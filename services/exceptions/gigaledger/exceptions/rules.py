@@ -1,8 +1,8 @@
-"""What a rule is: what it reads, how grave it is, and a pure function that finds what breaks it.
+"""Rules: what a rule reads, its severity, and a pure function that finds what breaks it.
 
-There are two shapes. A rule about a posting judges it when it is recorded, and again when something
-that it rests on is reversed. A rule about a subject (an order, an agreement, a milestone) judges
-the state of the subject after every posting that concerns it.
+There are two kinds. A posting rule evaluates one posting when it is recorded, and again when
+something that its finding depends on is reversed. A subject rule evaluates the state of a subject
+(an order, an agreement, a milestone) after every posting that concerns it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gigaledger.exceptions.reference_data import RuleContext
 
 
 class Severity(IntEnum):
-    """How grave an exception is; numbered as in the contract."""
+    """Severity of an exception, numbered as in the contract."""
 
     NOTICE = 1
     WARNING = 2
@@ -28,13 +28,13 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What breaks a rule.
+    """A breach of a rule.
 
     Attributes:
-        description: what is so, with the values.
+        description: the breach in words, with its values.
         positions: the events behind it.
-        key: tells findings of one rule about one subject apart.
-        since: the day on which time alone made it so; None where an event did.
+        key: distinguishes findings of one rule about one subject.
+        since: the day on which time alone caused it; None if an event did.
     """
 
     description: str
@@ -48,16 +48,16 @@ class PostingRule:
     """A rule about a posting.
 
     Attributes:
-        code: as in the domain's catalogue.
-        severity: how grave it is.
+        code: as in docs/exceptions.md.
+        severity: the severity.
         statement: what is flagged, in a few words.
-        kinds: facts that it judges; all where empty.
-        find: what breaks it.
-        subject: what an exception is about.
-        outlives_reversal: whether a reversal of the posting leaves the exception as it is.
-        asked: whether a policy asks for the rule.
-        judged_anew: which postings, beside those that rest on it, are judged anew when a posting
-            is reversed.
+        kinds: the kinds of facts it evaluates; all if empty.
+        find: returns the breach, if any.
+        subject: returns the subject of an exception.
+        outlives_reversal: whether the exception remains when the posting is reversed.
+        is_enabled: returns whether a policy enables the rule.
+        reevaluate: returns the postings to re-evaluate when a posting is reversed, besides those
+            whose findings depend on it.
     """
 
     code: str
@@ -72,7 +72,7 @@ class PostingRule:
 
 
 class State(Protocol):
-    """State of a subject: the fold of the postings that concern it and are not reversed."""
+    """State of a subject: the fold of its postings that are not reversed."""
 
     def apply(self, posting: Posting, context: RuleContext) -> None:
         """Fold a posting."""
@@ -83,10 +83,10 @@ class SubjectRule:
     """A rule about a subject.
 
     Attributes:
-        code: as in the domain's catalogue.
-        severity: how grave it is.
+        code: as in docs/exceptions.md.
+        severity: the severity.
         statement: what is flagged, in a few words.
-        find: what breaks it, by the state, the policy and the latest day that is looked at.
+        find: yields breaches, given the state, the policy and the latest day considered.
     """
 
     code: str
@@ -97,15 +97,15 @@ class SubjectRule:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """Subjects of one sort, and the rules about them.
+    """A kind of subject and the rules about it.
 
     Attributes:
-        kinds: facts that concern such subjects.
-        subjects: the subjects that a posting concerns.
-        new_state: state of a subject without postings, by its name.
+        kinds: the kinds of facts that concern such subjects.
+        subjects: returns the subjects that a posting concerns.
+        new_state: returns the state of a subject without postings, by its name.
         rules: the rules.
-        days: for subjects that time alone can change, the days on which it does, beside those of
-            postings; None for others.
+        days: for subjects that time alone can change, returns the days on which it does, besides
+            those of postings; None for others.
     """
 
     kinds: frozenset[str]

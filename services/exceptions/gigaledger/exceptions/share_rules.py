@@ -61,7 +61,7 @@ class Issuer:
 
 
 def _fair_price(fact: object) -> Fraction | None:
-    """Return the value of one share, in units; None where the number of shares is not told."""
+    """Return the value of one share, in units; None if the number of shares is not stated."""
     shares = fact.fully_diluted_shares  # type: ignore[attr-defined]
     if not shares.value or not decimal_from_message(shares):
         return None
@@ -71,7 +71,7 @@ def _fair_price(fact: object) -> Fraction | None:
 
 
 def find_unsupported(state: Issuer, policy: Policy, _day: dt.date) -> Iterator[Finding]:
-    """Find prices that no valuation supports (SX-INV-05)."""
+    """Find share prices that no valuation supports (SX-INV-05)."""
     limit = policy.threshold("valuation_age_days")
     if limit is None:
         return

@@ -1,4 +1,4 @@
-"""Rules about orders and what answers them: goods, invoices, payments.
+"""Three-way match: orders against receipts, invoices and payments.
 
 SX-PO-01, SX-PO-02, SX-INVC-01, SX-INVC-02, SX-PAY-01, SX-PAY-02, SX-PAY-03.
 """
@@ -27,8 +27,8 @@ from gigaledger.v1.common_pb2 import ContractKind
 _CHIPS = ContractKind.CONTRACT_KIND_CHIP_PO
 
 MOST_BEHIND = 100
-"""How many receipts and invoices an exception of an order names, at the most: the latest. With each
-posting of it the exception is said anew, and an order can have very many."""
+"""Receipts and invoices that an exception of an order names, at most: the latest. Every posting of
+an order renews its exceptions, and an order can have very many postings."""
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class _Invoice:
 
 @dataclass(slots=True)
 class _Payment:
-    """What is wrong with a payment and remains so: paid beyond the invoice, or to none."""
+    """A lasting fault of a payment: paid beyond its invoice, or applied to none."""
 
     positions: tuple[int, ...]
     invoice: str
@@ -60,7 +60,7 @@ class _Payment:
 
 
 class Trade:
-    """State of an order with its documents; without one, of an invoice or an unapplied payment."""
+    """State of an order with its documents, or of an invoice or payment without an order."""
 
     def __init__(self, _subject: str) -> None:
         self.placed = 0
@@ -140,13 +140,13 @@ class Trade:
                 self.cancelled_minor += line.amount_minor * fact.quantity // line.quantity
 
     def ordered_minor(self) -> int | None:
-        """Return what is ordered, less what is cancelled; None where a price is undisclosed."""
+        """Return what is ordered less cancellations; None if a price is undisclosed."""
         amounts = [line.amount_minor for line in self.lines.values()]
         known = [amount for amount in amounts if amount is not None]
         return sum(known) - self.cancelled_minor if len(known) == len(amounts) else None
 
     def received_minor(self) -> int | None:
-        """Return what was received at the average price of its line, before returns."""
+        """Return what was received, before returns, at the average price of its line."""
         value = Fraction(0)
         for line in self.lines.values():
             if line.amount_minor is None:
@@ -196,7 +196,7 @@ class Trade:
         minor = money_from_message(fact.amount).amount_minor
         invoice_number, document_minor, paid_minor = self._payments.get(fact.payment, ("", 0, 0))
         if paid_minor:
-            # In the currency of the document, as the payment was converted.
+            # In the currency of the document, by the payment's conversion.
             minor = minor if not invoice_number else minor * document_minor // paid_minor
         if invoice_number in self.invoices:
             self.invoices[invoice_number].open_minor += minor
@@ -208,7 +208,7 @@ class Trade:
 
 
 def find_over_received(state: Trade, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
-    """Find more units received, less returned, than are ordered and not cancelled (SX-PO-01)."""
+    """Find more units received, less returns, than ordered, less cancellations (SX-PO-01)."""
     for number, line in state.lines.items():
         ordered, received = line.quantity - line.cancelled, line.received - line.returned
         if received > ordered:
@@ -218,10 +218,10 @@ def find_over_received(state: Trade, _policy: Policy, _day: dt.date) -> Iterator
 
 
 def find_overinvoiced(state: Trade, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
-    """Find more invoiced, less credited, than received or ordered: three-way match (SX-INVC-01).
+    """Find more invoiced, less credits, than received or ordered: three-way match (SX-INVC-01).
 
-    Goods are counted as received also where they went back later: the credit that is due then is
-    not an invoice that was wrong.
+    Goods that were returned later still count as received: the credit that is due then does not
+    make the invoice wrong.
     """
     if not state.placed:
         return
@@ -240,7 +240,7 @@ def find_overinvoiced(state: Trade, _policy: Policy, _day: dt.date) -> Iterator[
 
 
 def find_without_order(state: Trade, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
-    """Find invoices that name no order and are not credited in full (SX-INVC-02)."""
+    """Find invoices without an order that are not credited in full (SX-INVC-02)."""
     if state.placed:
         return
     for number, invoice in state.invoices.items():
@@ -257,7 +257,7 @@ def find_overpaid(state: Trade, _policy: Policy, _day: dt.date) -> Iterator[Find
 
 
 def find_unapplied(state: Trade, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
-    """Find payments that name no invoice and are not refunded (SX-PAY-02)."""
+    """Find payments that settle no invoice and are not refunded (SX-PAY-02)."""
     for number, payment in state.unapplied.items():
         amount = amount_text(payment.excess_minor, payment.currency)
         yield Finding(f"{amount} of payment {number} is unapplied", payment.positions, number)
@@ -266,7 +266,7 @@ def find_unapplied(state: Trade, _policy: Policy, _day: dt.date) -> Iterator[Fin
 def find_dated_before_order(
     posting: Posting, context: RuleContext, _policy: Policy
 ) -> Finding | None:
-    """Find a receipt or an invoice that is dated before its order (SX-PO-02)."""
+    """Find a receipt or an invoice dated before its order (SX-PO-02)."""
     order = context.orders.get(posting.fact.purchase_order, posting.position)
     if order is None or posting.effective_date >= order.effective_date:
         return None
@@ -275,7 +275,7 @@ def find_dated_before_order(
 
 
 def find_third_party(posting: Posting, context: RuleContext, _policy: Policy) -> Finding | None:
-    """Find a payment on an order between others than its buyer and supplier (SX-PAY-03)."""
+    """Find a payment on an order by or to a third party (SX-PAY-03)."""
     fact = posting.fact
     order = context.orders.get(fact.purchase_order, posting.position)
     if order is None:
@@ -290,7 +290,7 @@ def find_third_party(posting: Posting, context: RuleContext, _policy: Policy) ->
 
 
 def _documents(posting: Posting, context: RuleContext) -> Iterator[str]:
-    """Yield the order of a document; without one, the invoice or the payment stands by itself."""
+    """Yield the order of a document, or the invoice or payment itself if it has none."""
     fact = posting.fact
     if fact.purchase_order:
         yield f"purchaseOrders/{fact.purchase_order}"
