@@ -8,7 +8,11 @@ from dataclasses import replace
 import pytest
 from gigaledger.common.grpc.errors import InvalidArgumentError
 from gigaledger.common.quantities import date_from_message
-from gigaledger.projections.exceptions.queries import UnknownRuleError, page_place, query_exceptions
+from gigaledger.projections.exceptions.queries import (
+    UnknownRuleError,
+    page_cursor,
+    query_exceptions,
+)
 from gigaledger.projections.queries.snapshot import TooManyEventsError
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.projections_pb2 import (
@@ -40,7 +44,7 @@ async def ask(
         if known is not None:
             snapshot.scope = replace(snapshot.scope, position=known)
         request = request or QueryExceptionsRequest()
-        return await query_exceptions(snapshot, request, page_place(request))
+        return await query_exceptions(snapshot, request, page_cursor(request))
 
 
 def life(item: ExceptionFinding) -> tuple[str, str, str, str]:

@@ -11,7 +11,7 @@ from gigaledger.exceptions.policy import Policy
 from gigaledger.exceptions.posting import Posting
 from gigaledger.exceptions.register import ExceptionRecord, register_of
 from gigaledger.ledger.domain.refusals import Refused
-from gigaledger.projections.exceptions.queries import page_place, query_exceptions
+from gigaledger.projections.exceptions.queries import page_cursor, query_exceptions
 from gigaledger.projections.queries.snapshot import KnowledgePoint, Snapshot
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.events_pb2 import Event
@@ -211,7 +211,7 @@ async def answered(snapshot: Snapshot, page_size: int) -> list[ExceptionFinding]
     found: list[ExceptionFinding] = []
     request = QueryExceptionsRequest(page_size=page_size)
     while True:
-        response = await query_exceptions(snapshot, request, page_place(request))
+        response = await query_exceptions(snapshot, request, page_cursor(request))
         found += response.exceptions
         if not response.next_page_token:
             assert response.total_count == len(found)

@@ -1,1 +1,1 @@
-"""What is legal to record but an auditor wants flagged: the soft rules SX-*."""
+"""Exceptions: facts that are legal to record and flagged for review (SX-*)."""

@@ -1,9 +1,9 @@
-"""Verdicts as a function of the day that is asked for, and of what is known. Pure.
+"""Findings as a function of the as-of day and of the known position. Pure.
 
-As of a day, only postings count that take effect by then. So of one document there are as many
-registers as there are days on which something of it takes effect, and each of them goes on with
-what is recorded. A run is a verdict that is the same as of some days in a row, from a position on
-until another. A question for a day and a position is answered by the runs that cover both.
+As of a day, only postings effective by then count. A document therefore has one register for each
+day on which something of it takes effect, and each continues with what is recorded later. An
+interval is a finding that is the same as of consecutive days, from one position until another. A
+query for a day and a position is answered by the intervals that cover both.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from gigaledger.exceptions.register import ExceptionRecord
 
 Records = frozenset[ExceptionRecord]
 Segment = tuple[dt.date, Records]
-"""What is so from a day on, until the day of the next part."""
+"""The findings as of a day and the days after it, until the day of the next segment."""
 
 
 class FindingInterval(NamedTuple):
-    """A verdict as of some days in a row.
+    """A finding as of consecutive days.
 
     Attributes:
-        verdict: what is said.
-        first_day: the first day as of which it is.
-        end_day: the day before which it ends; None where it does not.
-        position: what is recorded there made it so.
+        record: the exception.
+        first_day: the first of the days.
+        end_day: the day after the last; None if there is no last.
+        position: the position from which on it is found.
     """
 
     record: ExceptionRecord
@@ -38,10 +38,10 @@ class FindingInterval(NamedTuple):
 
 
 class FindingHistory:
-    """The runs of one document that hold by what is known, and what has become of others."""
+    """The current intervals of one document, and the changes since the last drain."""
 
     def __init__(self, intervals: Iterable[FindingInterval] = ()) -> None:
-        """Go on from runs that hold."""
+        """Start from current intervals."""
         self._intervals: dict[ExceptionRecord, list[FindingInterval]] = defaultdict(list)
         for interval in intervals:
             self._intervals[interval.record].append(interval)
@@ -49,19 +49,19 @@ class FindingHistory:
         self._ended: list[tuple[FindingInterval, int]] = []
 
     def __iter__(self) -> Iterator[FindingInterval]:
-        """Iterate over the runs that hold."""
+        """Iterate over the current intervals."""
         return chain.from_iterable(self._intervals.values())
 
     def as_of(self, day: dt.date) -> Records:
-        """Return what is so as of a day."""
+        """Return the findings as of a day."""
         return frozenset(interval.record for interval in self if _covers(interval, day))
 
     def segments(self) -> list[Segment]:
-        """Return what is so as of all days."""
+        """Return the findings as of all days, as segments."""
         return [(day, self.as_of(day)) for day in sorted({dt.date.min, *self.days()})]
 
     def set_from(self, segments: Sequence[Segment], position: int) -> None:
-        """Say what is so, from the day of the first part on, by what is recorded at a position."""
+        """Set the findings as of the first segment's day and all later days, from a position on."""
         given = dict(segments)
         days = sorted({*given, *(day for day in self.days() if day > segments[0][0])})
         records: Records = frozenset()
@@ -78,12 +78,12 @@ class FindingHistory:
         raised: Iterable[ExceptionRecord],
         position: int,
     ) -> None:
-        """Say what is so no more, and what is so now, by what is recorded at a position.
+        """Replace findings as of some days, from a position on.
 
         Args:
-            first_day: the first day as of which it is.
-            end_day: the day before which it ends; None where it does not. Between the two, the same
-                is so as of all days.
+            first_day: the first of the days.
+            end_day: the day after the last; None if there is no last. The findings are the same as
+                of all these days.
             cleared: findings that no longer hold.
             raised: findings that hold now.
             position: the position.
@@ -100,7 +100,7 @@ class FindingHistory:
         for record in raised:
             first, end = first_day, end_day
             for interval in list(self._intervals[record]):
-                # What follows on each other is one run.
+                # Adjacent intervals merge into one.
                 if interval.end_day == first_day:
                     first = interval.first_day
                     self._end(interval, position)
@@ -110,18 +110,18 @@ class FindingHistory:
             self._begin(FindingInterval(record, first, end, position))
 
     def days(self) -> set[dt.date]:
-        """Return the days on which runs begin or have ended."""
+        """Return the days on which intervals begin or have ended."""
         ends = {interval.end_day for interval in self if interval.end_day is not None}
         return ends | {interval.first_day for interval in self}
 
     def drain_changes(
         self,
     ) -> tuple[list[tuple[FindingInterval, int | None]], list[tuple[FindingInterval, int]]]:
-        """Return what has become of runs since it was asked for before.
+        """Return the changes since the last call, and forget them.
 
         Returns:
-            Runs that have begun, each with the position from which on it holds no more, or None.
-            Runs from before, each with the position from which on it holds no more.
+            New intervals, each with the position from which on it no longer holds, or None.
+            Older intervals that ended, each with the position from which on it no longer holds.
         """
         ends = dict(self._ended)
         begun = [(interval, ends.get(interval)) for interval in self._begun]

@@ -1,9 +1,8 @@
-"""Documents of trade: the postings of one, judged by the rules that look no further. Pure.
+"""Documents: the postings of one, evaluated by the rules that need no other document. Pure.
 
-A document is an order with all that answers it. What names no order is an invoice or a payment
-by itself. Documents are many and short, and rules about them rest on nothing but their own postings
-and on some reference data: what agreement they are under, what groups their parties belong to,
-which periods are closed.
+A document is an order with everything that answers it, or an invoice or payment without an order.
+Documents are many and short. Rules about them depend on their own postings and on some reference
+data: the terms of their agreement, the groups of their parties, closed periods.
 """
 
 from __future__ import annotations
@@ -21,38 +20,39 @@ from gigaledger.projections.exceptions.bitemporal import FindingHistory, Records
 from gigaledger.v1.events_pb2 import RecordedEvent
 
 ORDERS, ACCOUNTS = "purchaseOrders/", "tradeAccounts/"
-"""What the streams of trade are called."""
+"""Prefixes of the streams of documents."""
 REVERSAL = "entry_reversed"
 PLACED = "purchase_order_placed"
 PERIODS = frozenset({"period_closed", "period_reopened"})
-"""What counts whatever its date: it was done for the whole book."""
+"""Facts that count regardless of their date, because they concern the whole book."""
 MEMBERSHIPS = frozenset({"party_registered", "group_membership_changed"})
 TERMS = frozenset({"letter_of_intent_signed", "definitive_agreement_executed", "agreement_amended"})
 REFERENCES = PERIODS | MEMBERSHIPS | TERMS
 """Facts that rules about a document look up."""
 
 ACROSS = frozenset({"SX-EVD-01", "SX-PO-03", "SX-RT-01", "SX-RT-02", "SX-RT-03", "SX-RT-04"})
-"""Rules that look at many documents at once, or at what a third party says of them. No policy asks
-for them unless it is told to."""
+"""Rules that look across documents, or at third-party evidence. They are off unless a policy
+enables them."""
 HARDWARE = "SX-CAP-03"
-"""The rule that sets receipts of many orders against certificates."""
+"""The rule that compares receipts of many orders with certificates."""
 WITHIN = frozenset(RULES) - ACROSS - {HARDWARE}
-"""Rules that are judged document by document."""
+"""Rules that are evaluated document by document."""
 
 CACHED_DAYS = 16
-"""As of how many days registers of a document are kept, beside the latest. What takes effect a few
-days before it is recorded then costs little more than what does not."""
+"""Number of days, besides the latest, for which registers of a document are cached. Facts that take
+effect a few days before they are recorded then cost little more than others."""
 
 _Known = tuple[Posting, bool]
-"""A posting, and whether it is judged."""
+"""A posting, and whether rules evaluate it."""
 _SIDES = ("buyer", "supplier", "payer", "payee")
 
 
 def document_of(recorded: RecordedEvent) -> tuple[str, str]:
-    """Return the document that an event belongs to, and the payment that it settles by.
+    """Return the document of an event, and the payment that the event settles by.
 
-    Both are empty for what is no trade. A reversal, and a refund that names no order, do not tell
-    their document: the one names its stream, and the other the payment that goes back.
+    Both are empty for events outside of documents. A reversal, and a refund without an order, do
+    not name their document: a reversal has only its stream, and such a refund only the payment that
+    it pays back.
     """
     stream = recorded.stream
     if stream.startswith(ORDERS):
@@ -80,7 +80,7 @@ def referenced_entities(posting: Posting) -> set[str]:
 
 
 def reference_key(posting: Posting) -> str | None:
-    """Return the name that reference data is about, empty for all, None for other facts."""
+    """Return the name that reference data concerns: empty for all, None for other facts."""
     if posting.kind in PERIODS:
         return ""
     if posting.kind in MEMBERSHIPS:
@@ -91,15 +91,15 @@ def reference_key(posting: Posting) -> str | None:
 
 
 class References:
-    """Reference data of a book, in the order in which it was recorded, with its reversals."""
+    """Reference data of a book in recorded order, with its reversals."""
 
     def __init__(self) -> None:
-        """Start with nothing recorded."""
+        """Start without postings."""
         self._about: dict[int, str] = {}
         self._postings: dict[str, list[Posting]] = defaultdict(list)
 
     def add(self, posting: Posting) -> str | None:
-        """Take in a posting; return the name that it is about, empty for all, None for no one."""
+        """Add a posting; return the name that it concerns: empty for all, None if none."""
         if posting.kind == REVERSAL:
             about = self._about.get(posting.fact.position)
         else:
@@ -110,12 +110,12 @@ class References:
         return about
 
     def about(self, names: Iterable[str]) -> list[Posting]:
-        """Return what is about some names, or about all."""
+        """Return the postings that concern some names, or all."""
         return [posting for name in ("", *names) for posting in self._postings[name]]
 
 
 class Document:
-    """A document: its postings, and what they and time have made of the rules."""
+    """A document: its postings and its findings."""
 
     def __init__(
         self,
@@ -124,15 +124,15 @@ class Document:
         postings: Iterable[Posting] = (),
         history: FindingHistory | None = None,
     ) -> None:
-        """Go on from postings that are judged already.
+        """Start from postings that are evaluated already.
 
         Args:
             policy: the thresholds.
-            references: reference data, up to the posting that comes next.
-            postings: what was recorded of it, in order.
+            references: reference data up to the next posting.
+            postings: the postings of the document, in order.
             history: its findings.
         """
-        # Names of parties and agreements; facts that placed the order, and stand.
+        # Names of parties and agreements; postings that placed the order and are not reversed.
         self.names: set[str] = set()
         self.placed: list[Posting] = []
         self.history = history or FindingHistory()
@@ -145,7 +145,7 @@ class Document:
         self._begin()
 
     def _begin(self) -> None:
-        """Feed a register with what is known."""
+        """Build the registers from the known postings."""
         known = [(posting, True) for posting in self._own]
         known += [(posting, False) for posting in self._references.about(self.names)]
         self._known = sorted(known, key=lambda one: one[0].position)
@@ -154,10 +154,10 @@ class Document:
         self._earlier: dict[dt.date, _AsOf] = {}
 
     def apply(self, posting: Posting) -> None:
-        """Judge the next posting of the document."""
+        """Evaluate the next posting of the document."""
         names = referenced_entities(posting)
         if not names <= self.names:
-            # What is recorded of parties that it did not name before is looked up as well.
+            # Reference data of newly named parties has to be looked up as well.
             self.names |= names
             self._begin()
         self._own.append(posting)
@@ -165,11 +165,11 @@ class Document:
         self._take(posting, evaluated=True)
 
     def apply_reference(self, posting: Posting) -> None:
-        """Take in reference data that is recorded, or reversed."""
+        """Apply reference data, or its reversal."""
         if posting.kind == REVERSAL:
             self._take(posting, evaluated=False)
             return
-        # It tells of what is recorded from here on, and changes nothing of what was.
+        # It applies to what is recorded from here on and changes no earlier finding.
         known = posting, False
         self._known.append(known)
         self._add_day(_day(known))
@@ -179,7 +179,7 @@ class Document:
                 earlier.feed(*known)
 
     def adopt_policy(self, policy: Policy, position: int) -> None:
-        """Judge the whole document by another policy, which is known from a position on."""
+        """Evaluate the whole document by another policy, from a position on."""
         other = Document(policy, References())
         for posting, evaluated in self._known:
             if evaluated:
@@ -191,7 +191,7 @@ class Document:
 
     @property
     def has_begun(self) -> bool:
-        """Whether anything of it is recorded."""
+        """Whether any of its postings is recorded."""
         return bool(self._own)
 
     def _place(self, posting: Posting) -> None:
@@ -207,8 +207,8 @@ class Document:
         self._known.append(known)
         self._add_day(day)
         first, last = bisect_left(self._days, day), len(self._days) - 1
-        # Where it takes effect before others that are recorded already, the register went another
-        # way as of each day from its own on.
+        # If it takes effect before postings recorded earlier, the registers as of each day from its
+        # own on diverge.
         for at in range(first, last):
             self._change_as_of(self._days[at], self._days[at + 1], known)
         cleared, raised = self._latest.feed(*known)
@@ -234,7 +234,7 @@ class Document:
 
 
 class _AsOf:
-    """What the rules say as of a day."""
+    """The register of a document as of a day."""
 
     def __init__(self, policy: Policy, known: Iterable[_Known]) -> None:
         self._register = Register(policy, WITHIN)
@@ -243,7 +243,7 @@ class _AsOf:
         self.findings = {record.id: record for record in self._register.changed()}
 
     def feed(self, posting: Posting, evaluated: bool) -> tuple[Records, Records]:  # noqa: FBT001
-        """Take in a posting; return what is so no more, and what is so now."""
+        """Apply a posting; return the findings that were cleared and those that were raised."""
         self._register.feed(posting, evaluated=evaluated)
         changed = {record.id: record for record in self._register.changed()}
         before = {self.findings[name] for name in changed.keys() & self.findings.keys()}

@@ -1,4 +1,4 @@
-"""Reading what was judged: how many exceptions there are, and which, as of a day, as then known."""
+"""Reads stored findings: how many exceptions there are as of a day, as known then, and which."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from gigaledger.projections.exceptions.hardware import CERTIFICATE, CERTIFICATES
 from gigaledger.projections.queries.snapshot import Snapshot
 
 FEW = 5000
-"""So many open exceptions are found by what covers a day and a position, and put in order then.
-More of them are found in their order, in which most that are passed over are open as well."""
+"""Up to this many open exceptions are found by their day and position and then sorted. For more,
+reading in order is faster, because most of those passed over are open as well."""
 
 _COUNTS = """
     SELECT day, rule AS measure, ''::text AS subject, 1::numeric AS denominator,
-           sum(records)::numeric AS amount, sum(standing)::bigint AS standing
+           sum(records)::numeric AS amount, sum(open_count)::bigint AS open_count
     FROM (
         SELECT effective_date AS day, rule, 1 AS records,
-               (cleared_date IS NULL)::integer AS standing
+               (cleared_date IS NULL)::integer AS open_count
         FROM exceptions_finding WHERE {which} {known}
         UNION ALL
         SELECT end_date, rule, -1, -(cleared_date IS NULL)::integer
@@ -34,7 +34,7 @@ _COUNTS = """
     ) AS record GROUP BY 1, 2
 """
 _DELTAS = """
-    SELECT effective_date, 'CARRIED'::text, agreement || ':' || power_basis, denominator,
+    SELECT effective_date, 'CAPACITY'::text, agreement || ':' || power_basis, denominator,
            sum(numerator), sum(receipts)::bigint
     FROM exceptions_capacity_delta WHERE {of} {recorded} GROUP BY 1, 3, 4
 """
@@ -43,7 +43,7 @@ _ALL = _COUNTS + " UNION ALL " + _DELTAS
 SUBTOTALS = subtotals(
     "exceptions_subtotal",
     ("measure", "subject", "denominator"),
-    {"amount": "numeric", "standing": "bigint"},
+    {"amount": "numeric", "open_count": "bigint"},
     touched=statement("""
         SELECT ARRAY(SELECT exception FROM exceptions_finding WHERE {affected}) AS exceptions,
                ARRAY(
@@ -52,7 +52,8 @@ SUBTOTALS = subtotals(
                ) AS positions
     """),
     of_rows=statement(
-        "SELECT * FROM ({all}) AS sums WHERE day <= %(as_of_end)s AND (amount, standing) <> (0, 0)",
+        "SELECT * FROM ({all}) AS sums"
+        " WHERE day <= %(as_of_end)s AND (amount, open_count) <> (0, 0)",
         all=_ALL,
         which="",
         of="",
@@ -63,12 +64,12 @@ SUBTOTALS = subtotals(
         of="position = ANY(%(positions)s::bigint[]) AND",
     ),
 )
-"""How many exceptions there are more from a day on, and what racks carry more."""
+"""Changes of the number of exceptions, and of the capacity of racks, by day."""
 
 _SUMS = SUBTOTALS.question(
     """
     SELECT measure, subject, denominator, sum(amount) AS amount,
-           sum(standing)::bigint AS standing
+           sum(open_count)::bigint AS open_count
     FROM {sums} AS sums GROUP BY 1, 2, 3
 """
 )
@@ -78,13 +79,13 @@ _COVERS = (
 )
 _IN_ORDER = """
     SELECT found.* FROM unnest(%(rules)s::text[]) AS asked (code) CROSS JOIN LATERAL (
-        SELECT * FROM exceptions_finding WHERE rule = code AND {covers} {standing}
+        SELECT * FROM exceptions_finding WHERE rule = code AND {covers} {only_open}
         ORDER BY arose_position, exception LIMIT %(most)s
     ) AS found
     ORDER BY arose_position, exception LIMIT %(most)s
 """
-_PAGE = statement(_IN_ORDER, covers=_COVERS, standing="")
-_OPEN_PAGE = statement(_IN_ORDER, covers=_COVERS, standing="AND cleared_date IS NULL")
+_PAGE = statement(_IN_ORDER, covers=_COVERS, only_open="")
+_OPEN_PAGE = statement(_IN_ORDER, covers=_COVERS, only_open="AND cleared_date IS NULL")
 _FEW_OPEN = statement(
     """
     SELECT * FROM exceptions_finding
@@ -103,30 +104,30 @@ _STATUSES = statement("""
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """What there is as of a day.
+    """Totals as of a day.
 
     Attributes:
         total: number of exceptions by rule.
-        standing: number of those that are open.
-        carried_kw: what racks carry, by agreement and number of the power basis.
+        open: number of open exceptions by rule.
+        carried_kw: capacity of the racks, by agreement and number of the power basis.
     """
 
     total: Counter[str]
-    standing: Counter[str]
+    open: Counter[str]
     carried_kw: dict[tuple[str, int], Fraction]
 
 
 async def read_sums(snapshot: Snapshot) -> Sums:
-    """Return how many exceptions there are of what is judged, and what racks carry."""
+    """Return the number of stored exceptions and the capacity of racks."""
     sums = Sums(Counter(), Counter(), defaultdict(Fraction))
     for row in await snapshot.sums(_SUMS):
-        if row["measure"] == "CARRIED":
+        if row["measure"] == "CAPACITY":
             agreement, _, basis = row["subject"].rpartition(":")
             carried_kw = Fraction(int(row["amount"]), int(row["denominator"]))
             sums.carried_kw[agreement, int(basis)] += carried_kw
         else:
             sums.total[row["measure"]] += int(row["amount"])
-            sums.standing[row["measure"]] += row["standing"]
+            sums.open[row["measure"]] += row["open_count"]
     return sums
 
 
@@ -139,17 +140,17 @@ async def read_records(
     *,
     open_only: bool,
 ) -> list[ExceptionRecord]:
-    """Return some exceptions of what is judged, in order of arose_position and id.
+    """Return some stored exceptions, by arose_position and id.
 
     Args:
         snapshot: a snapshot of the projection.
-        sums: how many there are.
+        sums: the totals.
         rules: codes of the rules.
         after: arose_position and id of the exception before the first.
-        most: how many are returned, at the most.
-        open_only: whether only those that are open are.
+        most: the number of exceptions, at most.
+        open_only: whether to return open exceptions only.
     """
-    counts = sums.standing if open_only else sums.total
+    counts = sums.open if open_only else sums.total
     found = sorted(rule for rule in rules if counts[rule])
     if not found or most <= 0:
         return []
@@ -170,12 +171,12 @@ async def read_statuses(snapshot: Snapshot) -> set[str]:
 
 
 def described(record: ExceptionRecord, sums: Sums, postings: Iterable[Posting]) -> ExceptionRecord:
-    """Return what is said of racks with how things stand.
+    """Return an exception of hardware with its current description.
 
     Args:
         record: the exception.
-        sums: what racks carry.
-        postings: what is known of certificates.
+        sums: the capacity of racks.
+        postings: certificates that are not reversed.
     """
     if record.rule != HARDWARE or record.cleared_date is not None:
         return record

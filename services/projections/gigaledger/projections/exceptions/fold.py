@@ -1,8 +1,8 @@
-"""From events to the read model of exceptions: the events themselves, for rules to judge.
+"""From events to the read model of exceptions: the events themselves, for rules to evaluate.
 
-Who recorded a fact, when and on what evidence are what some rules are about, so events are kept
-whole. What rules make of documents and of racks, of which books have many, is judged behind the
-fold and kept. What they make of the rest is worked out when a question is asked.
+Some rules concern who recorded a fact, when, and on what evidence, so events are kept whole.
+Findings about documents and hardware, of which books have many, are evaluated asynchronously and
+stored. Other subjects are few and are evaluated by the query.
 """
 
 from __future__ import annotations

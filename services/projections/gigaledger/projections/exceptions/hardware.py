@@ -1,7 +1,7 @@
-"""Racks received under an agreement against what is certified (SX-CAP-03), as of every day. Pure.
+"""Hardware of agreements: racks received against certified capacity (SX-CAP-03), by day. Pure.
 
-Receipts of an agreement are many, and the rule looks at their sum. So what they carry is kept for
-each day on which something takes effect, and each posting adds to all days from its own on.
+An agreement has many receipts, and the rule looks at their sum. So the capacity of racks is kept
+for each day on which something takes effect, and a posting adds to its own day and all later ones.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ TOLERANCE = "hardware_tolerance_ppm"
 
 
 class CapacityDelta(NamedTuple):
-    """What a posting adds to an agreement from a day on.
+    """The effect of a posting on an agreement from a day on.
 
     Attributes:
         agreement: the agreement.
-        day: from which on it counts.
-        power_basis: number of the basis; 0 for what nobody rated.
-        carried_kw: what racks carry.
-        receipts: number of receipts and returns; negative where they were recorded in error.
+        day: the first day.
+        power_basis: number of the basis; 0 for racks without a rating.
+        carried_kw: capacity of the racks, in kilowatts.
+        receipts: number of receipts and returns; negative if they were recorded in error.
     """
 
     agreement: str
@@ -53,38 +53,38 @@ class CapacityDelta(NamedTuple):
 
 
 class Ratings:
-    """What racks are rated at."""
+    """Ratings of racks."""
 
     def __init__(self) -> None:
-        """Start with nothing rated."""
+        """Start without ratings."""
         self._postings: dict[str, list[Posting]] = defaultdict(list)
 
     def add(self, posting: Posting) -> None:
-        """Take in a rating, recorded after all before."""
+        """Add a rating, recorded after all before."""
         self._postings[posting.fact.sku].append(posting)
 
     def drop(self, position: int) -> None:
-        """Take out a rating that was recorded in error."""
+        """Remove a rating that was recorded in error."""
         for sku, held in self._postings.items():
             self._postings[sku] = [rating for rating in held if rating.position != position]
 
     def of(self, sku: str) -> Sequence[Posting]:
-        """Return the ratings of a SKU in the order in which they were recorded."""
+        """Return the ratings of a SKU in recorded order."""
         return self._postings[sku]
 
 
 def deltas_of(
     posting: Posting, placed: Sequence[Posting], ratings: Ratings
 ) -> Iterator[CapacityDelta]:
-    """Yield what a receipt or a return adds to agreements.
+    """Yield the effects of a receipt or a return on agreements.
 
-    As of a day it is of the order, and rated as it is, that was recorded last before it and takes
-    effect by that day.
+    As of a day, its order and rating are the last ones recorded before it that take effect by that
+    day.
 
     Args:
         posting: the receipt or the return.
-        placed: how its order was placed; several times, where it was recorded in error before.
-        ratings: what racks are rated at.
+        placed: the postings that placed its order; several if earlier ones were recorded in error.
+        ratings: the ratings of racks.
     """
     comparison = [
         posting,
@@ -125,14 +125,14 @@ def _latest(postings: Iterable[Posting], position: int, day: dt.date) -> Posting
 
 
 def reversed_deltas(deltas: Iterable[CapacityDelta]) -> list[CapacityDelta]:
-    """Return what takes moves back."""
+    """Return the deltas that undo others."""
     return [
         delta._replace(carried_kw=-delta.carried_kw, receipts=-delta.receipts) for delta in deltas
     ]
 
 
 class _Comparison(NamedTuple):
-    """What was so when it was last looked at."""
+    """The figures of the last comparison."""
 
     certified_kw: int
     carried_kw: Fraction
@@ -151,7 +151,7 @@ class _AsOf:
     open: dict[int, tuple[ExceptionRecord, _Comparison]] = field(default_factory=dict)
 
     def copy(self) -> _AsOf:
-        """Return the same, to go another way."""
+        """Return a copy that can diverge."""
         return _AsOf(
             dict(self.carried_kw),
             dict(self.receipts),
@@ -168,12 +168,12 @@ class _AsOf:
         self.receipts[basis] = self.receipts.get(basis, 0) + delta.receipts
 
     def certify(self, power_basis: int, power_kw: int, certificate: int) -> None:
-        """Add what is certified, of which the latest certificate is at a position."""
+        """Add certified capacity, with the position of the latest certificate."""
         self.certified_kw[power_basis] = self.certified_kw.get(power_basis, 0) + power_kw
         self.certificate = certificate
 
     def found(self, limit_ppm: int | None) -> dict[int, _Comparison]:
-        """Return what is out of line, by basis."""
+        """Return the mismatches by basis."""
         if limit_ppm is None or self.receipts.get(0, 0):
             return {}
         return {
@@ -184,7 +184,7 @@ class _AsOf:
         }
 
     def restore(self, subject: str, records: Records, limit_ppm: int | None) -> None:
-        """Go on with what was said."""
+        """Resume from stored findings."""
         self.records = records
         standing = {record.id: record for record in records if record.cleared_date is None}
         for basis, comparison in self.found(limit_ppm).items():
@@ -192,8 +192,8 @@ class _AsOf:
                 if record.id == exception_id(HARDWARE, record.arose_position, subject, str(basis)):
                     self.open[basis] = record, comparison
 
-    def judge(self, subject: str, limit_ppm: int | None, cause: Posting) -> bool:
-        """Compare what is out of line with what was; tell whether that changes any verdict."""
+    def compare(self, subject: str, limit_ppm: int | None, cause: Posting) -> bool:
+        """Compare mismatches with open findings; return whether any finding changed."""
         before = self.records
         found = self.found(limit_ppm)
         for basis in [basis for basis in self.open if basis not in found]:
@@ -221,7 +221,7 @@ def _raised(subject: str, basis: int, cause: Posting) -> ExceptionRecord:
         id=exception_id(HARDWARE, cause.position, subject, str(basis)),
         rule=HARDWARE,
         subject=subject,
-        # It changes with every receipt: whoever asks is told how things stand.
+        # It changes with every receipt, so the query fills it in.
         description="",
         positions=(),
         arose_date=cause.effective_date,
@@ -231,10 +231,10 @@ def _raised(subject: str, basis: int, cause: Posting) -> ExceptionRecord:
 
 
 class Hardware:
-    """An agreement, as of every day on which something of it takes effect."""
+    """The hardware of an agreement as of every day on which something of it takes effect."""
 
     def __init__(self, policy: Policy, agreement: str, history: FindingHistory) -> None:
-        """Start with nothing received or certified.
+        """Start without receipts and certificates.
 
         Args:
             policy: the thresholds.
@@ -249,13 +249,14 @@ class Hardware:
         self._certificates: list[tuple[int, dt.date]] = []
 
     def restore(self, deltas: Iterable[CapacityDelta], certificates: Iterable[Posting]) -> None:
-        """Go on from what was judged already.
+        """Resume from stored deltas.
 
         Args:
-            deltas: what racks carry, by day.
-            certificates: those that stand, and what took from them.
+            deltas: capacity of racks by day.
+            certificates: certificates, withdrawals and retirements that are not reversed.
         """
-        # Also the days of what was an error: verdicts that it changed still tell of them.
+        # Include the days of entries recorded in error, because findings that they changed begin
+        # there.
         for day in self.history.days():
             self._from(day)
         for delta in deltas:
@@ -267,14 +268,14 @@ class Hardware:
             state.restore(self.subject, self.history.as_of(day), self._limit_ppm)
 
     def receive(self, deltas: Sequence[CapacityDelta], cause: Posting) -> None:
-        """Take in what a posting adds."""
+        """Apply the deltas of a posting."""
         for delta in deltas:
             for state in self._from(delta.day):
                 state.add(delta)
         self._evaluate(min(delta.day for delta in deltas), cause)
 
     def certify(self, posting: Posting, cause: Posting) -> None:
-        """Take in a certificate or what takes from one; or take it back, by its reversal."""
+        """Apply a certificate, withdrawal or retirement, or its reversal."""
         self._certify(posting, -1 if cause.kind == REVERSAL else 1)
         self._evaluate(posting.effective_date, cause)
 
@@ -296,7 +297,7 @@ class Hardware:
                 state.certify(basis, power_kw, next(latest, 0))
 
     def _from(self, day: dt.date) -> list[_AsOf]:
-        """Return what is so from a day on."""
+        """Return the states as of a day and all later days."""
         at = bisect_left(self._days, day)
         if at == len(self._days) or self._days[at] != day:
             self._days.insert(at, day)
@@ -305,44 +306,44 @@ class Hardware:
 
     def _evaluate(self, day: dt.date, cause: Posting) -> None:
         at = bisect_left(self._days, day)
-        changed = [state.judge(self.subject, self._limit_ppm, cause) for state in self._as_of[at:]]
+        changed = [state.compare(self.subject, self._limit_ppm, cause) for state in self._as_of[at:]]
         if any(changed):
             segments = zip(self._days[at:], self._as_of[at:], strict=True)
             self.history.set_from([(d, state.records) for d, state in segments], cause.position)
 
 
 class AllHardware:
-    """All agreements of a book, posting by posting."""
+    """The hardware of all agreements, posting by posting."""
 
     def __init__(self, policy: Policy) -> None:
-        """Start with nothing recorded."""
+        """Start without postings."""
         self.ratings = Ratings()
         self.agreements: dict[str, Hardware] = {}
         self.policy = policy
 
     def under(self, agreement: str) -> Hardware:
-        """Return an agreement."""
+        """Return the hardware of an agreement."""
         if agreement not in self.agreements:
             self.agreements[agreement] = Hardware(self.policy, agreement, FindingHistory())
         return self.agreements[agreement]
 
     def receive(self, posting: Posting, placed: Sequence[Posting]) -> list[CapacityDelta]:
-        """Take in a receipt or a return, and return what it adds.
+        """Apply a receipt or a return, and return its deltas.
 
         Args:
             posting: the receipt or the return.
-            placed: how its order was placed.
+            placed: the postings that placed its order.
         """
         return self.add(list(deltas_of(posting, placed, self.ratings)), posting)
 
     def take_back(
         self, posting: Posting, placed: Sequence[Posting], reversal: Posting
     ) -> list[CapacityDelta]:
-        """Take a receipt or a return back, and return what that adds."""
+        """Undo a receipt or a return, and return the deltas of that."""
         return self.add(reversed_deltas(deltas_of(posting, placed, self.ratings)), reversal)
 
     def add(self, deltas: Sequence[CapacityDelta], cause: Posting) -> list[CapacityDelta]:
-        """Take in what a posting adds, and return it."""
+        """Apply deltas and return them."""
         by_agreement: dict[str, list[CapacityDelta]] = defaultdict(list)
         for delta in deltas:
             by_agreement[delta.agreement].append(delta)
@@ -351,11 +352,11 @@ class AllHardware:
         return list(deltas)
 
     def certify(self, posting: Posting, cause: Posting) -> None:
-        """Take in a certificate or what takes from one; or take it back, by its reversal."""
+        """Apply a certificate, withdrawal or retirement, or its reversal."""
         if posting.fact.agreement:
             self.under(posting.fact.agreement).certify(posting, cause)
 
 
 def subject_of(agreement: str) -> str:
-    """Return what an exception about an agreement is about."""
+    """Return the subject of exceptions about an agreement."""
     return f"agreements/{agreement}"

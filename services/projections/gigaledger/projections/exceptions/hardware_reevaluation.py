@@ -1,4 +1,4 @@
-"""Racks judged from the beginning of the book: by another policy, or without a rating. Pure."""
+"""Re-evaluation of hardware from the beginning of the book. Pure."""
 
 from __future__ import annotations
 
@@ -24,15 +24,14 @@ from gigaledger.projections.exceptions.hardware import (
 def reevaluate(
     policy: Policy, postings: Iterable[tuple[Posting, Posting | None]]
 ) -> tuple[AllHardware, list[CapacityDelta]]:
-    """Judge all racks of a book from its beginning.
+    """Evaluate the hardware of a book from its beginning.
 
     Args:
         policy: the thresholds.
-        postings: everything about racks in the order in which it was recorded, each reversal with
-            what it reverses.
+        postings: all postings about hardware in recorded order, each reversal with its target.
 
     Returns:
-        All agreements, and what the last posting adds to them.
+        The hardware of all agreements, and the deltas of the last posting.
     """
     found = AllHardware(policy)
     placed: dict[str, list[Posting]] = defaultdict(list)
@@ -79,7 +78,7 @@ def _all_moves(
 def _differences(
     before: Iterable[CapacityDelta], after: Iterable[CapacityDelta]
 ) -> list[CapacityDelta]:
-    """Return what makes the one of the other, summed up."""
+    """Return the deltas that turn one sum into another."""
     carried_kw: dict[tuple[str, dt.date, int], Fraction] = defaultdict(Fraction)
     receipts: dict[tuple[str, dt.date, int], int] = defaultdict(int)
     for delta in (*after, *reversed_deltas(before)):

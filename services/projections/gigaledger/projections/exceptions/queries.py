@@ -1,7 +1,7 @@
-"""Answers about exceptions: from what is judged behind the fold, and from events.
+"""Queries of exceptions: stored findings of documents and hardware, and the rest evaluated now.
 
-Where statuses are asked for, or a rule that looks across documents is tested, all events are judged
-for the answer; otherwise those that are no trade, of which a book has few.
+A query that names statuses, or a rule that looks across documents, evaluates all events; any other
+evaluates only events outside of documents, of which a book has few.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ from gigaledger.v1.projections_pb2 import (
     QueryExceptionsResponse,
 )
 
-# Who closed a period, adopted a policy or reviewed an exception did so for the whole book, whatever
-# day and statuses a question is about. A reversed entry is read as well, for it was in the books,
-# and its reversal, whatever status that was given.
+# Closing a period, adopting a policy and reviewing an exception concern the whole book, regardless
+# of the day and statuses of a query. A reversed entry counts too, because it was in the books, and
+# so does its reversal, whatever its status.
 _EVENTS = """
     SELECT position, recorded_time, effective_date, assertion_status, fact_type, event
     FROM exceptions_event
@@ -69,18 +69,18 @@ _PLACE = re.compile(r"([1-9][0-9]{0,17})-([0-9]{1,18})-([A-Z0-9-]+\.([0-9]{1,18}
 
 
 class UnknownRuleError(ValueError):
-    """There is no rule of that code."""
+    """A query names a rule that does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a page starts.
+class Cursor:
+    """The start of a page.
 
     Attributes:
-        position: the state of knowledge that the pages are of; 0 for the first page.
-        passed: how many exceptions of what is judged behind the fold came before.
-        arose_position: where the last one before arose.
-        exception: its id.
+        position: the known position of all pages of the query; 0 for the first page.
+        passed: number of stored exceptions on the pages before.
+        arose_position: where the last exception before it arose.
+        exception: id of that exception.
     """
 
     position: int = 0
@@ -89,35 +89,35 @@ class Place:
     exception: str = ""
 
 
-def page_place(request: QueryExceptionsRequest) -> Place:
-    """Return where the page starts that a request asks for.
+def page_cursor(request: QueryExceptionsRequest) -> Cursor:
+    """Return the start of the page that a request asks for.
 
     Raises:
-        InvalidArgumentError: not a token of this method, or one of another request.
+        InvalidArgumentError: the token is not of this method, or belongs to another request.
     """
     if not request.page_token:
-        return Place()
+        return Cursor()
     match = read_page_token(_PLACE, request.page_token, request)
-    return Place(int(match[1]), int(match[2]), int(match[4]), match[3])
+    return Cursor(int(match[1]), int(match[2]), int(match[4]), match[3])
 
 
 async def query_exceptions(
     snapshot: Snapshot,
     request: QueryExceptionsRequest,
-    place: Place = Place(),
+    cursor: Cursor = Cursor(),
     most_events: int = MOST_EVENTS,
 ) -> QueryExceptionsResponse:
-    """Answer which rules are broken, and which were.
+    """Return exceptions, open and cleared.
 
     Args:
-        snapshot: a snapshot of the projection, by what is known at the place's position.
+        snapshot: a snapshot of the projection, as known at the cursor's position.
         request: rules and page.
-        place: where the page starts.
-        most_events: how many events are judged for the answer, at the most.
+        cursor: start of the page.
+        most_events: number of events to evaluate for the answer, at most.
 
     Raises:
-        TooManyEventsError: more events have to be judged.
-        UnknownRuleError: a rule that is asked for does not exist.
+        TooManyEventsError: more events would have to be evaluated.
+        UnknownRuleError: the request names a rule that does not exist.
     """
     for code in request.rules:
         if code not in RULES:
@@ -130,25 +130,29 @@ async def query_exceptions(
     )
     if len(rows) > most_events:
         raise TooManyEventsError(most_events)
-    # Beside the loop: a book of many events must not hold up other questions.
+    # In a thread, so that a large book does not delay other queries.
     postings, found = await asyncio.to_thread(
-        _by_posting, rows, policy, snapshot.scope.evaluation_date, frozenset(request.rules)
+        _evaluated, rows, policy, snapshot.scope.evaluation_date, frozenset(request.rules)
     )
     listed = [item for item in found if item.cleared_date is None or not request.open_only]
     size = page_size_of(request.page_size)
-    kept = await _read_kept(snapshot, request, place, size + 1, postings) if evaluated else _Kept()
-    after = [item for item in listed if _place(item) > (place.arose_position, place.exception)]
-    after = sorted([*after, *kept.exceptions], key=_place)
+    stored = (
+        await _read_stored(snapshot, request, cursor, size + 1, postings)
+        if evaluated
+        else _Stored()
+    )
+    after = [item for item in listed if _sort_key(item) > (cursor.arose_position, cursor.exception)]
+    after = sorted([*after, *stored.exceptions], key=_sort_key)
     page = after[:size]
-    passed = place.passed + len(set(page) & set(kept.exceptions))
+    passed = cursor.passed + len(set(page) & set(stored.exceptions))
     reviews = _reviews(postings)
     snapshot.add_provenance({row["assertion_status"] for row in rows})
     return QueryExceptionsResponse(
         context=snapshot.context(),
         exceptions=[_message(item, reviews) for item in page],
         policy=policy.number,
-        total_count=kept.total + len(listed),
-        open_count=kept.standing + sum(item.cleared_date is None for item in listed),
+        total_count=stored.total + len(listed),
+        open_count=stored.open_count + sum(item.cleared_date is None for item in listed),
         next_page_token=(
             make_page_token(f"{snapshot.scope.position}-{passed}-{page[-1].id}", request)
             if len(after) > size
@@ -158,40 +162,40 @@ async def query_exceptions(
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """Exceptions of what is judged behind the fold: some of them, and how many there are."""
+class _Stored:
+    """Some stored exceptions, and how many there are."""
 
     exceptions: Sequence[ExceptionRecord] = ()
     total: int = 0
-    standing: int = 0
+    open_count: int = 0
 
 
-async def _read_kept(
+async def _read_stored(
     snapshot: Snapshot,
     request: QueryExceptionsRequest,
-    place: Place,
+    cursor: Cursor,
     most: int,
     postings: Sequence[Posting],
-) -> _Kept:
-    """Return what is judged behind the fold: the first exceptions from a place on."""
+) -> _Stored:
+    """Return the first stored exceptions from a cursor on."""
     rules = frozenset(request.rules or RULES) & (WITHIN | {HARDWARE})
     sums = await read_sums(snapshot)
-    standing = sum(sums.standing[rule] for rule in rules)
-    total = standing if request.open_only else sum(sums.total[rule] for rule in rules)
+    open_count = sum(sums.open[rule] for rule in rules)
+    total = open_count if request.open_only else sum(sums.total[rule] for rule in rules)
     found = await read_records(
         snapshot,
         sums,
         rules,
-        (place.arose_position, place.exception),
-        min(most, total - place.passed),
+        (cursor.arose_position, cursor.exception),
+        min(most, total - cursor.passed),
         open_only=request.open_only,
     )
     snapshot.add_provenance(await read_statuses(snapshot))
-    known = _standing(postings)
-    return _Kept([described(item, sums, known) for item in found], total, standing)
+    known = _not_reversed(postings)
+    return _Stored([described(item, sums, known) for item in found], total, open_count)
 
 
-def _by_posting(
+def _evaluated(
     rows: list[dict[str, Any]], policy: Policy, today: dt.date, rules: frozenset[str]
 ) -> tuple[list[Posting], list[ExceptionRecord]]:
     """Return events as postings, and their exceptions."""
@@ -199,7 +203,7 @@ def _by_posting(
     return postings, register_of(postings, policy, today, rules).exceptions
 
 
-def _place(item: ExceptionRecord) -> tuple[int, str]:
+def _sort_key(item: ExceptionRecord) -> tuple[int, str]:
     return item.arose_position, item.id
 
 
@@ -210,16 +214,16 @@ async def _policy(snapshot: Snapshot) -> Policy:
     return policy
 
 
-def _standing(postings: Sequence[Posting]) -> list[Posting]:
+def _not_reversed(postings: Sequence[Posting]) -> list[Posting]:
     """Return postings that are not reversed."""
     wrong = {posting.fact.position for posting in postings if posting.kind == REVERSAL}
     return [posting for posting in postings if posting.position not in wrong]
 
 
 def _reviews(postings: list[Posting]) -> dict[str, dict[str, str]]:
-    """Return what people recorded of exceptions: owner and resolution, by id."""
+    """Return owner and resolution that people recorded, by id of the exception."""
     found: dict[str, dict[str, str]] = {}
-    for posting in _standing(postings):
+    for posting in _not_reversed(postings):
         if posting.kind in _REVIEWS:
             held = found.setdefault(posting.fact.exception, {})
             if posting.kind == "exception_opened":

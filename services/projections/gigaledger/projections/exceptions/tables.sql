@@ -7,10 +7,10 @@ CREATE TABLE exceptions_event (
 );
 CREATE INDEX ON exceptions_event (document, position);
 CREATE INDEX ON exceptions_event (settlement, position) WHERE settlement <> '';
-COMMENT ON TABLE exceptions_event IS 'Events as the rules of exceptions judge them';
+COMMENT ON TABLE exceptions_event IS 'Events as the rules of exceptions evaluate them';
 COMMENT ON COLUMN exceptions_event.fact_type IS 'Name of the fact''s field in the event, e.g. invoice_issued';
-COMMENT ON COLUMN exceptions_event.document IS 'What it is judged with: an order, an invoice or a payment without one; empty for what is no trade';
-COMMENT ON COLUMN exceptions_event.settlement IS 'For the payment of an invoice without an order, what refunds know it by; else empty';
+COMMENT ON COLUMN exceptions_event.document IS 'The document that it belongs to: an order, or an invoice or payment without one; else empty';
+COMMENT ON COLUMN exceptions_event.settlement IS 'For a payment without an order, the name by which refunds refer to it; else empty';
 COMMENT ON COLUMN exceptions_event.event IS 'The event: a gigaledger.v1.Event';
 
 CREATE TABLE exceptions_finding (
@@ -39,14 +39,14 @@ CREATE INDEX ON exceptions_finding (rule, arose_position, exception);
 CREATE INDEX ON exceptions_finding
     USING gist (int8range(position, reversed_position), daterange(effective_date, end_date))
     WHERE cleared_date IS NULL;
-COMMENT ON TABLE exceptions_finding IS 'What the rules say of documents and of racks, as of some days in a row and by what is known from one position to another';
-COMMENT ON COLUMN exceptions_finding.document IS 'What was judged: a document, or an agreement with its racks';
-COMMENT ON COLUMN exceptions_finding.description IS 'What is so; empty for SX-CAP-03 while it is open, for it changes with every receipt';
+COMMENT ON TABLE exceptions_finding IS 'Findings of rules about documents and hardware, each as of consecutive days and known from one position until another';
+COMMENT ON COLUMN exceptions_finding.document IS 'The subject: a document, or an agreement with its hardware';
+COMMENT ON COLUMN exceptions_finding.description IS 'The breach in words; empty for an open SX-CAP-03, because it changes with every receipt';
 COMMENT ON COLUMN exceptions_finding.positions IS 'Positions of the events behind it';
-COMMENT ON COLUMN exceptions_finding.effective_date IS 'First day as of which it is said';
-COMMENT ON COLUMN exceptions_finding.end_date IS 'Day before which that ends; null where it does not';
-COMMENT ON COLUMN exceptions_finding.position IS 'Position from which on it is said';
-COMMENT ON COLUMN exceptions_finding.reversed_position IS 'Position from which on it is said no more; null where it still is';
+COMMENT ON COLUMN exceptions_finding.effective_date IS 'First as-of day of the finding';
+COMMENT ON COLUMN exceptions_finding.end_date IS 'Day after the last as-of day; null if there is no last';
+COMMENT ON COLUMN exceptions_finding.position IS 'Position from which on it is found';
+COMMENT ON COLUMN exceptions_finding.reversed_position IS 'Position from which on it is no longer found; null if it still is';
 
 CREATE TABLE exceptions_capacity_delta (
     position bigint NOT NULL,
@@ -58,17 +58,17 @@ CREATE TABLE exceptions_capacity_delta (
     receipts integer NOT NULL
 );
 CREATE INDEX ON exceptions_capacity_delta (position);
-COMMENT ON TABLE exceptions_capacity_delta IS 'What racks received under agreements carry, event by event';
-COMMENT ON COLUMN exceptions_capacity_delta.power_basis IS 'Number of the PowerBasis; 0 for racks that nobody rated';
-COMMENT ON COLUMN exceptions_capacity_delta.numerator IS 'With the denominator: kilowatts, negative where racks were returned or recorded in error';
-COMMENT ON COLUMN exceptions_capacity_delta.receipts IS 'Number of receipts and returns; negative where they were recorded in error';
+COMMENT ON TABLE exceptions_capacity_delta IS 'Capacity of racks received under agreements, event by event';
+COMMENT ON COLUMN exceptions_capacity_delta.power_basis IS 'Number of the PowerBasis; 0 for racks without a rating';
+COMMENT ON COLUMN exceptions_capacity_delta.numerator IS 'With the denominator: kilowatts; negative if racks were returned or recorded in error';
+COMMENT ON COLUMN exceptions_capacity_delta.receipts IS 'Number of receipts and returns; negative if they were recorded in error';
 
 CREATE TABLE exceptions_document (
     document text PRIMARY KEY,
     names text[] NOT NULL
 );
-COMMENT ON TABLE exceptions_document IS 'Documents of trade that are judged';
-COMMENT ON COLUMN exceptions_document.names IS 'Parties and agreements that rules look up for it';
+COMMENT ON TABLE exceptions_document IS 'Documents that are evaluated';
+COMMENT ON COLUMN exceptions_document.names IS 'Parties and agreements that its rules look up';
 
 CREATE TABLE exceptions_status (
     assertion_status text NOT NULL,
@@ -76,7 +76,7 @@ CREATE TABLE exceptions_status (
     effective_date date NOT NULL,
     PRIMARY KEY (assertion_status, position)
 );
-COMMENT ON TABLE exceptions_status IS 'For each status, the events that no earlier one of the status takes effect before';
+COMMENT ON TABLE exceptions_status IS 'For each status, the events that took effect before all earlier ones of that status';
 
 CREATE TABLE exceptions_subtotal (
     LIKE template_subtotal INCLUDING ALL,
@@ -84,11 +84,11 @@ CREATE TABLE exceptions_subtotal (
     subject text NOT NULL,
     denominator numeric NOT NULL,
     amount numeric[] NOT NULL,
-    standing bigint[] NOT NULL
+    open_count bigint[] NOT NULL
 );
-COMMENT ON TABLE exceptions_subtotal IS 'By how much a block of the log changed how many exceptions there are, and what racks carry, by the end of each day';
-COMMENT ON COLUMN exceptions_subtotal.measure IS 'Code of a rule, or CARRIED';
-COMMENT ON COLUMN exceptions_subtotal.subject IS 'For CARRIED, the agreement and the number of the power basis; else empty';
-COMMENT ON COLUMN exceptions_subtotal.denominator IS 'For CARRIED, of the amount in kilowatts; else 1';
+COMMENT ON TABLE exceptions_subtotal IS 'Changes that a block of the log made to the number of exceptions and the capacity of racks, by end of day';
+COMMENT ON COLUMN exceptions_subtotal.measure IS 'Code of a rule, or CAPACITY';
+COMMENT ON COLUMN exceptions_subtotal.subject IS 'For CAPACITY, the agreement and the number of the power basis; else empty';
+COMMENT ON COLUMN exceptions_subtotal.denominator IS 'For CAPACITY, the denominator of the amount in kilowatts; else 1';
 COMMENT ON COLUMN exceptions_subtotal.amount IS 'Number of exceptions, or kilowatts, at the end of each day';
-COMMENT ON COLUMN exceptions_subtotal.standing IS 'Number of those that are open, or of receipts';
+COMMENT ON COLUMN exceptions_subtotal.open_count IS 'Number of open exceptions, or of receipts';

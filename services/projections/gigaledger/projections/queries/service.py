@@ -20,7 +20,7 @@ from gigaledger.projections.engine.projection import Projection
 from gigaledger.projections.engine.registry import PROJECTIONS
 from gigaledger.projections.exceptions.queries import (
     UnknownRuleError,
-    page_place,
+    page_cursor,
     query_exceptions,
 )
 from gigaledger.projections.investment.counterfactual_queries import query_counterfactual
@@ -183,11 +183,11 @@ class ProjectionService(ProjectionServiceServicer):
         self, request: QueryExceptionsRequest, _context: Context
     ) -> QueryExceptionsResponse:
         """Answer which rules are broken, and which were."""
-        place = page_place(request)
-        read = _known_at(request.read, place.position)
+        cursor = page_cursor(request)
+        read = _known_at(request.read, cursor.position)
         async with self._reader(request.book, "exceptions", read) as snapshot:
             try:
-                return await query_exceptions(snapshot, request, place)
+                return await query_exceptions(snapshot, request, cursor)
             except UnknownRuleError as error:
                 raise InvalidArgumentError("rules", str(error)) from error
 
