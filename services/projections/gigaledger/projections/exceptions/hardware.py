@@ -306,7 +306,9 @@ class Hardware:
 
     def _evaluate(self, day: dt.date, cause: Posting) -> None:
         at = bisect_left(self._days, day)
-        changed = [state.compare(self.subject, self._limit_ppm, cause) for state in self._as_of[at:]]
+        changed = [
+            state.compare(self.subject, self._limit_ppm, cause) for state in self._as_of[at:]
+        ]
         if any(changed):
             segments = zip(self._days[at:], self._as_of[at:], strict=True)
             self.history.set_from([(d, state.records) for d, state in segments], cause.position)
