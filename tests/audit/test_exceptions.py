@@ -8,7 +8,7 @@ from typing import Any, LiteralString
 
 import pytest
 from gigaledger.audit.recompute.comparison import Difference, differences
-from gigaledger.audit.recompute.figure_sheet import Key, Value
+from gigaledger.audit.recompute.figure_sheet import FigureKey, Value
 from gigaledger.audit.verify.exceptions import (
     exception_counts,
     exceptions,
@@ -169,12 +169,12 @@ def _reversal(log: Log, back: int) -> Event:
         for one in log.events
         if one.event.WhichOneof("fact") == "entry_reversed"
     }
-    standing = [
+    status = [
         one
         for one in log.events
         if one.event.WhichOneof("fact") != "entry_reversed" and one.position not in wrong
     ]
-    target = standing[-back]
+    target = status[-back]
     return reversed_entry(target.position, date_from_message(target.event.effective_date))
 
 
@@ -189,12 +189,14 @@ async def answer(read_models: ReadModels, log: Log) -> QueryExceptionsResponse:
 
 def compared(log: Log, published: QueryExceptionsResponse) -> list[Difference]:
     counts = (published.policy, published.total_count, published.open_count)
-    told: dict[Key, Value] = published_exceptions(published.exceptions) | exception_counts(*counts)
-    told |= published_reviews(published.exceptions)
+    stated: dict[FigureKey, Value] = published_exceptions(published.exceptions) | exception_counts(
+        *counts
+    )
+    stated |= published_reviews(published.exceptions)
     leaves = [event.SerializeToString() for event in log.events]
     ids = [item.exception for item in published.exceptions]
     own = exceptions(leaves) | reviews(leaves, ids)
-    return differences(own, told, len(log.events))
+    return differences(own, stated, len(log.events))
 
 
 async def test_every_case_where_nothing_is_broken_where_it_is_and_where_it_is_cured(

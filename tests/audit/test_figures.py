@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from gigaledger.audit.recompute.comparison import Figures, HistoryError
-from gigaledger.audit.recompute.figure_sheet import Key
+from gigaledger.audit.recompute.figure_sheet import FigureKey
 from gigaledger.audit.verify.published import (
     Published,
     capacity_figures,
@@ -169,7 +169,7 @@ RENAMED = {
 }
 
 
-def by_expected_names(found: dict[Key, Any]) -> dict[str, Any]:
+def by_expected_names(found: dict[FigureKey, Any]) -> dict[str, Any]:
     """Figures of the one pair and of IT load, under the names of the expected ones."""
     about = {
         "capacity": (("capacity_layer", "CHIP_SUPPLY"), ("power_basis", "IT_CRITICAL_LOAD")),
@@ -179,7 +179,7 @@ def by_expected_names(found: dict[Key, Any]) -> dict[str, Any]:
     gross = (about["capacity"][0], ("power_basis", "FACILITY_GROSS"))
 
     def value(section: str, name: str, of: Any = None) -> Any:
-        figure = found.get(Key(section, name, of or about[section]))
+        figure = found.get(FigureKey(section, name, of or about[section]))
         return figure.value if figure else 0
 
     named = {

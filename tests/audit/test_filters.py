@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from gigaledger.audit.verify.filters import Asked, Filters
+from gigaledger.audit.verify.filters import FilterQuery, Filters
 from gigaledger.audit.verify.verification import Kind
 from gigaledger.ledger.domain.refusals import Refused
 from gigaledger.v1.events_pb2 import Event
@@ -66,11 +66,11 @@ def logs(draw: st.DrawFn) -> Log:
     return log
 
 
-def asked_of(log: Log) -> list[Asked]:
+def asked_of(log: Log) -> list[FilterQuery]:
     filters = Filters()
     for event in log.events:
         filters.add(event)
-    return list(filters.asked())
+    return list(filters.query())
 
 
 def by_columns(log: Log) -> dict[tuple[str, str], list[int]]:
@@ -95,17 +95,17 @@ def by_columns(log: Log) -> dict[tuple[str, str], list[int]]:
 def test_an_honest_ledger_gives_what_the_bytes_say(log: Log) -> None:
     columns = by_columns(log)
 
-    asked = asked_of(log)
+    query = asked_of(log)
 
-    assert {(one.name, one.value): list(one.positions) for one in asked} == columns
-    assert not [finding for one in asked for finding in one.compare(list(one.positions))]
+    assert {(one.name, one.value): list(one.positions) for one in query} == columns
+    assert not [finding for one in query for finding in one.compare(list(one.positions))]
 
 
 def test_what_is_left_out_and_what_does_not_belong_is_named() -> None:
     filters = Filters()
     for event in example("corrections"):
         filters.add(event)
-    goods = next(one for one in filters.asked() if one.value == "goods_received")
+    goods = next(one for one in filters.query() if one.value == "goods_received")
     first, *others = goods.positions
 
     [missing] = goods.compare(others)

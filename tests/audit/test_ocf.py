@@ -39,12 +39,12 @@ SUPPLEMENT = {
 
 
 def package(
-    events: Sequence[RecordedEvent], folder: Path, issuer: str = "CUS", told: Any = SUPPLEMENT
+    events: Sequence[RecordedEvent], folder: Path, issuer: str = "CUS", stated: Any = SUPPLEMENT
 ) -> dict[str, Any]:
     """Write a package, and return its files by name."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "supplement.json"
-    file.write_text(json.dumps(told), "utf-8")
+    file.write_text(json.dumps(stated), "utf-8")
     out = folder / "out"
     write_export(
         events,
@@ -198,9 +198,9 @@ def test_whatever_happens_to_shares_the_balance_is_that_of_the_figures(
         ([], "must be an object"),
     ],
 )  # fmt: skip
-def test_a_supplement_that_is_not_enough(told: Any, words: str, tmp_path: Path) -> None:
+def test_a_supplement_that_is_not_enough(stated: Any, words: str, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=words):
-        package(log_with(), tmp_path, told=told)
+        package(log_with(), tmp_path, stated=stated)
 
 
 def test_an_issuer_that_is_not_there(tmp_path: Path) -> None:

@@ -41,9 +41,9 @@ def test_a_replay_shows_balances_as_they_grow(services: Shell, audited: str) -> 
 
 
 def test_an_explanation_adds_up(services: Shell, audited: str) -> None:
-    asked = ("audit", "explain", "round-trip.funded", "--book", audited, "--as-of", "2027-12-31")
+    query = ("audit", "explain", "round-trip.funded", "--book", audited, "--as-of", "2027-12-31")
 
-    table, machine = services(*asked), services(*asked, "--pair", "NVDA:OPENAI", "--json")
+    table, machine = services(*query), services(*query, "--pair", "NVDA:OPENAI", "--json")
 
     assert table.code == 0, table.err
     assert "HYPOTHETICAL" in table.out
@@ -68,12 +68,12 @@ def test_an_explanation_of_what_is_not_there(services: Shell, audited: str) -> N
 
 @pytest.mark.parametrize("wanted", ["csv", "journal", "parquet"])
 def test_an_export_has_a_manifest(
-    services: Shell, audited: str, tmp_path: Path, wanted: str
+    services: Shell, audited: str, tmp_path: Path, attributes: str
 ) -> None:
     folder = tmp_path / "out"
-    asked = ("audit", "export", "--format", wanted, "-o", folder, "--book", audited)
+    query = ("audit", "export", "--format", attributes, "-o", folder, "--book", audited)
 
-    done, again = services(*asked), services(*asked)
+    done, again = services(*query), services(*query)
 
     assert done.code == 0, done.err
     assert "95 events are in" in done.err
@@ -94,10 +94,10 @@ def test_shares_as_open_cap_format(services: Shell, audited: str, tmp_path: Path
             }
         )
     )
-    asked = ("audit", "export", "--format", "ocf", "--book", audited, "-o", tmp_path / "out")
+    query = ("audit", "export", "--format", "ocf", "--book", audited, "-o", tmp_path / "out")
 
-    lacking = services(*asked)
-    done = services(*asked, "--issuer", "OPENAI_GROUP", "--supplement", supplement)
+    lacking = services(*query)
+    done = services(*query, "--issuer", "OPENAI_GROUP", "--supplement", supplement)
 
     assert (lacking.code, "needs --issuer and --supplement" in lacking.err) == (
         ExitCode.USAGE,

@@ -242,9 +242,9 @@ def test_a_ledger_that_does_not_seal_says_so(services: Shell) -> None:
 
 def test_the_events_behind_a_figure_are_proven(office: Office) -> None:
     key = office.sealed_book("explained")
-    asked = ("audit", "explain", "round-trip.paid", "--book", "explained", "--key", key)
+    query = ("audit", "explain", "round-trip.paid", "--book", "explained", "--key", key)
 
-    people, programs = office(*asked), office(*asked, "--json")
+    people, programs = office(*query), office(*query, "--json")
 
     assert people.code == 0, people.err
     assert "Proven against the checkpoint of" in people.out

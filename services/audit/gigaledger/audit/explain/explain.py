@@ -1,4 +1,4 @@
-"""The events behind a figure: what each adds, and what a rule makes of their sum."""
+"""The events behind a figure: the amount of each, and the effect of a rule on their sum."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gigaledger.audit.recompute.figure_sheet import Figure, Key, Number, Value
+from gigaledger.audit.recompute.figure_sheet import Figure, FigureKey, Number, Value
 from gigaledger.audit.recompute.history import Entry, History
 
 SHORT_NAMES = {
@@ -16,7 +16,7 @@ SHORT_NAMES = {
     "round-trip.net": "round-trip.cash.net_balance",
     "round-trip.recycled": "round-trip.cash.recycled",
 }
-"""What people call figures, and what the contract calls them."""
+"""Common names of figures, and their names in the contract."""
 
 
 class UnknownFigureError(LookupError):
@@ -25,11 +25,11 @@ class UnknownFigureError(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What one event adds to a figure.
+    """The contribution of one event to a figure.
 
     Attributes:
         entry: the event.
-        amount: signed, in the unit of the figure; None where it is not disclosed.
+        amount: signed, in the unit of the figure; None if undisclosed.
     """
 
     entry: Entry
@@ -38,42 +38,43 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A figure and the events that it is made of.
+    """A figure and its events.
 
     Attributes:
         key: the figure.
-        value: what it is.
-        unit: of the value and of each line; empty for what has none.
-        lines: one for each event, in order of position; None where the figure is no sum of events:
-            a ratio, a date, a name.
+        value: its value.
+        unit: unit of the value and of each line; empty if it has none.
+        lines: one per event, in order of position; None if the figure is no sum of events, such as
+            a ratio, a date or a name.
     """
 
-    key: Key
+    key: FigureKey
     value: Value
     unit: str
     lines: tuple[Line, ...] | None
 
     @property
     def events_total(self) -> Number:
-        """The sum of what the events add."""
+        """The sum of the events."""
         return sum((line.amount or 0 for line in self.lines or ()), 0)
 
     @property
     def by_rule(self) -> Number:
-        """What a rule adds to the sum of the events to make the figure.
+        """The difference between the figure and the sum of its events.
 
-        A cap, a floor of zero, rounding: 0 where the figure is the sum.
+        It comes from a rule such as a cap, a floor of zero, or rounding; 0 if the figure is the
+        sum.
         """
         return self.value - self.events_total if isinstance(self.value, int) else 0
 
 
-def names(figures: Mapping[Key, Figure]) -> list[str]:
+def names(figures: Mapping[FigureKey, Figure]) -> list[str]:
     """Return the names of all figures, in order."""
     return sorted({f"{key.section}.{key.name}" for key in figures})
 
 
 def explain(
-    history: History, figures: Mapping[Key, Figure], name: str, about: Mapping[str, str]
+    history: History, figures: Mapping[FigureKey, Figure], name: str, about: Mapping[str, str]
 ) -> list[Explanation]:
     """Return the figures of a name, each with its events.
 
@@ -92,11 +93,11 @@ def explain(
     if full not in known:
         listed = "\n".join(f"  {one}" for one in known)
         raise UnknownFigureError(f"there is no figure {name!r}. There are:\n{listed}")
-    wanted = set(about.items())
+    attributes = set(about.items())
     found = [
         _explanation(history, key, figure)
         for key, figure in sorted(figures.items(), key=lambda item: item[0])
-        if f"{key.section}.{key.name}" == full and wanted <= set(key.of)
+        if f"{key.section}.{key.name}" == full and attributes <= set(key.of)
     ]
     if not found:
         there = sorted(str(key) for key in figures if f"{key.section}.{key.name}" == full)
@@ -105,7 +106,7 @@ def explain(
     return found
 
 
-def _explanation(history: History, key: Key, figure: Figure) -> Explanation:
+def _explanation(history: History, key: FigureKey, figure: Figure) -> Explanation:
     if figure.parts is None:
         return Explanation(key, figure.value, figure.unit, None)
     amounts: dict[int, Number | None] = {}
@@ -113,7 +114,7 @@ def _explanation(history: History, key: Key, figure: Figure) -> Explanation:
         before = amounts.get(part.position)
         known = [amount for amount in (before, part.amount) if amount is not None]
         amounts[part.position] = sum(known, 0) if known else None
-    # What is not disclosed is shown; what cancels out within one event is not.
+    # Undisclosed amounts are shown; amounts that cancel out within one event are not.
     lines = tuple(
         Line(history.entry(position), amounts[position])
         for position in sorted(amounts)
@@ -123,7 +124,7 @@ def _explanation(history: History, key: Key, figure: Figure) -> Explanation:
 
 
 def position_known_on(history: History, day: dt.date) -> int:
-    """Return the last position that was recorded on or before a day (UTC); 0 where none was."""
+    """Return the last position recorded on or before a day (UTC); 0 if there is none."""
     low, high = 0, history.position
     while low < high:
         middle = (low + high + 1) // 2

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gigaledger.audit.recompute.comparison import Figures
-from gigaledger.audit.recompute.figure_sheet import Figure, Key
+from gigaledger.audit.recompute.figure_sheet import Figure, FigureKey
 from gigaledger.audit.recompute.history import View
 
 _COLUMNS = {
@@ -46,7 +46,7 @@ class Step:
 
 
 def by_position(figures: Figures, every: int, as_of: dt.date | None) -> Iterator[Step]:
-    """Yield the balances as they were known at every so many positions, and at the last one."""
+    """Yield the balances as known at every n-th position, and at the last one."""
     last = figures.position
     for position in (*range(every, last, every), last):
         yield _step(figures, position, as_of)
@@ -79,7 +79,7 @@ def _step(figures: Figures, position: int, as_of: dt.date | None) -> Step:
     return Step(position, view.today, certified, dict(sorted(amounts.items())), view.hypothetical())
 
 
-def _place(key: Key) -> str:
+def _place(key: FigureKey) -> str:
     return ", ".join(value for _, value in key.of)
 
 

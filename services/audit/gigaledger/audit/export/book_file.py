@@ -1,7 +1,7 @@
-"""A book in a file: JSON Lines that hold all that is needed to verify it offline.
+"""A book in a file: JSON Lines with everything needed to verify it offline.
 
-The first line says what it is, with the keys of the book. Then there is a line for each event: its
-bytes as the ledger sends them, in base64, and what they say, readable. The last line holds the
+The first line is a header with the keys of the book. Each event follows as a line with its bytes as
+the ledger sends them, in base64, and their content in readable form. The last line holds the
 checkpoints.
 """
 
@@ -30,12 +30,12 @@ class ExportError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file is of.
+    """The header of a file.
 
     Attributes:
         book: resource name of the book.
         size: number of events in the file.
-        keys: those that checkpoints of the book are signed with.
+        keys: the keys that sign the book's checkpoints.
     """
 
     book: str
@@ -68,10 +68,10 @@ def footer_line(notes: Sequence[str]) -> str:
 
 
 def readable(leaf: bytes) -> dict[str, Any]:
-    """Return what the bytes of an event say, as ProtoJSON.
+    """Return the content of an event's bytes as ProtoJSON.
 
     Raises:
-        ExportError: they are not those of an event.
+        ExportError: the bytes are not those of an event.
     """
     try:
         return dict(to_json(RecordedEvent.FromString(leaf)))
@@ -107,7 +107,7 @@ def read_header(line: str) -> Header:
 
 
 def read_event(line: str) -> tuple[bytes, Any] | None:
-    """Return the bytes of an event, and what the line shows of it; None for another line.
+    """Return the bytes of an event and the readable form in its line; None for another line.
 
     Raises:
         ExportError: not a line of an exported book.

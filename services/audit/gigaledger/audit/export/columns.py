@@ -31,11 +31,11 @@ from google.type.decimal_pb2 import Decimal as DecimalMessage
 from google.type.money_pb2 import Money
 
 Cell = int | str | bool | Decimal | dt.date | dt.datetime | None
-"""A value of a table; None where the fact says nothing."""
+"""A value of a table; None if the fact does not state it."""
 
 
 class Kind(Enum):
-    """What a column holds."""
+    """The content of a column."""
 
     INTEGER = auto()
     TEXT = auto()
@@ -47,7 +47,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its name, what it holds, and how it is read."""
+    """A column: its name, its content, and how it is read."""
 
     name: str
     kind: Kind
@@ -188,7 +188,7 @@ def _columns(kind: str, field: FieldDescriptor) -> list[Column]:  # noqa: PLR091
 
         return of
 
-    # A name of its own where the envelope has taken it: entry_reversed names a position, too.
+    # Renamed if the envelope uses the name: entry_reversed has a position, too.
     shown = name if name not in ("position", "effective_date") else f"fact_{name}"
     message = field.message_type.full_name if field.message_type is not None else ""
     if field.is_repeated:

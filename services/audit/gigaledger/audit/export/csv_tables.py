@@ -42,7 +42,7 @@ class CsvWriter:
 
 
 def text_of(cell: Cell) -> str:
-    """Return a value as it stands in a CSV file; empty where there is none."""
+    """Return a value as written to a CSV file; empty for None."""
     match cell:
         case None:
             return ""

@@ -1,4 +1,4 @@
-"""The manifest of an export: what is in it, and how to tell that nothing is missing or changed."""
+"""The manifest of an export: its files, totals and hashes, so that changes and gaps show."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Writer(Protocol):
         """Take the next event."""
 
     def close(self) -> None:
-        """Write what is left, and end all files."""
+        """Write the rest and close all files."""
 
 
 def write_export(
@@ -46,17 +46,17 @@ def write_export(
 
     Args:
         events: from position 1 on.
-        folder: is made; must be empty where it is there already.
-        make_writer: makes the writer of the format for a folder.
-        export_format: its name.
+        folder: created if missing; must be empty.
+        make_writer: creates the writer of the format for a folder.
+        export_format: name of the format.
         book: resource name of the book.
-        version: of this software.
+        version: version of this software.
 
     Returns:
         The number of events.
 
     Raises:
-        ExportError: the folder holds something, or an event is of an unknown type.
+        ExportError: the folder is not empty, or an event is of an unknown type.
         HistoryError: the events are not a history without gaps.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,7 @@ def write_export(
 
 
 class _Totals:
-    """Control totals over what was written."""
+    """Control totals of the written events."""
 
     def __init__(self) -> None:
         self.events = 0

@@ -1,12 +1,12 @@
-"""Open Cap Format: the equity side of one issuer, for tools of capitalisation tables.
+"""Open Cap Format: the equity of one issuer, for capitalisation table tools.
 
-OCF describes an issuer by securities: what is taken from one in part closes it, and what is left is
-a security of its own. The book names one security for each issuance, whoever holds it. So each
-issuance becomes a chain of securities here, whose ids say where they come from.
+OCF describes an issuer by securities: a partial transfer or cancellation closes a security and
+issues a balance security for the rest. The book names one security per issuance, regardless of its
+holders. So each issuance becomes a chain of securities, whose ids show their origin.
 
-What the format asks for and the book does not hold (when and where the issuer was formed, whether a
-class is common or preferred, its seniority) comes in a supplement. Nothing is invented. What the
-format has no place for is left out, and the comments of the manifest count it.
+A supplement provides what the format requires and the book does not hold: when and where the issuer
+was formed, whether a class is common or preferred, its seniority. Nothing is invented. Facts
+without a place in the format are left out, and the comments of the manifest count them.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class _Fact:
 
 @dataclass(slots=True)
 class _Lot:
-    """A security as it stands: so many shares of one holder."""
+    """A current security: a number of shares of one holder."""
 
     security_id: str
     holder: str
@@ -90,7 +90,7 @@ class _Lot:
 
 @dataclass(slots=True)
 class _Issue:
-    """An issuance of the book, and the securities that stand for it."""
+    """An issuance of the book, and its current securities."""
 
     fact: Any
     number: int = 1
@@ -110,8 +110,8 @@ class OcfWriter:
 
         Args:
             folder: the folder.
-            issuer: id of the party that issues.
-            supplement: what the book does not hold.
+            issuer: id of the issuing party.
+            supplement: the data that the book does not hold.
         """
         self._folder = folder
         self._issuer = issuer
@@ -181,7 +181,7 @@ class OcfWriter:
         for name, (filename, file_type) in _FILES.items():
             text = _json({"file_type": file_type, "items": objects[name]})
             (self._folder / filename).write_text(text, "utf-8", newline="\n")
-            # The format asks for MD5, which finds accidents; manifest.json has SHA-256.
+            # The format asks for MD5, which detects accidents; manifest.json has SHA-256.
             digest = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
             files[name] = [{"filepath": filename, "md5": digest}]
         manifest = {
@@ -214,7 +214,7 @@ class _Table:
         self.found: list[dict[str, Any]] = []
 
     def classes(self, facts: list[_Fact], supplement: Supplement) -> None:
-        """Add the classes of shares, and what was authorised of them later."""
+        """Add the classes of shares, and later authorisations."""
         authorised: dict[str, Decimal] = defaultdict(Decimal)
         for fact in facts:
             if fact.kind != "share_class_authorised" or fact.message.issuer != self._issuer:
@@ -232,17 +232,17 @@ class _Table:
                     new_shares_authorized=decimal_to_text(authorised[name]),
                 )
                 continue
-            told = supplement.stock_class(name)
+            stated = supplement.stock_class(name)
             self.stock_classes.append(
                 {
                     "object_type": "STOCK_CLASS",
                     "id": name,
                     "name": name,
-                    "class_type": told.class_type,
+                    "class_type": stated.class_type,
                     "default_id_prefix": f"{name}-",
                     "initial_shares_authorized": decimal_to_text(shares),
                     "votes_per_share": fact.message.votes_per_share.value or "0",
-                    "seniority": told.seniority,
+                    "seniority": stated.seniority,
                 }
             )
 
@@ -279,9 +279,9 @@ class _Table:
         shares: Decimal,
         place: int | None = None,
     ) -> None:
-        """Issue a security: the first of an issuance, or what is left or made of one.
+        """Issue a security: the first of an issuance, or one that results from another.
 
-        What is left of one keeps its place among the others.
+        A balance security keeps the place of its predecessor.
         """
         issued = issue.fact
         money = money_from_message(issued.amount)
@@ -364,10 +364,10 @@ class _Table:
     def _taken(
         self, fact: _Fact, issue: _Issue, shares: Decimal, holder: str = ""
     ) -> Iterator[tuple[_Lot, Decimal]]:
-        """Yield the securities that shares are taken from, the oldest first, and how many of each.
+        """Yield the securities that shares are taken from, oldest first, and the number from each.
 
         Raises:
-            ExportError: there are not as many.
+            ExportError: there are too few shares.
         """
         left = shares
         for lot in [lot for lot in issue.lots if holder in ("", lot.holder)]:
@@ -385,7 +385,7 @@ class _Table:
     def _close(
         self, fact: _Fact, issue: _Issue, lot: _Lot, taken: Decimal, kind: str, **fields: Any
     ) -> None:
-        """End a security, and issue what is left of it as another one."""
+        """Close a security, and issue a balance security for the rest."""
         place = issue.lots.index(lot)
         issue.lots.remove(lot)
         left = lot.shares - taken

@@ -1,4 +1,4 @@
-"""What Open Cap Format asks for and a book does not hold, as its user gives it."""
+"""The data that Open Cap Format requires and a book does not hold, supplied by the user."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NUMERIC = re.compile(r"[+-]?[0-9]+(\.[0-9]{1,10})?")
 
 @dataclass(frozen=True, slots=True)
 class ClassSupplement:
-    """What is told of a class of shares.
+    """The supplement of a share class.
 
     Attributes:
         class_type: COMMON or PREFERRED.
@@ -32,7 +32,7 @@ class ClassSupplement:
 
 @dataclass(frozen=True, slots=True)
 class Supplement:
-    """What is told of an issuer.
+    """The supplement of an issuer.
 
     Attributes:
         formation_date: when it was formed.
@@ -45,10 +45,10 @@ class Supplement:
     classes: Mapping[str, ClassSupplement]
 
     def stock_class(self, name: str) -> ClassSupplement:
-        """Return what is told of a class.
+        """Return the supplement of a class.
 
         Raises:
-            ExportError: nothing is.
+            ExportError: it has none.
         """
         if name not in self.classes:
             raise ExportError(
@@ -70,28 +70,28 @@ def read_supplement(path: Path) -> Supplement:
         raise ExportError(f"{path}: {error.strerror}") from error
     except ValueError as error:
         raise ExportError(f"{path} is not JSON: {error}") from error
-    told = _object(found, f"{path}", {"formationDate", "countryOfFormation", "stockClasses"})
+    stated = _object(found, f"{path}", {"formationDate", "countryOfFormation", "stockClasses"})
     try:
-        formed = dt.date.fromisoformat(str(told["formationDate"]))
+        formed = dt.date.fromisoformat(str(stated["formationDate"]))
     except ValueError:
-        message = f"{path}: formationDate: {told['formationDate']!r} is not a date: YYYY-MM-DD"
+        message = f"{path}: formationDate: {stated['formationDate']!r} is not a date: YYYY-MM-DD"
         raise ExportError(message) from None
-    classes = told["stockClasses"]
+    classes = stated["stockClasses"]
     if not isinstance(classes, dict):
         raise ExportError(f"{path}: stockClasses: must be an object, by id of the class")
     return Supplement(
         formed,
-        _text(told["countryOfFormation"], _COUNTRY, f"{path}: countryOfFormation", "two letters"),
+        _text(stated["countryOfFormation"], _COUNTRY, f"{path}: countryOfFormation", "two letters"),
         {name: _class(given, f"{path}: stockClasses.{name}") for name, given in classes.items()},
     )
 
 
 def _class(given: Any, place: str) -> ClassSupplement:
-    told = _object(given, place, {"classType", "seniority"})
-    if told["classType"] not in CLASS_TYPES:
+    stated = _object(given, place, {"classType", "seniority"})
+    if stated["classType"] not in CLASS_TYPES:
         raise ExportError(f"{place}.classType: must be one of {', '.join(CLASS_TYPES)}")
-    seniority = _text(told["seniority"], _NUMERIC, f"{place}.seniority", "a decimal number")
-    return ClassSupplement(told["classType"], seniority)
+    seniority = _text(stated["seniority"], _NUMERIC, f"{place}.seniority", "a decimal number")
+    return ClassSupplement(stated["classType"], seniority)
 
 
 def _object(given: Any, place: str, names: set[str]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Facts as double entries, in the books of each party.
 
-What an event moves is taken from the second fold, so the balances of the accounts are its figures:
+Movements come from the second fold, so the account balances equal its figures:
 
 | account                             | balance                                         |
 | Assets:B:Inventory:S                | received by B from S                            |
@@ -20,7 +20,7 @@ What an event moves is taken from the second fold, so the balances of the accoun
 | Equity:Memo:Called:I:X              | called less returned (and a contra account)     |
 | Equity:Memo:Committed:I:X           | binding commitment (and a contra account)       |
 
-A reversal is a counter-entry with the effective date of its original. What is not disclosed has no
+A reversal is a counter-entry with the effective date of its original. Undisclosed amounts have no
 posting.
 """
 
@@ -53,14 +53,14 @@ class Posting:
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """What an event posts on a day.
+    """The postings of an event on a day.
 
     Attributes:
         day: effective date.
-        position: of the event that posts: for a counter-entry, of the reversal.
-        entry: the event whose amounts these are.
+        position: position of the event; of the reversal for a counter-entry.
+        entry: the event that the amounts come from.
         reverses: whether it is a counter-entry.
-        postings: add up to zero in each currency.
+        postings: they add up to zero in each currency.
     """
 
     day: dt.date
@@ -74,7 +74,7 @@ def transactions(history: History) -> list[Transaction]:
     """Return all transactions, in order of day and position."""
     view = View(history, history.position, traced=True)
     found = _posted(view, [*_movements(view), *commitment_movements(view)])
-    # What was reversed: as it was recorded, and once more with the signs turned.
+    # A reversed event is posted as recorded, and once more with opposite signs.
     everything = View(history, history.position, traced=True, reversals=False)
     for one in _posted(everything, _movements(everything)):
         reversed_at = history.reversed_at(one.entry.position)

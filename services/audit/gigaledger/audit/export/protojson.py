@@ -1,8 +1,7 @@
-"""ProtoJSON of events: what the library's own conversion gives, in a fraction of the time.
+"""ProtoJSON of events: the output of the library's own conversion, in a fraction of the time.
 
-A million lines are compared with the bytes beside them, so what the conversion looks up of a type
-is looked up once. Types that facts are not made of (maps, floats, wrappers) are left to the
-library.
+Verification compares a million lines with their bytes, so the lookups of each message type are done
+once. Types that facts do not use (maps, floats, wrappers) are left to the library.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ def to_json(message: Message) -> Any:
     """Return a message as `google.protobuf.json_format.MessageToDict` does.
 
     Raises:
-        ValueError: a time is out of the range that ProtoJSON has.
-        SerializeToJsonError: a type that is left to the library holds what it can't convert.
+        ValueError: a time is outside the range of ProtoJSON.
+        SerializeToJsonError: the library cannot convert a value of a type left to it.
     """
     fields = _fields(message.DESCRIPTOR)
     if fields is None:
@@ -43,7 +42,7 @@ def to_json(message: Message) -> Any:
 
 @cache
 def _fields(descriptor: Descriptor) -> dict[int, tuple[str, _Convert, bool]] | None:
-    """Return name and conversion of each field by number; None where one is the library's."""
+    """Return name and conversion of each field by number; None if the library converts one."""
     if descriptor.full_name.startswith("google.protobuf."):
         return None
     found = {}

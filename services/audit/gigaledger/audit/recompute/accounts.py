@@ -10,9 +10,9 @@ from fractions import Fraction
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from gigaledger.audit.recompute.figure_sheet import Sum
+from gigaledger.audit.recompute.figure_sheet import TracedSum
 from gigaledger.audit.recompute.history import Entry, View
-from gigaledger.audit.recompute.terms import Agreement, Agreements, Standing, Terms, basis_of
+from gigaledger.audit.recompute.terms import Agreement, Agreements, AgreementStatus, Terms, basis_of
 from gigaledger.common.quantities import date_from_message, decimal_from_message, money_from_message
 from gigaledger.v1.agreement_facts_pb2 import ConditionType, Tranche
 
@@ -26,7 +26,7 @@ SHARES = {
     "shares_repurchased": -1,
     "shares_transferred": 0,
 }
-"""Facts about shares, and what they do to the number outstanding."""
+"""Facts about shares, and their effect on the number outstanding."""
 _NET = {
     "capacity_milestone_certified": 1,
     "capacity_certification_reversed": -1,
@@ -35,17 +35,17 @@ _NET = {
 
 
 class Movement(NamedTuple):
-    """Capital or shares that moved under an agreement.
+    """A movement of capital or shares under an agreement.
 
     Attributes:
-        amount_minor: of the fact; None where it is not disclosed.
-        currency: of it; empty where it is not disclosed.
-        shares: of the fact; 0 for capital.
-        price: shares times the price at which they were issued.
-        tranches: which it is for.
-        document: the document whose tranches these are.
-        document_day: when that took effect.
-        form: for contributions, their form.
+        amount_minor: in minor units; None if undisclosed.
+        currency: its currency; empty if undisclosed.
+        shares: number of shares; 0 for capital.
+        price: shares times their price at issuance.
+        tranches: the tranches it is for.
+        document: the document that names these tranches.
+        document_day: effective date of that document.
+        form: form of a contribution.
     """
 
     entry: Entry
@@ -58,9 +58,9 @@ class Movement(NamedTuple):
     document_day: dt.date = dt.date.min
     form: int = 0
 
-    def as_sum(self) -> Sum:
+    def as_sum(self) -> TracedSum:
         """Return the amount as a sum of one part."""
-        amount = Sum(traced=True)
+        amount = TracedSum(traced=True)
         amount.add(self.entry.position, self.entry.day, self.amount_minor)
         return amount
 
@@ -70,7 +70,7 @@ class Account:
     """An agreement and what counts under it."""
 
     counted: Agreement | None
-    standing: Standing | None
+    status: AgreementStatus | None
     terms: Terms
     movements: list[Movement] = field(default_factory=list)
     certified: list[tuple[str, dt.date, int]] = field(default_factory=list)
@@ -79,14 +79,14 @@ class Account:
     @property
     def currency(self) -> str:
         """That of the investment, or else the only one that its facts are in."""
-        told = {movement.currency for movement in self.movements} - {""}
-        return self.terms.currency or (told.pop() if len(told) == 1 else "")
+        stated = {movement.currency for movement in self.movements} - {""}
+        return self.terms.currency or (stated.pop() if len(stated) == 1 else "")
 
     @property
     def invests(self) -> bool:
         """Whether its terms speak of an investment."""
         stated = self.terms.stated
-        return self.standing is not None and bool(
+        return self.status is not None and bool(
             stated.HasField("investment_commitment")
             or stated.investment_undisclosed
             or stated.tranches
@@ -114,11 +114,11 @@ def accounts_of(view: View) -> dict[str, Account]:
     accounts = {}
     for name in sorted(movements.keys() | counted.by_name.keys()):
         agreement = counted.by_name.get(name)
-        standing = agreement.on(view.until, view.today) if agreement else None
-        terms = standing.terms if standing else None
+        status = agreement.on(view.until, view.today) if agreement else None
+        terms = status.terms if status else None
         if terms is None:
             terms = known.by_name[name].terms_on(view.until) if name in known.by_name else Terms()
-        accounts[name] = Account(agreement, standing, terms, movements[name])
+        accounts[name] = Account(agreement, status, terms, movements[name])
     for entry in view.counted(*_NET):
         fact = entry.fact
         if fact.agreement in accounts:
@@ -132,9 +132,9 @@ def accounts_of(view: View) -> dict[str, Account]:
 
 
 def _documents(view: View, kind: str, number: str) -> dict[tuple[str, str], tuple[Entry, Any]]:
-    """Return the document that each number stands for.
+    """Return the document behind each number.
 
-    One that was recorded in error stands for its number only where there is no other.
+    A document recorded in error counts only if no other has its number.
     """
     found: dict[tuple[str, str], tuple[Entry, Any]] = {}
     for entry in sorted(view.recorded(kind), key=lambda e: (view.knows(e), e.position)):
@@ -200,12 +200,12 @@ def shares_of(view: View) -> Iterator[tuple[str, Movement]]:
 
 def reached(account: Account, today: dt.date) -> list[Tranche]:
     """Return the tranches of a binding agreement whose conditions all hold."""
-    standing = account.standing
-    if standing is None or not standing.binds:
+    status = account.status
+    if status is None or not status.binds:
         return []
-    stated = standing.terms.stated
+    stated = status.terms.stated
     basis = basis_of(stated.power_basis)
-    # Where the agreement latches, a later withdrawal does not undo what a certificate opened.
+    # If the agreement latches, a later withdrawal does not undo an entitlement.
     measured = account.highest_certified_kw if stated.latching else account.certified_kw
     certified_kw = measured(basis)
 
@@ -215,7 +215,7 @@ def reached(account: Account, today: dt.date) -> list[Tranche]:
             case ConditionType.CONDITION_TYPE_CAPACITY_CERTIFIED:
                 return certified_kw >= condition.power_kw
             case ConditionType.CONDITION_TYPE_AGREEMENT_EXECUTED:
-                return standing.definitive
+                return status.definitive
             case ConditionType.CONDITION_TYPE_DATE_REACHED:
                 return condition.HasField("date") and date_from_message(condition.date) <= today
             case _:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from gigaledger.audit.recompute.figure_sheet import Sheet, Sum, total
+from gigaledger.audit.recompute.figure_sheet import FigureSheet, TracedSum, total
 from gigaledger.audit.recompute.history import Entry, View, by_time
 from gigaledger.audit.recompute.terms import Agreements, basis_of, layer_of
 from gigaledger.common.quantities import date_from_message, ratio_ppm
@@ -19,14 +19,14 @@ _NET = {
     "capacity_certification_reversed": -1,
     "capacity_retired": -1,
 }
-"""Facts that make up net certified capacity, and their signs."""
+"""Facts that change net certified capacity, and their signs."""
 _PENDING = {
     "capacity_milestone_claimed": 1,
     "capacity_claim_rejected": -1,
     "capacity_milestone_certified": -1,
     "capacity_certification_reversed": 1,
 }
-"""Facts that make up claimed capacity that waits. What is retired had been certified."""
+"""Facts that change pending claimed capacity. Retired capacity had been certified."""
 _QUARTERS = 4
 
 
@@ -40,27 +40,27 @@ class _Cell:
     """Sums of one layer and basis, in kilowatts."""
 
     def __init__(self, view: View) -> None:
-        def zero() -> Sum:
-            return Sum(traced=view.traced)
+        def zero() -> TracedSum:
+            return TracedSum(traced=view.traced)
 
         self.zero = zero
         self.contracted, self.indicative = zero(), zero()
         self.planned, self.baseline, self.linear = zero(), zero(), zero()
         self.target, self.delivered, self.year_ago = zero(), zero(), zero()
-        self.facts: dict[str, Sum] = defaultdict(zero)
-        self.pending: dict[tuple[str, str], Sum] = defaultdict(zero)
+        self.facts: dict[str, TracedSum] = defaultdict(zero)
+        self.pending: dict[tuple[str, str], TracedSum] = defaultdict(zero)
         self.target_dates: list[dt.date] = []
 
 
-def capacity(view: View) -> Sheet:
+def capacity(view: View) -> FigureSheet:
     """Return all figures of capacity."""
-    sheet = Sheet()
+    sheet = FigureSheet()
     cells: dict[tuple[str, str], _Cell] = defaultdict(lambda: _Cell(view))
     _add_terms(view, cells)
     _add_facts(view, cells, sheet)
     _add_hardware(view, cells, sheet)
     for (layer, basis), cell in cells.items():
-        _put(sheet, {"capacity_layer": layer, "power_basis": basis}, cell, view.today)
+        _add_figures(sheet, {"capacity_layer": layer, "power_basis": basis}, cell, view.today)
     return sheet
 
 
@@ -69,12 +69,12 @@ def _points(schedule: Any) -> list[tuple[dt.date, int]]:
 
 
 def _step(points: list[tuple[dt.date, int]], day: dt.date) -> int:
-    """Return where a schedule stands as a step at each of its points."""
+    """Return the cumulative plan at each point of a schedule, as a step function."""
     return max((kw for by_date, kw in points if by_date <= day), default=0)
 
 
 def _linear(points: list[tuple[dt.date, int]], day: dt.date) -> int:
-    """Return where it stands on straight lines, rounded down; 0 before the first point."""
+    """Return the plan on straight lines between points, rounded down; 0 before the first point."""
     before = [point for point in points if point[0] <= day]
     after = [point for point in points if point[0] > day]
     if not before:
@@ -91,26 +91,26 @@ def _add_terms(view: View, cells: dict[tuple[str, str], _Cell]) -> None:
     for entry in view.counted(*_SCHEDULES):
         schedules[entry.fact.agreement].append(entry)
     for name, agreement in agreements.by_name.items():
-        standing = agreement.on(view.until, view.today)
-        if standing is None:
+        status = agreement.on(view.until, view.today)
+        if status is None:
             continue
         own = schedules[name] or [
             entry
             for inherited in agreements.predecessors(name, view.until)
             for entry in schedules[inherited]
         ]
-        stated = standing.terms.stated
+        stated = status.terms.stated
         if not stated.power_kw and not own:
             continue
         cell = cells[layer_of(stated.capacity_layer), basis_of(stated.power_basis)]
-        if not standing.in_force:
+        if not status.in_force:
             continue
-        agreed = cell.contracted if standing.binds else cell.indicative
-        agreed.add(standing.terms.position, standing.day, stated.power_kw)
+        agreed = cell.contracted if status.binds else cell.indicative
+        agreed.add(status.terms.position, status.day, stated.power_kw)
         if own:
             _add_plan(view, cell, own)
-        elif standing.binds:
-            cell.target.add(standing.terms.position, standing.day, stated.power_kw)
+        elif status.binds:
+            cell.target.add(status.terms.position, status.day, stated.power_kw)
 
 
 def _add_plan(view: View, cell: _Cell, schedules: list[Entry]) -> None:
@@ -124,14 +124,14 @@ def _add_plan(view: View, cell: _Cell, schedules: list[Entry]) -> None:
     baselines = [entry for entry in schedules if entry.kind == _SCHEDULES[0]]
     if baselines:
         baseline = max(baselines, key=by_time)
-        standing = _step(_points(baseline.fact.points), view.today)
-        cell.baseline.add(baseline.position, baseline.day, standing)
+        status = _step(_points(baseline.fact.points), view.today)
+        cell.baseline.add(baseline.position, baseline.day, status)
 
 
 def _places(view: View) -> dict[tuple[str, str], _Place]:
-    """Return what each milestone is: told by its latest claim, or else by the plan.
+    """Return the place of each milestone, by its latest claim or else by the plan.
 
-    What was recorded in error tells only where nothing else does.
+    Entries recorded in error count only if there are no others.
     """
     best: dict[tuple[str, str], tuple[bool, bool, dt.date, int]] = {}
     found: dict[tuple[str, str], _Place] = {}
@@ -154,10 +154,10 @@ def _certificates(view: View) -> dict[tuple[str, str, str], str]:
     )
 
 
-def _add_facts(view: View, cells: dict[tuple[str, str], _Cell], sheet: Sheet) -> None:
+def _add_facts(view: View, cells: dict[tuple[str, str], _Cell], sheet: FigureSheet) -> None:
     places, certificates = _places(view), _certificates(view)
     year_ago = min(view.until, _year_before(view.today))
-    parts: dict[tuple[str, ...], dict[str, Sum]] = {}
+    parts: dict[tuple[str, ...], dict[str, TracedSum]] = {}
     for entry in view.counted("site_energised"):
         fact = entry.fact
         cell = cells[layer_of(fact.capacity_layer), basis_of(fact.power_basis)]
@@ -194,10 +194,10 @@ def _add_facts(view: View, cells: dict[tuple[str, str], _Cell], sheet: Sheet) ->
     names = ("capacity_layer", "power_basis", "agreement", "site", "platform")
     for about_whom, line in parts.items():
         about = dict(zip(names, about_whom, strict=True))
-        sheet.put("capacity.breakdown", about, "kW", **line)
+        sheet.add_figures("capacity.breakdown", about, "kW", **line)
 
 
-def _add_hardware(view: View, cells: dict[tuple[str, str], _Cell], sheet: Sheet) -> None:
+def _add_hardware(view: View, cells: dict[tuple[str, str], _Cell], sheet: FigureSheet) -> None:
     lines: dict[tuple[str, int], tuple[tuple[bool, int], str, int]] = {}
     for entry in view.recorded("purchase_order_placed"):
         order = entry.fact
@@ -209,24 +209,24 @@ def _add_hardware(view: View, cells: dict[tuple[str, str], _Cell], sheet: Sheet)
     ratings = {
         entry.fact.sku: entry for entry in sorted(view.counted("rack_sku_rated"), key=by_time)
     }
-    racks: dict[str, Sum] = {}
+    racks: dict[str, TracedSum] = {}
     for entry in view.counted("goods_received", "goods_returned"):
         fact = entry.fact
         _, sku, kind = lines.get((fact.purchase_order, fact.line), ((), "", 0))
         if kind == ContractKind.CONTRACT_KIND_CLOUD_CAPACITY:
             continue
         sign = 1 if entry.kind == "goods_received" else -1
-        held = racks.setdefault(sku, Sum(traced=view.traced))
+        held = racks.setdefault(sku, TracedSum(traced=view.traced))
         held.add(entry.position, entry.day, sign * fact.quantity)
     for sku, held in racks.items():
-        _put_hardware(sheet, cells, sku, held, ratings.get(sku))
+        _add_hardware_figures(sheet, cells, sku, held, ratings.get(sku))
 
 
-def _put_hardware(
-    sheet: Sheet,
+def _add_hardware_figures(
+    sheet: FigureSheet,
     cells: dict[tuple[str, str], _Cell],
     sku: str,
-    held: Sum,
+    held: TracedSum,
     rating: Entry | None,
 ) -> None:
     about = {"sku": sku}
@@ -243,9 +243,9 @@ def _put_hardware(
             delivered.value += quantity * rated_kw
         for position, day, racks in held.parts or ():
             delivered.add(position, day, Fraction(racks or 0) * rated_kw)
-    sheet.put("capacity.hardware", about, rack_quantity=held, gpu_quantity=gpus)
-    sheet.put("capacity.hardware", about, "kW", implied_kw=implied)
-    sheet.put("capacity.hardware", about, gpu_basis=basis, rated=int(rating is not None))
+    sheet.add_figures("capacity.hardware", about, rack_quantity=held, gpu_quantity=gpus)
+    sheet.add_figures("capacity.hardware", about, "kW", implied_kw=implied)
+    sheet.add_figures("capacity.hardware", about, gpu_basis=basis, rated=int(rating is not None))
 
 
 def _year_before(day: dt.date) -> dt.date:
@@ -265,7 +265,7 @@ def _quarter_ends(after: dt.date, until: dt.date) -> int:
     return found
 
 
-def _put(sheet: Sheet, about: dict[str, str], cell: _Cell, today: dt.date) -> None:
+def _add_figures(sheet: FigureSheet, about: dict[str, str], cell: _Cell, today: dt.date) -> None:
     facts = cell.facts
     gross = facts["capacity_milestone_certified"]
     decertified, retired = facts["capacity_certification_reversed"], facts["capacity_retired"]
@@ -277,7 +277,7 @@ def _put(sheet: Sheet, about: dict[str, str], cell: _Cell, today: dt.date) -> No
     if missing > 0:
         pace = -(-missing // quarters) if quarters else None
     gain = net - cell.year_ago
-    sheet.put(
+    sheet.add_figures(
         "capacity",
         about,
         "kW",
@@ -302,6 +302,6 @@ def _put(sheet: Sheet, about: dict[str, str], cell: _Cell, today: dt.date) -> No
         achieved_pace_kw_per_quarter=int(gain.value) // _QUARTERS,
     )
     performance = ratio_ppm(int(net.value), int(cell.planned.value))
-    sheet.put("capacity", about, "ppm", schedule_performance_ppm=performance)
+    sheet.add_figures("capacity", about, "ppm", schedule_performance_ppm=performance)
     day = target_date.isoformat() if target_date else None
-    sheet.put("capacity", about, target_date=day, quarters_to_target=quarters)
+    sheet.add_figures("capacity", about, target_date=day, quarters_to_target=quarters)

@@ -1,9 +1,9 @@
-"""The largest circulation of payments, and what comes back in time (domain rules, 2.5). Pure.
+"""The largest circulation of payments, and money that returns in time (domain rules, 2.5). Pure.
 
-A circulation is what can be left out of all payments without making anybody richer or poorer. So
-the largest one is what the cheapest payments with the same net positions leave over: this module
-looks for those, by successive shortest paths (Ahuja, Magnanti, Orlin, Network Flows, 1993, section
-9.7), in exact integers of minor units of one currency.
+A circulation is a part of all payments that can be left out without changing any net position. The
+largest one is therefore what the cheapest payments with the same net positions leave over. This
+module finds those by successive shortest paths (Ahuja, Magnanti, Orlin, Network Flows, 1993,
+section 9.7), in exact integers of minor units of one currency.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Edge = tuple[str, str]
 
 
 class Payment(NamedTuple):
-    """A payment, or what is left of it; positive, in minor units."""
+    """A payment, or the rest of one, in minor units; positive."""
 
     payer: str
     payee: str
@@ -36,13 +36,13 @@ class _Arc(NamedTuple):
 
 
 def largest_circulation(edges: Mapping[Edge, int]) -> dict[Edge, int]:
-    """Return how much of each edge lies on the largest circulation.
+    """Return the part of each edge that lies on the largest circulation.
 
-    Of all that are largest it is the one that carries most on the first edge, in order of payer and
-    payee, then on the second, and so on.
+    Of all largest circulations it is the one that carries most on the first edge, in order of payer
+    and payee, then on the second, and so on.
 
     Args:
-        edges: what was paid on each edge, at least 0.
+        edges: payments on each edge, at least 0.
     """
     outside = cheapest_with_same_positions(edges)
     return {edge: amount - outside[edge] for edge, amount in edges.items()}
@@ -124,15 +124,15 @@ def _shortest(
 
 
 def returned_in_time(payments: Iterable[Payment], started: Iterable[Payment], origin: str) -> int:
-    """Return the most of what a party paid out that can have come back to it, day after day.
+    """Return the most of a party's payments that can have returned to it in the order of days.
 
-    Within a day payments may follow each other in any order. What came back is traced to what had
-    been paid, one day after the other; a path that was taken may be taken back by a later one, so
-    that no order of tracing gives more (Ford and Fulkerson, Flows in Networks, 1962, chapter I).
+    Within a day payments may follow each other in any order. Money that returned is traced to
+    earlier payments day by day. A later path may undo an earlier one, so no order of tracing gives
+    more (Ford and Fulkerson, Flows in Networks, 1962, chapter I).
 
     Args:
-        payments: what others paid, to each other and to the party.
-        started: what the party paid that starts a way back.
+        payments: payments of others, to each other and to the party.
+        started: payments of the party that start a way back.
         origin: the party.
     """
     rooms: _Rooms = defaultdict(lambda: defaultdict(int))
@@ -171,16 +171,16 @@ def returned_in_time(payments: Iterable[Payment], started: Iterable[Payment], or
 _Place = tuple[str, dt.date]
 """A party on a day."""
 _Rooms = dict[_Place, dict[_Place, int]]
-"""How much more can have reached a place, by where it came from."""
+"""Residual capacity into a place, by where it comes from."""
 _PAID_OUT: _Place = ("", dt.date.min)
-"""Where everything starts. No party has an empty name."""
+"""The source. No party has an empty name."""
 
 
 def _traced(place: _Place, rooms: _Rooms, dead: set[_Place]) -> list[_Place]:
-    """Return a way back from a place to what was paid out; nothing where there is none.
+    """Return a path from the source to a place; empty if there is none.
 
-    Where there is none, there will be none from any place that was looked at: nothing that can
-    still be taken leads into them. They are added to the dead.
+    If there is none, no visited place can ever be reached again, because nothing with residual
+    capacity leads into them. They are added to the dead.
     """
     if place in dead:
         return []

@@ -1,7 +1,7 @@
-"""Every published figure, recomputed from the facts alone, and held against what is published.
+"""Every published figure, recomputed from the facts and compared with what is published.
 
-This is a second fold, written from the domain rules (section 2) and not from the projections: it
-shares no code with them and reads no table of theirs. An error would have to be made twice.
+This is a second fold, written from the domain rules (section 2). It shares no code with the
+projections and reads none of their tables, so an error would have to be made twice.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from gigaledger.audit.recompute.capacity import capacity
 from gigaledger.audit.recompute.circular_flows import circular_flows
-from gigaledger.audit.recompute.figure_sheet import Figure, Key, Value
+from gigaledger.audit.recompute.figure_sheet import Figure, FigureKey, Value
 from gigaledger.audit.recompute.history import History, HistoryError, View
 from gigaledger.audit.recompute.investment import investment
 from gigaledger.audit.recompute.round_trip import round_trip
@@ -23,17 +23,17 @@ __all__ = ["Difference", "Figures", "HistoryError", "differences"]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A published figure that is not what the facts give.
+    """A published figure that differs from the facts.
 
     Attributes:
         key: the figure.
-        own: its value by the facts; None where it has none.
-        published: the value that was published.
-        position: the position up to which both are.
-        missing: "" where both give the figure; "own" or "published", where that side has none.
+        own: its value by the facts; None if it has none.
+        published: the published value.
+        position: the position that both reflect.
+        missing: empty if both sides have the figure, else "own" or "published".
     """
 
-    key: Key
+    key: FigureKey
     own: Value
     published: Value
     position: int
@@ -74,14 +74,14 @@ class Figures:
         as_of: dt.date | None = None,
         statuses: Collection[str] = (),
         traced: bool = False,
-    ) -> dict[Key, Figure]:
-        """Return every figure that is a sum of facts: all but those of circular flows.
+    ) -> dict[FigureKey, Figure]:
+        """Return every figure that is a sum of facts, that is all but those of circular flows.
 
         Args:
-            position: as known at this position; at the last one where None.
-            as_of: only facts effective by this day; all where None.
-            statuses: only facts of these statuses ("FACT", "PLAN"); all where empty.
-            traced: whether figures name the events that they are made of.
+            position: as known at this position; None for the last one.
+            as_of: only facts effective by this day; None for all.
+            statuses: only facts of these statuses ("FACT", "PLAN"); empty for all.
+            traced: whether figures list their events.
 
         Raises:
             HistoryError: there is no such position.
@@ -100,7 +100,7 @@ class Figures:
         *,
         as_of: dt.date | None = None,
         statuses: Collection[str] = (),
-    ) -> dict[Key, Figure]:
+    ) -> dict[FigureKey, Figure]:
         """Return every figure of circular flows; for arguments and errors see `at`."""
         view = self._view(position, as_of, statuses)
         return (
@@ -121,22 +121,22 @@ class Figures:
 
     def compare(
         self,
-        published: Mapping[Key, Value],
+        published: Mapping[FigureKey, Value],
         position: int,
         *,
         as_of: dt.date | None = None,
         statuses: Collection[str] = (),
     ) -> list[Difference]:
-        """Return where published figures differ from those of the facts, in order of name.
+        """Return the differences between published figures and those of the facts, by name.
 
         Args:
-            published: what was published (see `gigaledger.audit.verify.published.ask`).
-            position: the position that it reflects.
-            as_of: the effective date that was asked for; None where none was.
-            statuses: the statuses that were asked for; empty where none were.
+            published: published figures (see `gigaledger.audit.verify.published.ask`).
+            position: the position that they reflect.
+            as_of: the as-of date of the query; None if it had none.
+            statuses: the statuses of the query; empty if it named none.
 
         Raises:
-            HistoryError: the events up to that position were not added.
+            HistoryError: events up to that position are missing.
         """
         own = self.at(position, as_of=as_of, statuses=statuses)
         own |= self.flows_at(position, as_of=as_of, statuses=statuses)
@@ -144,14 +144,14 @@ class Figures:
 
 
 def differences(
-    own: Mapping[Key, Value], published: Mapping[Key, Value], position: int
+    own: Mapping[FigureKey, Value], published: Mapping[FigureKey, Value], position: int
 ) -> list[Difference]:
-    """Return where two sets of figures differ, in order of name.
+    """Return the differences between two sets of figures, by name.
 
     Args:
         own: figures by the facts.
         published: published figures.
-        position: the position up to which both are.
+        position: the position that both reflect.
     """
     found = []
     for key in sorted(own.keys() | published.keys()):

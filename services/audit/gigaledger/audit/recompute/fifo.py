@@ -10,15 +10,15 @@ from typing import NamedTuple
 from gigaledger.audit.recompute.figure_sheet import Value, ten_places
 
 
-class Matched(NamedTuple):
-    """What went out, matched with what came back on the same day or later.
+class FifoMatch(NamedTuple):
+    """Outgoing amounts matched with amounts that came back on the same day or later.
 
     Attributes:
-        minor: what is matched, in minor units.
-        unmatched_out: what went out and has not come back.
-        unmatched_back: what came in that nothing had gone out for.
-        dollar_days: each matched minor unit times the days that it took.
-        longest_days: the longest of them; None where nothing is matched.
+        minor: matched amount, in minor units.
+        unmatched_out: outgoing amounts that have not come back.
+        unmatched_back: incoming amounts that no outgoing amount preceded.
+        dollar_days: matched minor units times their days.
+        longest_days: the longest lag; None if nothing is matched.
     """
 
     minor: int
@@ -29,21 +29,21 @@ class Matched(NamedTuple):
 
     @property
     def lag(self) -> Value:
-        """The weighted lag in days, to ten places; empty where nothing is matched."""
+        """The weighted lag in days, to ten places; empty if nothing is matched."""
         return ten_places(Fraction(self.dollar_days, self.minor)) if self.minor else ""
 
 
-def matched(out: Mapping[dt.date, int], back: Mapping[dt.date, int]) -> Matched:
-    """Match by the rule of first in, first out.
+def fifo_match(out: Mapping[dt.date, int], back: Mapping[dt.date, int]) -> FifoMatch:
+    """Match first in, first out.
 
     Args:
-        out: what went out on each day; negative where more was taken back.
-        back: what came back.
+        out: outgoing amounts by day; negative if more was taken back.
+        back: incoming amounts by day.
     """
-    waiting = dict(standing(out))
+    waiting = dict(net_by_day(out))
     minor = dollar_days = unmatched_back = 0
     longest: int | None = None
-    for day, arriving in standing(back):
+    for day, arriving in net_by_day(back):
         left = arriving
         for went_out in [earlier for earlier in waiting if earlier <= day]:
             taken = min(left, waiting[went_out])
@@ -58,23 +58,23 @@ def matched(out: Mapping[dt.date, int], back: Mapping[dt.date, int]) -> Matched:
             dollar_days += taken * days
             longest = max(longest or 0, days)
         unmatched_back += left
-    return Matched(minor, sum(waiting.values()), unmatched_back, dollar_days, longest)
+    return FifoMatch(minor, sum(waiting.values()), unmatched_back, dollar_days, longest)
 
 
-def standing(by_day: Mapping[dt.date, int]) -> list[tuple[dt.date, int]]:
-    """Return what of each day stands: what was taken back is taken from the latest before it.
+def net_by_day(by_day: Mapping[dt.date, int]) -> list[tuple[dt.date, int]]:
+    """Return the remaining amount of each day, with refunds taken from the latest days before them.
 
-    What is taken back before it was there waits for what comes.
+    A refund that precedes its payment waits for the next amounts.
     """
-    standing: dict[dt.date, int] = {}
+    net: dict[dt.date, int] = {}
     owed = 0
     for day in sorted(by_day):
         owed -= by_day[day]
         if owed < 0:
-            standing[day], owed = -owed, 0
+            net[day], owed = -owed, 0
             continue
-        for earlier in sorted(standing, reverse=True):
-            taken = min(owed, standing[earlier])
-            standing[earlier] -= taken
+        for earlier in sorted(net, reverse=True):
+            taken = min(owed, net[earlier])
+            net[earlier] -= taken
             owed -= taken
-    return [(day, minor) for day, minor in sorted(standing.items()) if minor]
+    return [(day, minor) for day, minor in sorted(net.items()) if minor]

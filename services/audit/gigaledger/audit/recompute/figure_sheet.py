@@ -1,4 +1,4 @@
-"""Exact sums that remember what they are made of, and figures by name."""
+"""Exact sums that record their events, and figures by name."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from gigaledger.common.quantities import MAX_DECIMAL_PLACES, decimal_to_text, ra
 
 Number = int | Fraction
 Value = int | str | None
-"""What a figure is: minor units, kilowatts, a count, a text, or nothing."""
+"""The value of a figure: minor units, kilowatts, a count, a text, or none."""
 
 
-class Part(NamedTuple):
-    """What one event adds to a sum.
+class Contribution(NamedTuple):
+    """The contribution of one event to a sum.
 
     Attributes:
-        position: of the event.
-        day: on which it counts.
-        amount: signed; None where it is not disclosed.
+        position: position of the event.
+        day: the day on which it counts.
+        amount: signed amount; None if undisclosed.
     """
 
     position: int
@@ -30,7 +30,7 @@ class Part(NamedTuple):
     amount: Number | None
 
 
-class Sum:
+class TracedSum:
     """A sum, the number of undisclosed amounts that are missing from it, and its parts.
 
     Args:
@@ -42,32 +42,32 @@ class Sum:
     def __init__(self, *, traced: bool) -> None:
         self.value: Number = 0
         self.undisclosed = 0
-        self.parts: list[Part] | None = [] if traced else None
+        self.parts: list[Contribution] | None = [] if traced else None
 
     def add(self, position: int, day: dt.date, amount: Number | None) -> None:
-        """Add what an event says; None where it does not disclose it."""
+        """Add the amount of an event; None if it is undisclosed."""
         if amount is None:
             self.undisclosed += 1
         else:
             self.value += amount
         if self.parts is not None:
-            self.parts.append(Part(position, day, amount))
+            self.parts.append(Contribution(position, day, amount))
 
-    def __add__(self, other: Sum) -> Sum:
+    def __add__(self, other: TracedSum) -> TracedSum:
         return self._with(other, 1)
 
-    def __sub__(self, other: Sum) -> Sum:
+    def __sub__(self, other: TracedSum) -> TracedSum:
         return self._with(other, -1)
 
-    def _with(self, other: Sum, sign: int) -> Sum:
-        result = Sum(traced=self.parts is not None and other.parts is not None)
+    def _with(self, other: TracedSum, sign: int) -> TracedSum:
+        result = TracedSum(traced=self.parts is not None and other.parts is not None)
         result.value = self.value + sign * other.value
         result.undisclosed = self.undisclosed + other.undisclosed
         if self.parts is not None and other.parts is not None:
             result.parts = [
                 *self.parts,
                 *(
-                    Part(
+                    Contribution(
                         part.position, part.day, None if part.amount is None else sign * part.amount
                     )
                     for part in other.parts
@@ -75,19 +75,19 @@ class Sum:
             ]
         return result
 
-    def becoming(self, value: Number) -> Sum:
-        """Return what a rule makes of the sum: another value, resting on the same events."""
-        result = Sum(traced=False)
+    def becoming(self, value: Number) -> TracedSum:
+        """Return a sum with another value and the same events."""
+        result = TracedSum(traced=False)
         result.value, result.undisclosed = value, self.undisclosed
         result.parts = self.parts
         return result
 
-    def at_least_zero(self) -> Sum:
-        """Return the sum, or zero where it is negative."""
+    def at_least_zero(self) -> TracedSum:
+        """Return the sum, or zero if it is negative."""
         return self.becoming(max(0, self.value))
 
 
-def total(sums: Iterable[Sum], zero: Callable[[], Sum]) -> Sum:
+def total(sums: Iterable[TracedSum], zero: Callable[[], TracedSum]) -> TracedSum:
     """Return the sum of sums."""
     result = zero()
     for one in sums:
@@ -95,14 +95,13 @@ def total(sums: Iterable[Sum], zero: Callable[[], Sum]) -> Sum:
     return result
 
 
-class Key(NamedTuple):
+class FigureKey(NamedTuple):
     """The name of a figure.
 
     Attributes:
         section: the answer that it belongs to, e.g. "round-trip".
-        name: the name of the contract, e.g. "open_payable"; what a part of a message says has its
-            name after a dot.
-        of: what it is about, e.g. (("agreement", "AGR-DA"), ("currency_code", "USD")).
+        name: its name in the contract, e.g. "open_payable"; fields of submessages follow a dot.
+        of: its attributes, e.g. (("agreement", "AGR-DA"), ("currency_code", "USD")).
     """
 
     section: str
@@ -119,61 +118,72 @@ class Figure:
     """A figure.
 
     Attributes:
-        value: what is published.
-        parts: the events behind it, where it was traced and is made of events.
-        unit: "USD" and the like for minor units of a currency, "kW", "shares", or nothing.
+        value: the value.
+        parts: the events behind it, if it was traced and is a sum of events.
+        unit: a currency code for minor units, "kW", "shares", or empty.
     """
 
     value: Value
-    parts: tuple[Part, ...] | None = None
+    parts: tuple[Contribution, ...] | None = None
     unit: str = ""
 
 
-class Sheet:
+class FigureSheet:
     """Collects figures by name."""
 
     def __init__(self) -> None:
-        self.figures: dict[Key, Figure] = {}
+        self.figures: dict[FigureKey, Figure] = {}
 
-    def put(self, section: str, of: dict[str, str], unit: str = "", **values: Value | Sum) -> None:
-        """Put figures that are about the same; a sum with its events."""
+    def add_figures(
+        self, section: str, of: dict[str, str], unit: str = "", **values: Value | TracedSum
+    ) -> None:
+        """Add figures with the same attributes, sums with their events."""
         about = tuple(of.items())
         for name, value in values.items():
-            self.figures[Key(section, name, about)] = _figure(value, unit)
+            self.figures[FigureKey(section, name, about)] = _figure(value, unit)
 
-    def put_money(
-        self, section: str, of: dict[str, str], currency: str, **amounts: Sum | None
+    def add_money(
+        self, section: str, of: dict[str, str], currency: str, **amounts: TracedSum | None
     ) -> None:
-        """Put amounts, each with the number of what is not disclosed of it.
+        """Add amounts, each with the number of undisclosed facts.
 
-        An amount whose currency nothing tells has no value; None stands for a figure without one.
+        An amount without a currency has no value; None stands for a figure without a value.
         """
         about = tuple(of.items())
         for name, amount in amounts.items():
             known = amount is not None and bool(currency)
             undisclosed = amount.undisclosed if amount is not None else 0
-            self.figures[Key(section, name, about)] = _figure(amount if known else None, currency)
-            self.figures[Key(section, f"{name}.undisclosed_count", about)] = Figure(undisclosed)
+            self.figures[FigureKey(section, name, about)] = _figure(
+                amount if known else None, currency
+            )
+            self.figures[FigureKey(section, f"{name}.undisclosed_count", about)] = Figure(
+                undisclosed
+            )
 
-    def put_plain_money(
-        self, section: str, of: dict[str, str], currency: str, **amounts: Sum
+    def add_plain_money(
+        self, section: str, of: dict[str, str], currency: str, **amounts: TracedSum
     ) -> None:
-        """Put amounts of which the contract does not say how much is undisclosed."""
+        """Add amounts for which the contract has no count of undisclosed facts."""
         about = tuple(of.items())
         for name, amount in amounts.items():
-            self.figures[Key(section, name, about)] = _figure(
+            self.figures[FigureKey(section, name, about)] = _figure(
                 amount if currency else None, currency
             )
 
-    def put_ratio(
-        self, section: str, of: dict[str, str], name: str, numerator: Sum, denominator: Sum
+    def add_ratio(
+        self,
+        section: str,
+        of: dict[str, str],
+        name: str,
+        numerator: TracedSum,
+        denominator: TracedSum,
     ) -> None:
-        """Put a ratio in parts per million with its numerator and denominator."""
+        """Add a ratio in parts per million with its numerator and denominator."""
         about = tuple(of.items())
         ppm = ratio_ppm(int(numerator.value), int(denominator.value))
-        self.figures[Key(section, f"{name}.ppm", about)] = Figure(ppm, unit="ppm")
+        self.figures[FigureKey(section, f"{name}.ppm", about)] = Figure(ppm, unit="ppm")
         currency = dict(of)["currency_code"]
-        self.put_plain_money(
+        self.add_plain_money(
             section,
             of,
             currency,
@@ -181,8 +191,8 @@ class Sheet:
         )
 
 
-def _figure(value: Value | Sum, unit: str) -> Figure:
-    if not isinstance(value, Sum):
+def _figure(value: Value | TracedSum, unit: str) -> Figure:
+    if not isinstance(value, TracedSum):
         return Figure(value, unit=unit)
     parts = tuple(value.parts) if value.parts is not None else None
     number = value.value
@@ -209,7 +219,7 @@ def in_proportion(part: int, whole: int, amount: int) -> int:
 def split(whole: int, weights: list[int]) -> list[int]:
     """Split a whole in proportion to weights by largest remainder; ties go to the earlier part.
 
-    Where no weight is positive the parts are as equal as can be.
+    Without a positive weight the parts are as equal as possible.
     """
     weights = [max(0, weight) for weight in weights]
     if not any(weights):

@@ -12,11 +12,10 @@ from google.type.money_pb2 import Money
 
 
 class Financed(NamedTuple):
-    """Cash that one party paid another by way of financing.
+    """Cash of one financing payment.
 
     Attributes:
-        minor: in minor units of the currency, negative where principal went back; None where not
-            disclosed.
+        minor: in minor units of the currency, negative for principal repaid; None if undisclosed.
     """
 
     payer: str
@@ -28,7 +27,7 @@ class Financed(NamedTuple):
 
 
 def financing(view: View) -> Iterator[Financed]:
-    """Yield what was paid by way of financing, in currencies that are told."""
+    """Yield financing payments whose currency is known."""
     debts = _parties(view, "debt_drawn", "debt", ("lender", "borrower"))
     warrants = _parties(view, "warrant_issued", "warrant", ("holder", "issuer"))
     currencies = _currencies_of_vehicles(view)

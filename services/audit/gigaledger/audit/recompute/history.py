@@ -1,7 +1,7 @@
-"""The facts of a history that figures rest on, and which of them count for a question.
+"""The facts of a history that figures depend on, and which of them count for a query.
 
-Nothing here is shared with the projections. Facts are kept in their serialized form, whole, and are
-read again for each question: an answer is a function of the history and the question alone.
+Nothing here is shared with the projections. Facts are kept whole in serialized form and parsed for
+each query, so an answer is a function of the history and the query only.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ _STATUSES = {
     number: name.removeprefix("ASSERTION_STATUS_") for name, number in AssertionStatus.items()
 }
 HYPOTHETICAL = frozenset({"PLAN", "ASSUMPTION"})
-"""Statuses of facts that say nothing about what has happened."""
+"""Statuses of facts that state nothing about what has happened."""
 
 by_time = attrgetter("day", "position")
 """The order in which changes take effect: effective date, then position."""
 
 
 class HistoryError(ValueError):
-    """What was read is no history: the text names the position and what is wrong there."""
+    """The input is not a history; the text names the position and the fault."""
 
 
 class Entry(NamedTuple):
@@ -147,7 +147,7 @@ class History:
         """Return the entry at a position.
 
         Raises:
-            KeyError: no figure rests on what is recorded there.
+            KeyError: no figure depends on the event there.
         """
         for entries in self._entries.values():
             at = bisect_right(entries, position, key=attrgetter("position")) - 1
@@ -156,7 +156,7 @@ class History:
         raise KeyError(position)
 
     def reversed_at(self, position: int) -> int | None:
-        """Return the position of the reversal of an entry; None where there is none."""
+        """Return the position of the reversal of an entry; None if it is not reversed."""
         return self._reversed_at.get(position)
 
     def recorded_on(self, position: int) -> dt.date:
@@ -174,19 +174,19 @@ class History:
 
 @dataclass(frozen=True)
 class View:
-    """The history as a question looks at it.
+    """A history as seen by a query.
 
-    A fact is *recorded* where its position is at most `position`, *known* where it is not reversed
-    by then, and *counted* where it is known, effective on or before `as_of`, and of a status asked
-    for.
+    A fact is *recorded* if its position is at most `position`, *known* if it is not reversed by
+    then, and *counted* if it is known, effective by `as_of`, and of a status that the query
+    includes.
 
     Attributes:
         history: the history.
-        position: the last position that is known.
-        as_of: the last effective date that counts; None where all do.
-        statuses: the statuses that count; all where None.
-        traced: whether figures keep the events that they are made of.
-        reversals: whether reversals count; without them every fact that was ever recorded does.
+        position: the last known position.
+        as_of: the last effective date that counts; None for all.
+        statuses: the statuses that count; None for all.
+        traced: whether figures keep their events.
+        reversals: whether reversals count; without them every fact ever recorded does.
     """
 
     history: History
@@ -199,17 +199,17 @@ class View:
     today: dt.date = field(init=False)
 
     def __post_init__(self) -> None:
-        # The day for which plans, last days and paces are looked at.
+        # The evaluation date of plans, last days and paces.
         today = self.as_of or self.history.recorded_on(self.position)
         object.__setattr__(self, "today", today)
         object.__setattr__(self, "until", self.as_of or dt.date.max)
 
     def recorded(self, *kinds: str) -> Iterator[Entry]:
-        """Yield what is recorded."""
+        """Yield recorded facts."""
         return (entry for entry in self.history.entries(*kinds) if entry.position <= self.position)
 
     def known(self, *kinds: str) -> Iterator[Entry]:
-        """Yield what is known."""
+        """Yield known facts."""
         return (entry for entry in self.recorded(*kinds) if self.knows(entry))
 
     def counted(self, *kinds: str) -> Iterator[Entry]:
@@ -217,16 +217,16 @@ class View:
         return (entry for entry in self.known(*kinds) if self.counts(entry))
 
     def knows(self, entry: Entry) -> bool:
-        """Tell whether a recorded entry is not reversed."""
+        """Return whether a recorded entry is not reversed."""
         reversed_at = self.history.reversed_at(entry.position)
         return not self.reversals or reversed_at is None or reversed_at > self.position
 
     def latest(self, read: Callable[[Any], tuple[Any, Any]], *kinds: str) -> dict[Any, Any]:
-        """Return what each name stands for: told by the latest known fact, or else the latest.
+        """Return the value of each name, from its latest known fact, or else from its latest fact.
 
         Args:
-            read: returns the name and what it stands for, of a fact.
-            kinds: the facts that tell it.
+            read: returns name and value of a fact.
+            kinds: the facts to read.
         """
         ranks: dict[Any, tuple[bool, int]] = {}
         found: dict[Any, Any] = {}
@@ -238,7 +238,7 @@ class View:
         return found
 
     def counts(self, entry: Entry) -> bool:
-        """Tell whether a known entry counts."""
+        """Return whether a known entry counts."""
         return entry.day <= self.until and (self.statuses is None or entry.status in self.statuses)
 
     def every_counted(self) -> Iterator[Entry]:
@@ -246,5 +246,5 @@ class View:
         return self.counted(*_MESSAGES)
 
     def hypothetical(self) -> bool:
-        """Tell whether anything that counts is a plan or an assumption."""
+        """Return whether a plan or an assumption counts."""
         return any(entry.status in HYPOTHETICAL for entry in self.every_counted())

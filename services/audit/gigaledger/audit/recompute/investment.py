@@ -14,19 +14,19 @@ from gigaledger.audit.recompute.accounts import (
     accounts_of,
     reached,
 )
-from gigaledger.audit.recompute.figure_sheet import Sheet, Sum, ten_places, total
+from gigaledger.audit.recompute.figure_sheet import FigureSheet, TracedSum, ten_places, total
 from gigaledger.audit.recompute.history import View
-from gigaledger.audit.recompute.terms import Standing, basis_of
-from gigaledger.audit.recompute.tranches import put_tranches
+from gigaledger.audit.recompute.terms import AgreementStatus, basis_of
+from gigaledger.audit.recompute.tranches import add_tranches
 from gigaledger.common.quantities import currency_exponent, money_from_message
 from gigaledger.v1.equity_facts_pb2 import ContributionForm
 
 
-def investment(view: View) -> Sheet:
+def investment(view: View) -> FigureSheet:
     """Return all figures of investment."""
-    sheet = Sheet()
-    totals: dict[str, list[dict[str, Sum | None]]] = defaultdict(list)
-    shares: dict[str, list[Sum]] = defaultdict(list)
+    sheet = FigureSheet()
+    totals: dict[str, list[dict[str, TracedSum | None]]] = defaultdict(list)
+    shares: dict[str, list[TracedSum]] = defaultdict(list)
     for name, account in accounts_of(view).items():
         movements = account.movements
         currencies = {movement.currency or account.currency for movement in movements}
@@ -38,47 +38,53 @@ def investment(view: View) -> Sheet:
             shares[currency].append(outstanding)
             of = {"agreement": name, "currency_code": currency}
             terms = account.terms
-            sheet.put("investment", of, investor=terms.investor, issuer=terms.issuer)
-            _put(sheet, "investment", of, amounts, outstanding)
+            sheet.add_figures("investment", of, investor=terms.investor, issuer=terms.issuer)
+            _add_figures(sheet, "investment", of, amounts, outstanding)
         if currencies:
-            put_tranches(view, sheet, name, account)
+            add_tranches(view, sheet, name, account)
     for currency, found in totals.items():
 
-        def zero() -> Sum:
-            return Sum(traced=view.traced)
+        def zero() -> TracedSum:
+            return TracedSum(traced=view.traced)
 
-        sums: dict[str, Sum | None] = {}
+        sums: dict[str, TracedSum | None] = {}
         for figure in found[0]:
             known = [one for one in (amounts[figure] for amounts in found) if one is not None]
             sums[figure] = total(known, zero) if known else None
         of = {"currency_code": currency}
-        sheet.put("investment.total", of, investor="", issuer="")
-        _put(sheet, "investment.total", of, sums, total(shares[currency], zero))
+        sheet.add_figures("investment.total", of, investor="", issuer="")
+        _add_figures(sheet, "investment.total", of, sums, total(shares[currency], zero))
     return sheet
 
 
-def _put(
-    sheet: Sheet, section: str, of: dict[str, str], amounts: dict[str, Sum | None], shares: Sum
+def _add_figures(
+    sheet: FigureSheet,
+    section: str,
+    of: dict[str, str],
+    amounts: dict[str, TracedSum | None],
+    shares: TracedSum,
 ) -> None:
     currency = of["currency_code"]
-    sheet.put_money(section, of, currency, **amounts)
+    sheet.add_money(section, of, currency, **amounts)
     price = ""
     issued = amounts["issued"]
     if shares.value > 0 and currency and issued is not None:
         units = Fraction(issued.value) / 10 ** currency_exponent(currency)
         price = ten_places(units / shares.value)
     outstanding = ten_places(shares.value)
-    sheet.put(section, of, "shares", shares_outstanding=outstanding)
-    sheet.put(section, of, currency, average_price=price)
+    sheet.add_figures(section, of, "shares", shares_outstanding=outstanding)
+    sheet.add_figures(section, of, currency, average_price=price)
 
 
-def _figures(view: View, account: Account, currency: str) -> tuple[dict[str, Sum | None], Sum]:
+def _figures(
+    view: View, account: Account, currency: str
+) -> tuple[dict[str, TracedSum | None], TracedSum]:
     """Return the amounts of an agreement in a currency, and its outstanding shares."""
 
-    def zero() -> Sum:
-        return Sum(traced=view.traced)
+    def zero() -> TracedSum:
+        return TracedSum(traced=view.traced)
 
-    recorded: dict[str, Sum] = defaultdict(zero)
+    recorded: dict[str, TracedSum] = defaultdict(zero)
     shares = zero()
     for movement in account.movements:
         if (movement.currency or account.currency) != currency:
@@ -91,28 +97,28 @@ def _figures(view: View, account: Account, currency: str) -> tuple[dict[str, Sum
         if entry.kind in SHARES:
             shares.add(entry.position, entry.day, SHARES[entry.kind] * movement.shares)
 
-    standing = account.standing if currency == account.currency else None
+    status = account.status if currency == account.currency else None
     committed, contingent, indicative, entitled = zero(), zero(), zero(), zero()
-    pro_rata: Sum | None = None
-    if standing is not None:
-        terms = standing.terms
-        stands = (terms.position, standing.day)
-        binds = standing.binds
+    pro_rata: TracedSum | None = None
+    if status is not None:
+        terms = status.terms
+        stands = (terms.position, status.day)
+        binds = status.binds
         promised = committed if binds else indicative
-        if standing.in_force:
+        if status.in_force:
             promised.add(*stands, terms.commitment_minor)
             if terms.stated.investment_undisclosed:
                 promised.add(*stands, None)
         if binds:
             contingent.add(*stands, terms.contingent_minor)
-        entitled = _entitled(view, account, standing, zero())
+        entitled = _entitled(view, account, status, zero())
         if terms.stated.power_kw:
             agreed_kw = terms.stated.power_kw
             certified_kw = account.certified_kw(basis_of(terms.stated.power_basis))
             certified_kw = min(max(0, certified_kw), agreed_kw)
             pro_rata = committed.becoming(int(committed.value) * certified_kw // agreed_kw)
     funded = recorded[FUNDED] + recorded["non_cash"] - recorded[RETURNED]
-    amounts: dict[str, Sum | None] = {
+    amounts: dict[str, TracedSum | None] = {
         "committed": committed,
         "contingent": contingent,
         "indicative": indicative,
@@ -133,14 +139,16 @@ def _figures(view: View, account: Account, currency: str) -> tuple[dict[str, Sum
     return amounts, shares
 
 
-def _entitled(view: View, account: Account, standing: Standing, entitled: Sum) -> Sum:
+def _entitled(
+    view: View, account: Account, status: AgreementStatus, entitled: TracedSum
+) -> TracedSum:
     """Return the tranches that are reached, at most the commitment, unless it is not disclosed."""
-    terms = standing.terms
+    terms = status.terms
     for tranche in reached(account, view.today):
         amount_minor = money_from_message(tranche.amount).amount_minor
-        entitled.add(terms.position, standing.day, amount_minor)
+        entitled.add(terms.position, status.day, amount_minor)
     if terms.stated.investment_undisclosed:
-        if standing.binds:
-            entitled.add(terms.position, standing.day, None)
+        if status.binds:
+            entitled.add(terms.position, status.day, None)
         return entitled
     return entitled.becoming(min(entitled.value, terms.commitment_minor))

@@ -1,7 +1,7 @@
-"""Purchases, recomputed: what was ordered, received, invoiced and paid, and what stands open.
+"""Purchases, recomputed: ordered, received, invoiced, paid, and open items.
 
-A document that was recorded in error still tells what its number stands for, where no other does:
-so nothing that was recorded under it drops out.
+A document recorded in error still defines its number if no other does, so that facts recorded under
+it are not lost.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from gigaledger.audit.recompute.figure_sheet import Sum, in_proportion
+from gigaledger.audit.recompute.figure_sheet import TracedSum, in_proportion
 from gigaledger.audit.recompute.history import Entry, View, by_time
 from gigaledger.common.quantities import money_from_message
 
@@ -24,13 +24,13 @@ Document = tuple[str, str]
 
 
 class Purchase(NamedTuple):
-    """Something bought by a customer from a supplier.
+    """A purchase of a customer from a supplier.
 
     Attributes:
         measure: ordered, received, invoiced, paid, received_not_invoiced, open_payable, refund_due
             or unapplied_payments.
-        day: on which it was added; for what stands open, none.
-        amount: what it adds, with the events behind it.
+        day: the day on which it counts; None for open items.
+        amount: the amount, with its events.
     """
 
     measure: str
@@ -38,7 +38,7 @@ class Purchase(NamedTuple):
     customer: str
     currency: str
     day: dt.date | None
-    amount: Sum
+    amount: TracedSum
 
 
 class _Order(NamedTuple):
@@ -68,7 +68,7 @@ class _Claim(NamedTuple):
 
 
 class _Settled(NamedTuple):
-    """A payment. `document_minor` is its amount in the currency of what it was applied to."""
+    """A payment. `document_minor` is its amount in the currency of the document that it settles."""
 
     invoice: str
     amount_minor: int
@@ -76,7 +76,7 @@ class _Settled(NamedTuple):
 
 
 class _Units(NamedTuple):
-    """Units of a line that were ordered, or received; an amount where the fact states one."""
+    """Units of a line that were ordered or received, with an amount if the fact states one."""
 
     entry: Entry
     quantity: int
@@ -85,10 +85,10 @@ class _Units(NamedTuple):
 
 
 def purchases(view: View) -> Iterator[Purchase]:
-    """Yield all purchases that count, and what stands open."""
+    """Yield all purchases that count, and the open items."""
     orders = _orders(view)
     bills = _bills(view, orders)
-    received: dict[str, Sum] = {}
+    received: dict[str, TracedSum] = {}
     for purchase, order in _goods(view, orders):
         yield purchase
         if purchase.measure == "received":
@@ -99,7 +99,7 @@ def purchases(view: View) -> Iterator[Purchase]:
             one = _single(view, claim.entry, claim.amount_minor)
             yield Purchase("invoiced", *bills[claim.document][:3], claim.entry.day, one)
     yield from _not_invoiced(view, orders, received, claims)
-    open_: dict[Document, Sum] = defaultdict(lambda: _zero(view))
+    open_: dict[Document, TracedSum] = defaultdict(lambda: _zero(view))
     for claim in claims:
         open_[claim.document].add(claim.entry.position, claim.entry.day, claim.amount_minor)
     for entry, purchase, document, document_minor in _cash(view):
@@ -117,7 +117,7 @@ def purchases(view: View) -> Iterator[Purchase]:
 
 
 def _goods(view: View, orders: dict[str, _Order]) -> Iterator[tuple[Purchase, str]]:
-    """Yield what was ordered and received, each with the number of its order."""
+    """Yield ordered and received amounts, each with its order number."""
     for (number, _), measure, entry, value in _valued(view):
         if number in orders:
             one = _single(view, entry, value.minor, value.undisclosed)
@@ -125,10 +125,10 @@ def _goods(view: View, orders: dict[str, _Order]) -> Iterator[tuple[Purchase, st
 
 
 def _not_invoiced(
-    view: View, orders: dict[str, _Order], received: dict[str, Sum], claims: list[_Claim]
+    view: View, orders: dict[str, _Order], received: dict[str, TracedSum], claims: list[_Claim]
 ) -> Iterator[Purchase]:
-    """Yield, order by order, what was received and not invoiced."""
-    invoiced: dict[str, Sum] = defaultdict(lambda: _zero(view))
+    """Yield the amount received and not invoiced of each order."""
+    invoiced: dict[str, TracedSum] = defaultdict(lambda: _zero(view))
     for claim in claims:
         invoiced[claim.order].add(claim.entry.position, claim.entry.day, claim.order_minor)
     for number, value in received.items():
@@ -136,11 +136,11 @@ def _not_invoiced(
         yield Purchase("received_not_invoiced", *orders[number], None, rest)
 
 
-def _zero(view: View) -> Sum:
-    return Sum(traced=view.traced)
+def _zero(view: View) -> TracedSum:
+    return TracedSum(traced=view.traced)
 
 
-def _single(view: View, entry: Entry, amount: int, undisclosed: int = 0) -> Sum:
+def _single(view: View, entry: Entry, amount: int, undisclosed: int = 0) -> TracedSum:
     one = _zero(view)
     one.add(entry.position, entry.day, None if undisclosed and not amount else amount)
     one.undisclosed = undisclosed
@@ -153,8 +153,10 @@ def _minor(message: Any) -> int:
 
 def _orders(view: View) -> dict[str, _Order]:
     def read(order: Any) -> tuple[str, _Order]:
-        told = (line.amount.currency_code or line.unit_price.currency_code for line in order.lines)
-        currency = next(filter(None, told), "")
+        stated = (
+            line.amount.currency_code or line.unit_price.currency_code for line in order.lines
+        )
+        currency = next(filter(None, stated), "")
         return order.purchase_order, _Order(order.supplier, order.buyer, currency)
 
     return view.latest(read, *_ORDERED[:1])
@@ -182,25 +184,25 @@ def _ordered(entry: Entry) -> Iterator[tuple[Line, _Units]]:
 
 
 class _Price(NamedTuple):
-    """The average price of a line: an amount in minor units, for so many units."""
+    """The average price of a line: an amount in minor units for a number of units."""
 
     amount_minor: int = 0
     quantity: int = 0
 
     def plus(self, units: _Units) -> _Price:
-        """Return the price where more was ordered at a price of its own."""
+        """Return the price after units were ordered at a stated price."""
         return _Price(self.amount_minor + (units.amount_minor or 0), self.quantity + units.quantity)
 
 
 class _Value(NamedTuple):
-    """What units are worth to date, in minor units, and of how many facts nothing tells it."""
+    """The value of units to date in minor units, and the number of facts without a known value."""
 
     minor: int = 0
     undisclosed: int = 0
 
 
 class _Movement(NamedTuple):
-    """A change of a line. What has a price tells what all units of the line are worth."""
+    """A change of a line. A priced one changes the value of all units of the line."""
 
     measure: str
     units: _Units
@@ -208,9 +210,9 @@ class _Movement(NamedTuple):
 
 
 def _ever_priced(view: View) -> dict[Line, _Price | None]:
-    """Return the average price of each line by all that was ever recorded, counted or not.
+    """Return the average price of each line over all facts ever recorded.
 
-    It is None for a line of which anything is not disclosed.
+    It is None for a line with anything undisclosed.
     """
     found: dict[Line, _Price | None] = {}
     for entry in view.recorded(*_ORDERED):
@@ -224,7 +226,7 @@ def _ever_priced(view: View) -> dict[Line, _Price | None]:
 
 
 def _movements(view: View) -> dict[Line, list[_Movement]]:
-    """Return what was ordered, cancelled, received and returned of each line, by time."""
+    """Return orders, cancellations, receipts and returns of each line, by time."""
     lines: dict[Line, list[_Movement]] = defaultdict(list)
     for entry in view.counted(*_ORDERED):
         for line, units in _ordered(entry):
@@ -245,10 +247,10 @@ def _movements(view: View) -> dict[Line, list[_Movement]]:
 
 
 def _valued(view: View) -> Iterator[tuple[Line, str, Entry, _Value]]:
-    """Yield by how much each fact changes what was ordered and received is worth.
+    """Yield the change in value of ordered and received units by each fact.
 
-    Units without an amount of their own have the average price of their line: of what was ordered
-    to date, or before that of all that ever was. What is rounded is the value to date.
+    Units without a stated amount have the average price of their line, over orders to date or,
+    before the first order, over all that was ever ordered. The value to date is rounded.
     """
     ever_priced = _ever_priced(view)
     for line, movements in _movements(view).items():
@@ -266,7 +268,7 @@ def _valued(view: View) -> Iterator[tuple[Line, str, Entry, _Value]]:
 
 
 class _ToDate:
-    """What was ordered, or received, of a line to date."""
+    """The ordered, or received, units of a line to date."""
 
     def __init__(self) -> None:
         self._stated_minor = 0
@@ -336,9 +338,9 @@ def _claims(view: View, bills: dict[Document, _Bill]) -> Iterator[_Claim]:
 
 
 def _cash(view: View) -> Iterator[tuple[Entry, Purchase, Document, int]]:
-    """Yield payments and refunds, the document they apply to, and their amount in its currency.
+    """Yield payments and refunds, their documents, and their amounts in the document's currency.
 
-    A refund applies to what the payment applied to that goes back.
+    A refund takes back the settlement of the payment it refunds.
     """
 
     def read(payment: Any) -> tuple[Document, _Settled]:

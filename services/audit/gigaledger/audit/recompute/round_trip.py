@@ -7,11 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from gigaledger.audit.recompute.fifo import Matched, matched
-from gigaledger.audit.recompute.figure_sheet import Sheet, Sum
+from gigaledger.audit.recompute.fifo import FifoMatch, fifo_match
+from gigaledger.audit.recompute.figure_sheet import FigureSheet, TracedSum
 from gigaledger.audit.recompute.history import View, by_time
 from gigaledger.audit.recompute.purchases import Purchase, purchases
-from gigaledger.audit.recompute.terms import Agreements, Standing, Terms
+from gigaledger.audit.recompute.terms import Agreements, AgreementStatus, Terms
 from gigaledger.common.quantities import money_from_message
 from gigaledger.v1.equity_facts_pb2 import ContributionForm
 
@@ -22,7 +22,7 @@ BASES = {
     "ordered_against_funded": ("ordered", "funded_cash"),
     "invoiced_against_funded": ("invoiced", "funded_cash"),
 }
-"""What each basis sets against what: purchases, investment."""
+"""The two sides of each basis: purchases and investment."""
 _SHOWN = (
     "ordered",
     "received",
@@ -35,19 +35,19 @@ _SHOWN = (
 )
 
 Of = tuple[str, dict[str, str]]
-"""The section of a figure, and what it is about."""
+"""The section of a figure, and its attributes."""
 Pair = tuple[str, str, str]
 """Investor-supplier, investee-customer, currency."""
 
 
 class _Series:
-    """What was added between a pair: in all, and by day."""
+    """Amounts of a pair: in total, and by day."""
 
     def __init__(self, view: View) -> None:
-        self.total = Sum(traced=view.traced)
+        self.total = TracedSum(traced=view.traced)
         self.by_day: dict[dt.date, int] = defaultdict(int)
 
-    def add(self, amount: Sum, day: dt.date | None) -> None:
+    def add(self, amount: TracedSum, day: dt.date | None) -> None:
         total = self.total
         total.value += amount.value
         total.undisclosed += amount.undisclosed
@@ -57,7 +57,7 @@ class _Series:
             self.by_day[day] += int(amount.value)
 
 
-def round_trip(view: View, *, by_entity: bool) -> Sheet:
+def round_trip(view: View, *, by_entity: bool) -> FigureSheet:
     """Return all figures of the round trip, of groups or of legal entities."""
     groups = {} if by_entity else groups_of(view)
     pairs: dict[Pair, dict[str, _Series]] = {}
@@ -70,7 +70,7 @@ def round_trip(view: View, *, by_entity: bool) -> Sheet:
             (supplier, customer, movement.currency), defaultdict(lambda: _Series(view))
         )
         pair[movement.measure].add(movement.amount, movement.day)
-    sheet = Sheet()
+    sheet = FigureSheet()
     section = "round-trip.entity" if by_entity else "round-trip"
     for (supplier, customer, currency), series in pairs.items():
         of = {
@@ -80,27 +80,32 @@ def round_trip(view: View, *, by_entity: bool) -> Sheet:
         }
         shown = {name: series[name].total for name in _SHOWN}
         in_kind = series["funded_non_cash"].total
-        sheet.put_money(section, of, currency, **shown, invested_non_cash=in_kind)
+        sheet.add_money(section, of, currency, **shown, invested_non_cash=in_kind)
         for basis, (bought, invested) in BASES.items():
-            _put_balance(sheet, section, of, basis, series[bought], series[invested])
+            _add_balance(sheet, section, of, basis, series[bought], series[invested])
     return sheet
 
 
-def _put_balance(
-    sheet: Sheet, section: str, of: dict[str, str], basis: str, bought: _Series, invested: _Series
+def _add_balance(
+    sheet: FigureSheet,
+    section: str,
+    of: dict[str, str],
+    basis: str,
+    bought: _Series,
+    invested: _Series,
 ) -> None:
     currency = of["currency_code"]
     purchases_, investment = bought.total, invested.total
     net = purchases_ - investment
     lesser = purchases_ if purchases_.value <= investment.value else investment
     recycled = lesser.becoming(max(0, lesser.value))
-    sheet.put_money(
+    sheet.add_money(
         section,
         of,
         currency,
         **{f"{basis}.purchases": purchases_, f"{basis}.investment": investment},
     )
-    sheet.put_plain_money(
+    sheet.add_plain_money(
         section,
         of,
         currency,
@@ -110,20 +115,20 @@ def _put_balance(
             f"{basis}.peak_exposure": _peak(bought, invested),
         },
     )
-    sheet.put_ratio(section, of, f"{basis}.ratio_investment", recycled, investment)
-    sheet.put_ratio(section, of, f"{basis}.ratio_purchases", recycled, purchases_)
-    there = matched(invested.by_day, bought.by_day)
+    sheet.add_ratio(section, of, f"{basis}.ratio_investment", recycled, investment)
+    sheet.add_ratio(section, of, f"{basis}.ratio_purchases", recycled, purchases_)
+    there = fifo_match(invested.by_day, bought.by_day)
     name = f"{basis}.invest_then_buy"
-    _put_matching(sheet, (section, of), name, there, there.unmatched_out, there.unmatched_back)
-    back = matched(bought.by_day, invested.by_day)
+    _add_matching(sheet, (section, of), name, there, there.unmatched_out, there.unmatched_back)
+    back = fifo_match(bought.by_day, invested.by_day)
     name = f"{basis}.buy_then_invest"
-    _put_matching(sheet, (section, of), name, back, back.unmatched_back, back.unmatched_out)
+    _add_matching(sheet, (section, of), name, back, back.unmatched_back, back.unmatched_out)
 
 
-def _put_matching(
-    sheet: Sheet, of: Of, name: str, found: Matched, investment: int, purchases_: int
+def _add_matching(
+    sheet: FigureSheet, of: Of, name: str, found: FifoMatch, investment: int, purchases_: int
 ) -> None:
-    """Put what FIFO matching gives in one direction, and what it leaves of either side."""
+    """Add the figures of FIFO matching in one direction, and the unmatched amounts."""
     section, about = of
     unit = about["currency_code"]
     amounts = {
@@ -131,12 +136,14 @@ def _put_matching(
         f"{name}.unmatched_investment": investment,
         f"{name}.unmatched_purchases": purchases_,
     }
-    sheet.put(section, about, unit, **{n: minor if unit else None for n, minor in amounts.items()})
+    sheet.add_figures(
+        section, about, unit, **{n: minor if unit else None for n, minor in amounts.items()}
+    )
     days = {f"{name}.weighted_lag_days": found.lag, f"{name}.longest_lag_days": found.longest_days}
-    sheet.put(section, about, "", **days)
+    sheet.add_figures(section, about, "", **days)
 
 
-def _peak(bought: _Series, invested: _Series) -> Sum:
+def _peak(bought: _Series, invested: _Series) -> TracedSum:
     """Return the highest excess of investment over purchases at the end of any day."""
     peak = exposure = 0
     peak_day = dt.date.min
@@ -164,7 +171,7 @@ def groups_of(view: View) -> dict[str, str]:
 def _moved(
     view: View, measure: str, whose: Pair, day: dt.date, position: int, minor: int | None
 ) -> Purchase:
-    amount = Sum(traced=view.traced)
+    amount = TracedSum(traced=view.traced)
     amount.add(position, day, minor)
     return Purchase(measure, *whose, day, amount)
 
@@ -174,27 +181,27 @@ def commitment_movements(view: View) -> Iterator[Purchase]:
     for agreement in Agreements(view, counted=True).by_name.values():
         before: tuple[tuple[int, int], Pair] = ((0, 0), ("", "", ""))
         for day in sorted(day for day in agreement.days() if day <= view.until):
-            standing = agreement.on(day, min(day, view.today))
-            if standing is None:
+            status = agreement.on(day, min(day, view.today))
+            if status is None:
                 continue
-            after = _committed(standing)
+            after = _committed(status)
             if after == before:
                 continue
             for (minor, undisclosed), whose, sign in ((*before, -1), (*after, 1)):
                 if not minor and not undisclosed:
                     continue
-                amount = Sum(traced=view.traced)
-                amount.add(standing.position, day, sign * minor)
+                amount = TracedSum(traced=view.traced)
+                amount.add(status.position, day, sign * minor)
                 amount.undisclosed = sign * undisclosed
                 yield Purchase("committed", *whose, day, amount)
             before = after
 
 
-def _committed(standing: Standing) -> tuple[tuple[int, int], Pair]:
-    terms = standing.terms
+def _committed(status: AgreementStatus) -> tuple[tuple[int, int], Pair]:
+    terms = status.terms
     amount = (terms.commitment_minor, int(terms.stated.investment_undisclosed))
     whose = (terms.investor, terms.issuer, terms.currency)
-    return (amount if standing.binds else (0, 0)), whose
+    return (amount if status.binds else (0, 0)), whose
 
 
 def _form(funded: Any) -> tuple[tuple[str, str], str]:

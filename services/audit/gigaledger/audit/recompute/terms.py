@@ -23,7 +23,7 @@ _PARTS = (Role.ROLE_INVESTOR, Role.ROLE_ISSUER, Role.ROLE_SUPPLIER, Role.ROLE_BU
 
 
 def layer_of(number: int) -> str:
-    """Return the name of a layer of the supply chain: chip supply where none is stated."""
+    """Return the name of a layer of the supply chain; chip supply if none is stated."""
     stated = number or CapacityLayer.CAPACITY_LAYER_CHIP_SUPPLY
     return CapacityLayer.Name(stated).removeprefix("CAPACITY_LAYER_")  # type: ignore[arg-type]
 
@@ -38,9 +38,9 @@ class Terms:
     """Terms of an agreement on a day.
 
     Attributes:
-        stated: the terms as the latest document states them.
-        position: of the event that made them what they are; 0 where none did.
-        parties: who plays which role, after novations.
+        stated: the terms of the latest document.
+        position: position of that document; 0 if there is none.
+        parties: the parties by role, after novations.
     """
 
     stated: AgreementTerms = field(default_factory=AgreementTerms)
@@ -49,28 +49,30 @@ class Terms:
 
     @property
     def investor(self) -> str:
-        """Who invests; empty where nobody is named."""
+        """The investor; empty if none is named."""
         return self.parties.get(Role.ROLE_INVESTOR, "")
 
     @property
     def issuer(self) -> str:
-        """Who issues the equity; empty where nobody is named."""
+        """The issuer; empty if none is named."""
         return self.parties.get(Role.ROLE_ISSUER, "")
 
     @property
     def currency(self) -> str:
-        """The currency of the investment and its tranches; empty where nothing tells it."""
+        """The currency of the investment and its tranches; empty if none is stated."""
         stated = self.stated
-        told = [
+        currencies = [
             getattr(stated, name).currency_code
             for name in ("investment_commitment", "contingent_commitment")
             if stated.HasField(name)
         ]
-        return next(iter([*told, *(step.amount.currency_code for step in stated.tranches)]), "")
+        return next(
+            iter([*currencies, *(step.amount.currency_code for step in stated.tranches)]), ""
+        )
 
     @property
     def commitment_minor(self) -> int:
-        """The investment in minor units; 0 where no amount is stated."""
+        """The investment in minor units; 0 if no amount is stated."""
         return self._minor("investment_commitment")
 
     @property
@@ -84,7 +86,7 @@ class Terms:
         return money_from_message(getattr(self.stated, name)).amount_minor
 
     def expired(self, today: dt.date) -> bool:
-        """Tell whether the last day has passed."""
+        """Return whether the last day has passed."""
         last = self.stated
         return last.HasField("expiry_date") and date_from_message(last.expiry_date) < today
 
@@ -98,14 +100,14 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How an agreement stands on a day.
+class AgreementStatus:
+    """The status of an agreement on a day.
 
     Attributes:
         terms: its terms.
         definitive: whether it is more than a letter of intent.
-        in_force: whether it is neither ended nor superseded nor past its last day.
-        position: of the event that made it stand so.
+        in_force: whether it has not ended, been superseded, or passed its last day.
+        position: position of the event that gave it this status.
         day: effective date of that event.
     """
 
@@ -134,12 +136,12 @@ class Agreement:
         self._changes = [(entry, entry.fact) for entry in sorted(changes, key=by_time)]
         self._successor = min(successors, key=by_time, default=None)
 
-    def on(self, until: dt.date, today: dt.date) -> Standing | None:
-        """Return how the agreement stands; None before its first terms.
+    def on(self, until: dt.date, today: dt.date) -> AgreementStatus | None:
+        """Return the status of the agreement; None before its first terms.
 
         Args:
             until: the last effective date that counts.
-            today: the day to which its last day is compared.
+            today: the day with which its last day is compared.
         """
         terms: Terms | None = None
         definitive = ended = False
@@ -166,16 +168,16 @@ class Agreement:
         if successor is not None and successor.day <= until:
             ended, last = True, max(last, successor, key=by_time)
         in_force = not ended and not terms.expired(today)
-        return Standing(terms, definitive, in_force, last.position, last.day)
+        return AgreementStatus(terms, definitive, in_force, last.position, last.day)
 
     def terms_on(self, day: dt.date) -> Terms:
         """Return the terms on a day, or the first ones for a day before them."""
         day = max(day, self._changes[0][0].day)
-        standing = self.on(day, day)
-        return standing.terms if standing else Terms()
+        status = self.on(day, day)
+        return status.terms if status else Terms()
 
     def days(self) -> set[dt.date]:
-        """Return the days on which the standing may change."""
+        """Return the days on which the status may change."""
         days = {entry.day for entry, _ in self._changes}
         for entry, fact in self._changes:
             if entry.kind in _TERMS and fact.terms.HasField("expiry_date"):

@@ -1,4 +1,4 @@
-"""Tranches, recomputed (domain rules, section 2.2): what was called, funded and issued for each."""
+"""Tranches, recomputed (domain rules, section 2.2): called, funded and issued amounts."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from gigaledger.audit.recompute.accounts import (
     Movement,
     reached,
 )
-from gigaledger.audit.recompute.figure_sheet import Sheet, Sum, split, ten_places
+from gigaledger.audit.recompute.figure_sheet import FigureSheet, TracedSum, split, ten_places
 from gigaledger.audit.recompute.history import View
 from gigaledger.common.quantities import MAX_DECIMAL_PLACES, money_from_message
 
 
-def put_tranches(view: View, sheet: Sheet, name: str, account: Account) -> None:
-    """Put the ladder of an agreement in force, with what was recorded for each tranche."""
-    standing = account.standing
-    if standing is None or not standing.in_force:
+def add_tranches(view: View, sheet: FigureSheet, name: str, account: Account) -> None:
+    """Add the ladder of an agreement in force, with the amounts of each tranche."""
+    status = account.status
+    if status is None or not status.in_force:
         return
     entitled = {tranche.number for tranche in reached(account, view.today)}
     called = _by_tranche(view, account, {CALLED: 1})
     funded = _by_tranche(view, account, {FUNDED: 1, RETURNED: -1})
     shares, prices = _shares_by_tranche(account)
     currency = account.currency
-    for tranche in standing.terms.stated.tranches:
+    for tranche in status.terms.stated.tranches:
         number = tranche.number
         of = {"agreement": name, "tranche": str(number)}
-        amount = Sum(traced=view.traced)
+        amount = TracedSum(traced=view.traced)
         amount_minor = money_from_message(tranche.amount).amount_minor
-        amount.add(standing.terms.position, standing.day, amount_minor)
-        sheet.put_plain_money("investment.tranche", of, currency, amount=amount)
-        sheet.put("investment.tranche", of, entitled=int(number in entitled))
-        sheet.put_money(
+        amount.add(status.terms.position, status.day, amount_minor)
+        sheet.add_plain_money("investment.tranche", of, currency, amount=amount)
+        sheet.add_figures("investment.tranche", of, entitled=int(number in entitled))
+        sheet.add_money(
             "investment.tranche", of, currency, called=called[number], funded=funded[number]
         )
         held = shares[number]
         price = ten_places(prices[number] / held) if held > 0 else ""
-        sheet.put("investment.tranche", of, "shares", shares=ten_places(held))
-        sheet.put("investment.tranche", of, currency, price_per_share=price)
+        sheet.add_figures("investment.tranche", of, "shares", shares=ten_places(held))
+        sheet.add_figures("investment.tranche", of, currency, price_per_share=price)
 
 
 def _groups(account: Account, kinds: dict[str, int]) -> Iterator[list[Movement]]:
@@ -75,10 +75,10 @@ def _weights(account: Account, group: list[Movement]) -> tuple[list[int], list[i
     return tranches, terms.weights(tranches)
 
 
-def _by_tranche(view: View, account: Account, kinds: dict[str, int]) -> defaultdict[int, Sum]:
-    found: defaultdict[int, Sum] = defaultdict(lambda: Sum(traced=view.traced))
+def _by_tranche(view: View, account: Account, kinds: dict[str, int]) -> defaultdict[int, TracedSum]:
+    found: defaultdict[int, TracedSum] = defaultdict(lambda: TracedSum(traced=view.traced))
     for group in _groups(account, kinds):
-        net = Sum(traced=view.traced)
+        net = TracedSum(traced=view.traced)
         for movement in group:
             amount, entry = movement.amount_minor, movement.entry
             signed = None if amount is None else kinds[entry.kind] * amount
@@ -92,7 +92,7 @@ def _by_tranche(view: View, account: Account, kinds: dict[str, int]) -> defaultd
 def _shares_by_tranche(
     account: Account,
 ) -> tuple[defaultdict[int, Fraction], defaultdict[int, Fraction]]:
-    """Return outstanding shares by tranche, and what they were issued for, in units."""
+    """Return outstanding shares by tranche, and their issue amount in units."""
     shares: defaultdict[int, Fraction] = defaultdict(Fraction)
     prices: defaultdict[int, Fraction] = defaultdict(Fraction)
     kinds = {kind: sign for kind, sign in SHARES.items() if sign}

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
-from gigaledger.audit.recompute.figure_sheet import Key, Value
+from gigaledger.audit.recompute.figure_sheet import FigureKey, Value
 from gigaledger.common.quantities import date_from_message, instant_from_message
 from gigaledger.exceptions.catalogue import RULES
 from gigaledger.exceptions.policy import policy_in_force
@@ -20,7 +20,7 @@ from gigaledger.exceptions.register import ExceptionRecord, register_of
 from gigaledger.v1.events_pb2 import RecordedEvent
 from gigaledger.v1.projections_pb2 import ExceptionFinding, ExceptionSeverity
 
-ExceptionValues = dict[Key, Value]
+ExceptionValues = dict[FigureKey, Value]
 
 
 def exceptions(leaves: Iterable[bytes]) -> ExceptionValues:
@@ -82,15 +82,15 @@ def reviews(leaves: Iterable[bytes], ids: Collection[str]) -> ExceptionValues:
 def _review(name: str, owner: str, resolution: str) -> ExceptionValues:
     about = (("exception", name),)
     return {
-        Key("exceptions", "owner", about): owner,
-        Key("exceptions", "resolution", about): resolution,
+        FigureKey("exceptions", "owner", about): owner,
+        FigureKey("exceptions", "resolution", about): resolution,
     }
 
 
 def exception_counts(policy: int, total: int, still_open: int) -> ExceptionValues:
     """Return the number of the policy and how many exceptions there are, and are open."""
     counts = {"policy": policy, "total_count": total, "open_count": still_open}
-    return {Key("exceptions", name, ()): value for name, value in counts.items()}
+    return {FigureKey("exceptions", name, ()): value for name, value in counts.items()}
 
 
 def _named(described: Iterable[tuple[str, str, int, str]]) -> ExceptionValues:
@@ -103,7 +103,7 @@ def _named(described: Iterable[tuple[str, str, int, str]]) -> ExceptionValues:
         about = (("subject", subject), ("arose_position", str(arose)))
         for number, text in enumerate(sorted(texts), start=1):
             of = (*about, ("number", str(number))) if len(texts) > 1 else about
-            found[Key("exceptions", rule, of)] = text
+            found[FigureKey("exceptions", rule, of)] = text
     return found
 
 

@@ -1,9 +1,9 @@
-"""What each filter of the contract has to give, by the bytes of the events alone. Pure.
+"""The expected answers of each filter of the contract, from the bytes of the events only. Pure.
 
-A filter is answered from columns beside the bytes of an event. The bytes are proven; so what was
-done to a column is found where a filtered answer is not what the bytes say. An event concerns the
-agreement and the parties that its fact refers to, and those of the document that opened its stream:
-goods received concern buyer and supplier of their order.
+Filters are answered from columns beside the bytes of an event. The bytes are proven, so a changed
+column shows as a filtered answer that the bytes contradict. An event concerns the agreement and
+parties that its fact refers to, and those of the document that opened its stream: goods received
+concern buyer and supplier of their order.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ _OPENING = {
 }
 """Facts that open a stream, and between whom."""
 _SHOWN = 10
-"""Events that are named one by one for one filter."""
+"""The number of events listed individually for one filter."""
 
 
-class Asked(NamedTuple):
-    """A filter, and what it must give.
+class FilterQuery(NamedTuple):
+    """A filter and its expected answer.
 
     Attributes:
         name: the field of the filter.
-        value: what is asked for.
-        positions: of the events that match, in order.
+        value: the value filtered by.
+        positions: positions of the matching events, in order.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Asked(NamedTuple):
                 return EventFilter(stream=self.value)
 
     def compare(self, given: Collection[int]) -> Iterator[Finding]:
-        """Yield where the positions that were given are not those that match."""
+        """Yield the differences between the answered positions and those that match."""
         own, theirs = set(self.positions), set(given)
         about = f"a reader who asks for {self.name} {self.value}"
         wrong = [(position, f"{about} does not get event {position}") for position in own - theirs]
@@ -85,7 +85,7 @@ class Asked(NamedTuple):
 
 
 class _Concerns(NamedTuple):
-    """What a fact itself refers to, and where it is recorded."""
+    """The references of a fact, and where it is recorded."""
 
     stream: str
     agreement: str
@@ -102,12 +102,12 @@ class _Opened(NamedTuple):
 
 
 class Filters:
-    """Collects from events, one after another, what each filter has to give."""
+    """Collects the expected answers of each filter, event by event."""
 
     def __init__(self) -> None:
         self._positions: dict[tuple[str, str], array[int]] = defaultdict(lambda: array("q"))
         self._opened: dict[str, list[_Opened]] = defaultdict(list)
-        # One for each event; the same object where they are equal, of which there are few.
+        # One entry per event; equal entries, of which there are few distinct ones, share an object.
         self._own: list[_Concerns] = []
         self._known: dict[_Concerns, _Concerns] = {}
 
@@ -117,7 +117,7 @@ class Filters:
         kind = event.WhichOneof("fact") or ""
         target = event.entry_reversed.position if kind == "entry_reversed" else 0
         if 0 < target <= len(self._own):
-            # A reversal concerns what it reverses, by what was known until then.
+            # A reversal concerns what its target concerned, as known until then.
             own = self._own[target - 1]
         else:
             own = _own(recorded.stream, kind, getattr(event, kind) if kind else event)
@@ -140,28 +140,28 @@ class Filters:
             opened.append(_Opened(position, kind, own.agreement, sides))
 
     def _of_stream(self, stream: str) -> tuple[str, tuple[str, ...]]:
-        """Return the agreement and the parties of what opened a stream, and still stands."""
+        """Return the agreement and parties of the fact that opened a stream and is not reversed."""
         opened = self._opened.get(stream)
         if not opened:
             return "", ()
         latest = opened[-1]
         if latest.kind == "debt_drawn":
             # A later drawing need not repeat the agreement.
-            told = [fact.agreement for fact in opened if fact.agreement]
-            return (told[-1] if told else ""), latest.parties
+            stated = [fact.agreement for fact in opened if fact.agreement]
+            return (stated[-1] if stated else ""), latest.parties
         return latest.agreement, latest.parties
 
-    def asked(self) -> Iterator[Asked]:
+    def query(self) -> Iterator[FilterQuery]:
         """Yield every filter with one value that occurs."""
         for (name, value), positions in sorted(self._positions.items()):
-            yield Asked(name, value, positions)
+            yield FilterQuery(name, value, positions)
 
     def __len__(self) -> int:
         return len(self._positions)
 
 
 def _own(stream: str, kind: str, fact: Any) -> _Concerns:
-    """Return what a fact itself refers to."""
+    """Return the references of a fact."""
     agreement = fact.agreement if "agreement" in fact.DESCRIPTOR.fields_by_name else ""
     parties = tuple(_parties(fact))
     if kind == "party_registered":

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from gigaledger.audit.recompute.figure_sheet import Key, Value
+from gigaledger.audit.recompute.figure_sheet import FigureKey, Value
 from gigaledger.audit.verify.exceptions import exception_counts
 from gigaledger.common.quantities import date_from_message, money_from_message
 from gigaledger.v1.projections_pb2 import (
@@ -39,20 +39,20 @@ from google.type.money_pb2 import Money
 if TYPE_CHECKING:
     from gigaledger.v1.projections_pb2_grpc import ProjectionServiceStub
 
-Published = dict[Key, Value]
+Published = dict[FigureKey, Value]
 """Figures by name."""
 Of = tuple[tuple[str, str], ...]
-"""What a figure is about."""
+"""The attributes that identify a figure."""
 EXCEPTIONS_PAGE = 1000
-"""The most that a page can hold: each page is judged anew."""
+"""The largest page, because each page costs a query."""
 _PAIR = 2
 
 
 def ask(stub: ProjectionServiceStub, book: str, read: ReadSpec) -> tuple[int, Published]:
-    """Ask ProjectionService for every figure of a book.
+    """Query ProjectionService for every figure of a book.
 
-    The projections move on by themselves: where a book is being written to, the answers can be of
-    different positions, and are asked for again until they agree.
+    Projections advance independently. While a book is being written to, answers can reflect
+    different positions; they are queried again until they agree.
 
     Args:
         stub: the service.
@@ -96,7 +96,7 @@ def ask(stub: ProjectionServiceStub, book: str, read: ReadSpec) -> tuple[int, Pu
 def ask_exceptions(
     stub: ProjectionServiceStub, book: str, read: ReadSpec
 ) -> tuple[int, list[ExceptionFinding], Published]:
-    """Ask ProjectionService for every exception of a book, page by page.
+    """Query ProjectionService for every exception of a book, page by page.
 
     Args:
         stub: the service.
@@ -104,7 +104,7 @@ def ask_exceptions(
         read: which facts, and how fresh.
 
     Returns:
-        The position that the answer reflects, the exceptions, and what it says of all together.
+        The position that the answer reflects, the exceptions, and their counts.
 
     Raises:
         grpc.RpcError: the service does not answer.
@@ -159,7 +159,7 @@ def round_trip_figures(answer: QueryRoundTripResponse, section: str) -> Publishe
         for balance in pair.balances:
             basis = RoundTripBasis.Name(balance.basis).removeprefix("ROUND_TRIP_BASIS_").lower()
             for name, value in _values(balance, ("basis",)):
-                found[Key(section, f"{basis}.{name}", of)] = value
+                found[FigureKey(section, f"{basis}.{name}", of)] = value
     return found
 
 
@@ -169,14 +169,14 @@ def circular_flow_figures(answer: QueryCircularFlowsResponse, section: str) -> P
     for flows in answer.flows:
         about = _about(flows, "basis", "currency_code")
         gross = _values(flows, ("basis", "currency_code", "bilateral_first", "pure_maximum"))
-        found |= {Key(section, name, about): value for name, value in gross}
+        found |= {FigureKey(section, name, about): value for name, value in gross}
         found |= _rows(f"{section}.position", flows.positions, "party", of=about)
         for kind, decomposition in (
             ("bilateral_first", flows.bilateral_first),
             ("pure_maximum", flows.pure_maximum),
         ):
             where = f"{section}.{kind}"
-            found |= {Key(where, name, about): v for name, v in _values(decomposition, ())}
+            found |= {FigureKey(where, name, about): v for name, v in _values(decomposition, ())}
             names = ("payer", "payee", "kind")
             found |= _rows(f"{where}.share", decomposition.shares, *names, of=about)
             found |= _cycles(where, about, decomposition, len(_edges(flows)))
@@ -189,9 +189,9 @@ def _edges(flows: CircularFlows) -> set[tuple[str, str]]:
 
 
 def _cycles(section: str, about: Of, decomposition: FlowDecomposition, edges: int) -> Published:
-    """Return how much cycles carry on each edge, and how many of them are none.
+    """Return the amount that cycles carry on each edge, and the number that are no cycles.
 
-    Which cycles are published is left open; they must be cycles, at most one for each edge.
+    Which cycles are published is open, but they must be cycles, and at most one for each edge.
     """
     carried: Counter[tuple[str, str, str]] = Counter()
     for cycle in decomposition.cycles:
@@ -199,17 +199,17 @@ def _cycles(section: str, about: Of, decomposition: FlowDecomposition, edges: in
         for payer, payee in pairwise([*cycle.parties, *cycle.parties[:1]]):
             carried[payer, payee, name] += _minor(cycle.amount) or 0
     found: Published = {
-        Key(f"{section}.cycles", name, (*about, ("payer", payer), ("payee", payee))): minor
+        FigureKey(f"{section}.cycles", name, (*about, ("payer", payer), ("payee", payee))): minor
         for (payer, payee, name), minor in carried.items()
     }
     malformed = sum(not _is_cycle(cycle) for cycle in decomposition.cycles)
     malformed += max(0, len(decomposition.cycles) - edges)
-    found[Key(section, "malformed_cycles", about)] = malformed
+    found[FigureKey(section, "malformed_cycles", about)] = malformed
     return found
 
 
 def _is_cycle(cycle: FlowCycle) -> bool:
-    """Tell whether it meets each of its parties once, from the first by name on."""
+    """Return whether it visits each of its parties once, starting at the first by name."""
     parties = list(cycle.parties)
     several = len(parties) >= _PAIR and len(set(parties)) == len(parties)
     return several and parties[0] == min(parties) and (_minor(cycle.amount) or 0) > 0
@@ -220,7 +220,7 @@ def _rows(section: str, rows: Any, *names: str, of: Of = ()) -> Published:
     for row in rows:
         about = (*of, *_about(row, *names))
         for name, value in _values(row, names):
-            found[Key(section, name, about)] = value
+            found[FigureKey(section, name, about)] = value
     return found
 
 

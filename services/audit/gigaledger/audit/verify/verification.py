@@ -1,7 +1,7 @@
 """Verification of a history: every leaf, every root, the order of everything. Pure.
 
-Whatever is wrong becomes a finding with its position, and the verification goes on, so that all
-that is wrong is named.
+Every fault becomes a finding with its position, and verification continues, so that all faults are
+named.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from gigaledger.v1.events_pb2 import RecordedEvent
 from google.protobuf.message import DecodeError
 
 MAX_EXPLAINED = 1_000_000
-"""Events of which the hashes are kept until the next checkpoint, to tell which were altered."""
+"""Events whose hashes are kept until the next checkpoint, to name those that were altered."""
 
 
 class Kind(StrEnum):
-    """What is wrong."""
+    """Kinds of findings."""
 
     UNREADABLE = "unreadable"
     """The bytes of an event are not those of one."""
     POSITION = "position"
-    """An event is missing, is there twice, or stands in another's place."""
+    """An event is missing, duplicated, or out of place."""
     VERSION = "version"
     """The versions of a stream do not follow one another."""
     TIME = "time"
@@ -46,21 +46,21 @@ class Kind(StrEnum):
     KEY = "key"
     """A key follows another without a statement of that one."""
     READABLE = "readable"
-    """What a file shows of an event is not what its bytes say."""
+    """The readable form of an event in a file differs from its bytes."""
     FILTER = "filter"
-    """Who asks for some events does not get those that match, by what their bytes say."""
+    """A filtered query does not return the events that match by their bytes."""
     FIGURE = "figure"
-    """A published figure is not what the facts give."""
+    """A published figure differs from the facts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is wrong.
+    """A fault.
 
     Attributes:
-        position: where; for a range its last position.
-        kind: what.
-        message: what exactly, for people.
+        position: its position; for a range, the last one.
+        kind: its kind.
+        message: details for people.
     """
 
     position: int
@@ -71,14 +71,14 @@ class Finding:
 def trusted_keys(
     keys: Sequence[SigningKey], trusted: Verifier
 ) -> tuple[list[Verifier], list[Finding]]:
-    """Follow the statements of keys from one that is trusted on.
+    """Follow the statements by which keys vouch for their successors, from a trusted key on.
 
     Args:
-        keys: those of a book, in the order in which they signed.
+        keys: the keys of a book, in the order in which they signed.
         trusted: the key that the auditor holds.
 
     Returns:
-        The keys that are trusted by that, and what is wrong.
+        The keys that are thereby trusted, and the findings.
     """
     names = [key.verifier_key for key in keys]
     if str(trusted) not in names:
@@ -101,12 +101,12 @@ def trusted_keys(
 
 
 class Checkpoints:
-    """The checkpoints that a history is held against.
+    """The checkpoints that a history must match.
 
     Attributes:
-        roots: by size.
-        findings: what is wrong with the checkpoints themselves.
-        origin: of the book.
+        roots: roots by size.
+        findings: faults of the checkpoints themselves.
+        origin: origin of the book.
         imported: whether the recorded times of the book came with its facts.
     """
 
@@ -124,7 +124,7 @@ class Checkpoints:
         return max(self.roots, default=0)
 
     def add(self, note: str) -> None:
-        """Take a checkpoint, or find what is wrong with it."""
+        """Add a checkpoint, or a finding about it."""
         try:
             opened = open_note(note, self._keys)
             checkpoint = parse_checkpoint(opened.text)
@@ -157,7 +157,7 @@ class Verification:
     """Verifies the events of a history one after another.
 
     Attributes:
-        count: how many events were seen.
+        count: the number of events seen.
     """
 
     def __init__(self, roots: Mapping[int, bytes]) -> None:
@@ -173,7 +173,7 @@ class Verification:
         self._unexplained: dict[int, tuple[Frontier, bytes]] = {}
 
     def add(self, leaf: bytes) -> Iterator[Finding]:
-        """Take the bytes of the next event; yield what is wrong with it."""
+        """Add the bytes of the next event; yield findings about it."""
         self.count += 1
         try:
             recorded = RecordedEvent.FromString(leaf)
@@ -202,7 +202,7 @@ class Verification:
                 )
                 message = f"the {which} missing: {position} comes next"
             else:
-                message = f"the event at {position} stands where {expected} should stand"
+                message = f"the event at {position} is in the place of {expected}"
             yield Finding(expected, Kind.POSITION, message)
         stream, version = recorded.stream, recorded.stream_version
         following = self._versions.get(stream, 0) + 1
@@ -217,7 +217,7 @@ class Verification:
         self._time = max(time, self._time)
 
     def _at_checkpoint(self, root: bytes) -> Iterator[Finding]:
-        """Compare with a checkpoint, and remember what a later explanation needs."""
+        """Compare with a checkpoint, and keep what a later explanation needs."""
         if self._frontier.root() == root:
             self._good = self._frontier.copy()
             self._since_good.clear()
@@ -232,16 +232,16 @@ class Verification:
 
     @property
     def first_wrong_size(self) -> int | None:
-        """Size of the first checkpoint that the events do not lead to; None where all hold."""
+        """Size of the first checkpoint that the events do not match; None if all match."""
         return next(iter(self._unexplained), None)
 
     def explain(self, first_position: int, hashes: bytes) -> Iterator[Finding]:
-        """Yield which events were altered, by the hashes that were sealed with a checkpoint.
+        """Yield the altered events, by the hashes sealed with a checkpoint.
 
         Args:
-            first_position: of the hashes.
-            hashes: those that the first checkpoint with a wrong root adds to the one before it.
-                They are believed only where they lead to the root that was signed.
+            first_position: position of the first hash.
+            hashes: the hashes that the first mismatched checkpoint adds to the one before it. They
+                are trusted only if they lead to the signed root.
         """
         ((size, (good, own)),) = self._unexplained.items()
         good = good.copy()

@@ -72,10 +72,10 @@ def audit_replay(
     ledger: LedgerAddress = None,
     as_json: Json = False,
 ) -> None:
-    """Show the balances as they grow, recomputed from the facts alone.
+    """Show how the balances grow, recomputed from the facts only.
 
     By month: at the end of each month in which something took effect, as known at the last
-    position. By position: as they were known there.
+    position. By position: as known at that position.
     """
     day = parse_date(as_of, "--as-of") if as_of is not None else None
     step = _every(every)
@@ -136,11 +136,11 @@ def audit_explain(  # noqa: PLR0913 - options of the command line
     ledger: LedgerAddress = None,
     as_json: Json = False,
 ) -> None:
-    """List the events behind a figure, each with what it adds to it.
+    """List the events behind a figure, each with its contribution.
 
-    What a rule adds to the sum of the events (a cap, a floor of zero, rounding) is a line of its
-    own, so that the lines add up to the figure exactly. With --key, each event comes with a proof
-    that it is in the history that was signed.
+    The effect of a rule on their sum (a cap, a floor of zero, rounding) is a line of its own, so
+    that the lines add up to the figure exactly. With --key, each event comes with a proof that it
+    is in the signed history.
     """
     verifier = verify.read_key(key) if key is not None else None
     day = parse_date(as_of, "--as-of") if as_of is not None else None
@@ -150,8 +150,8 @@ def audit_explain(  # noqa: PLR0913 - options of the command line
     position = _position(figures, as_known)
     with _errors_of_histories():
         traced = figures.at(position, as_of=day, traced=True)
-        wanted = {name: value for name, value in about.items() if value}
-        found = explain(figures.history, traced, figure, wanted)
+        attributes = {name: value for name, value in about.items() if value}
+        found = explain(figures.history, traced, figure, attributes)
     lines = [line for one in found for line in one.lines or ()]
     proofs = None
     if verifier is not None:
@@ -173,7 +173,7 @@ def audit_explain(  # noqa: PLR0913 - options of the command line
 
 
 class ExportFormat(StrEnum):
-    """What an export is written as."""
+    """Formats of exports."""
 
     JSONL = "jsonl"
     CSV = "csv"
@@ -185,10 +185,10 @@ class ExportFormat(StrEnum):
 def _writer(
     export_format: ExportFormat, issuer: str, supplement: Path | None
 ) -> Callable[[Path], Writer]:
-    """Return what makes the writer of a format.
+    """Return a function that creates the writer of a format.
 
     Raises:
-        CommandError: what the format needs is not installed or not given.
+        CommandError: something that the format needs is not installed or not given.
         ExportError: the supplement can't be read.
     """
     if export_format is ExportFormat.OCF:
@@ -301,7 +301,7 @@ def _recorded(
     to_position: int | None,
     leaf_hashes: dict[int, bytes] | None = None,
 ) -> Figures:
-    """Return the figures of a book, and put the hashes of its events where they are wanted."""
+    """Return the figures of a book, and collect the hashes of its events."""
     figures = Figures()
     request = _whole(book, to_position)
     with _errors_of_histories(), client.audit(ledger_address(ledger)) as channel:

@@ -102,7 +102,7 @@ def explanation_json(
 ) -> dict[str, Any]:
     """Return a figure and its events for programs. Fractions are written as such, e.g. "10/53".
 
-    With proofs, each event has one, or null where it is not sealed yet.
+    With proofs, each event has one, or null if it is not sealed yet.
     """
     sealed = {} if proofs is None else {"checkpoint": proofs.note}
     return sealed | {

@@ -35,19 +35,19 @@ STEP = 1000
 
 @dataclass
 class Report:
-    """What was verified, and what is wrong.
+    """The result of a verification.
 
     Attributes:
         book: resource name of the book.
-        origin: of its checkpoints.
-        size: of the latest checkpoint.
-        checkpoints: how many were held against the events.
-        events: how many were read.
-        filters: how many filtered reads were held against the events; None where none were.
-        figures: how many published figures were recomputed; None where none were asked for.
-        exceptions: how many exceptions were evaluated again; None if none were asked for.
+        origin: origin of its checkpoints.
+        size: size of the latest checkpoint.
+        checkpoints: number of checkpoints compared with the events.
+        events: number of events read.
+        filters: number of filtered queries compared with the events; None if none were made.
+        figures: number of published figures recomputed; None if they were not requested.
+        exceptions: number of exceptions evaluated again; None if they were not requested.
         not_evaluated: rules of published exceptions that this version does not know.
-        findings: what is wrong.
+        findings: the faults.
     """
 
     book: str
@@ -81,7 +81,7 @@ def read_key(text: str) -> Verifier:
 
 
 def verify_file(path: Path, key: Verifier, kept: str | None) -> Report:
-    """Verify a file, with nothing but the public key.
+    """Verify a file with nothing but the public key.
 
     Raises:
         CommandError: it can't be read as a book.
@@ -127,7 +127,7 @@ def held_against(
     kept: str | None,
     notes: Iterable[str],
 ) -> tuple[Report, Checkpoints]:
-    """Return what a book is held against, with what is wrong with that."""
+    """Return the checkpoints that a book must match, with the findings about them."""
     trusted, findings = trusted_keys(list(keys), key)
     checkpoints = Checkpoints(trusted)
     for note in notes:
@@ -143,13 +143,13 @@ def held_against(
 
 
 def _shown(leaf: bytes, shown: Any, position: int) -> Iterator[Finding]:
-    """Yield where a line shows something else than its bytes say."""
+    """Yield lines whose readable form differs from their bytes."""
     try:
-        said = readable(leaf)
+        content = readable(leaf)
     except ExportError as error:
         yield Finding(position, Kind.READABLE, f"what the line shows of event {position}: {error}")
         return
-    if shown != said:
+    if shown != content:
         yield Finding(position, Kind.READABLE, f"what the line shows of event {position} is not so")
 
 
@@ -168,7 +168,7 @@ def _last_line(path: Path) -> str:
 
 @contextmanager
 def progress(what: str, total: int, step: int = STEP) -> Iterator[Callable[[], None]]:
-    """Show how far it has come, on a terminal, after each so many."""
+    """Show progress on a terminal."""
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -30,7 +30,7 @@ def audit_verify(  # noqa: PLR0913 - options of the command line
         Path | None,
         typer.Argument(
             metavar="[FILE]",
-            help="A file of `audit export`, verified offline; the live book where there is none.",
+            help="A file of `audit export`, verified offline; by default the live book.",
             show_default=False,
         ),
     ] = None,
@@ -61,19 +61,19 @@ def audit_verify(  # noqa: PLR0913 - options of the command line
 ) -> None:
     """Verify that nothing in a history was changed, dropped, added or moved.
 
-    Every event is hashed, and the hashes must lead to every checkpoint that was signed; positions,
-    versions and times must follow one another. For a live book what filters give is held against
-    the events, and the figures and exceptions that are published are recomputed from the facts
-    alone. Exit code 0 only where all holds.
+    Every event is hashed, and the hashes must match every signed checkpoint; positions, versions
+    and times must be consecutive. For a live book, filtered queries are compared with the events,
+    and published figures and exceptions are recomputed from the facts. Exit code 0 only if
+    everything holds.
     """
     verifier = verify.read_key(key)
     kept = _text(since) if since is not None else None
     if file is not None:
         report = verify.verify_file(file, verifier, kept)
     else:
-        asked = None if log_only else projections_address(projections)
+        query = None if log_only else projections_address(projections)
         name = book_name(book)
-        report = verify_live.verify_live(name, verifier, kept, ledger_address(ledger), asked)
+        report = verify_live.verify_live(name, verifier, kept, ledger_address(ledger), query)
     if as_json:
         print_json_text(_json(report))
     else:

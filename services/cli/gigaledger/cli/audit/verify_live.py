@@ -75,7 +75,7 @@ def verify_live(
 
 
 def export_book(book: str, ledger: str, out: Callable[[str], object]) -> int:
-    """Write a book, up to its latest checkpoint, as lines; return how many events it has."""
+    """Write a book up to its latest checkpoint as lines; return its number of events."""
     with client.audit(ledger) as channel:
         stub = AuditServiceStub(channel)
         latest = stub.GetLatestCheckpoint(pb.GetLatestCheckpointRequest(book=book)).checkpoint
@@ -102,7 +102,7 @@ def _keys(stub: AuditServiceStub, book: str) -> Iterable[pb.SigningKey]:
 
 
 def _notes(stub: AuditServiceStub, book: str) -> Iterator[str]:
-    # Asked first, so that a ledger that seals nothing says why.
+    # Requested first, so that a ledger that seals nothing says why.
     stub.GetLatestCheckpoint(pb.GetLatestCheckpointRequest(book=book))
     return (note for _, note in _sized_notes(stub, book))
 
@@ -127,14 +127,14 @@ def read_leaves(channel: grpc.Channel, request: ReadEventsRequest) -> Iterator[b
 
 
 def _ask_filters(channel: grpc.Channel, filters: Filters, book: str, report: Report) -> None:
-    """Ask for the events of each value that occurs, and compare with what the bytes say."""
+    """Query the events of each value that occurs, and compare them with the bytes."""
     with progress("Asking filters", len(filters), 10) as advance:
-        for asked in filters.asked():
-            request = ReadEventsRequest(book=book, to_position=report.events, filter=asked.filter())
+        for query in filters.query():
+            request = ReadEventsRequest(book=book, to_position=report.events, filter=query.filter())
             given = [
                 RecordedEvent.FromString(leaf).position for leaf in read_leaves(channel, request)
             ]
-            report.findings += asked.compare(given)
+            report.findings += query.compare(given)
             advance()
     report.filters = len(filters)
 
@@ -172,11 +172,13 @@ def _compare(
     report.not_evaluated = tuple(sorted({one.rule for one in flagged} - set(RULES)))
     own = exceptions(leaves[:evaluated])
     own |= reviews(leaves[:evaluated], [one.exception for one in flagged])
-    told = published_exceptions(known) | published_reviews(flagged) | counts
+    stated = published_exceptions(known) | published_reviews(flagged) | counts
     if report.not_evaluated:
-        # What is said of all together is of others as well.
-        own, told = ({key: found[key] for key in found.keys() - counts} for found in (own, told))
-    wrong += differences(own, told, evaluated)
+        # The counts cover rules that this version does not know.
+        own, stated = (
+            {key: found[key] for key in found.keys() - counts} for found in (own, stated)
+        )
+    wrong += differences(own, stated, evaluated)
     report.findings += [
         Finding(difference.position, Kind.FIGURE, str(difference)) for difference in wrong
     ]
