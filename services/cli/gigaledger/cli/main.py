@@ -239,7 +239,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         arguments: of the command line; those of the process where None.
     """
     try:
-        app(list(arguments) if arguments is not None else None)
+        app(list(arguments) if arguments is not None else None, prog_name="gigaledger")
     except SystemExit as request:
         return request.code if isinstance(request.code, int) else ExitCode.OK
     except CommandError as error:
