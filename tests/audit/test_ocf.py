@@ -186,7 +186,7 @@ def test_whatever_happens_to_shares_the_balance_is_that_of_the_figures(
 
 
 @pytest.mark.parametrize(
-    ("told", "words"),
+    ("stated", "words"),
     [
         ({**SUPPLEMENT, "formationDate": "2015"}, "formationDate: '2015' is not a date"),
         ({**SUPPLEMENT, "countryOfFormation": "USA"}, "'USA' is not two letters"),

@@ -66,12 +66,12 @@ def test_an_explanation_of_what_is_not_there(services: Shell, audited: str) -> N
     assert "there is no position 1000000" in beyond.err
 
 
-@pytest.mark.parametrize("wanted", ["csv", "journal", "parquet"])
+@pytest.mark.parametrize("format_name", ["csv", "journal", "parquet"])
 def test_an_export_has_a_manifest(
-    services: Shell, audited: str, tmp_path: Path, attributes: str
+    services: Shell, audited: str, tmp_path: Path, format_name: str
 ) -> None:
     folder = tmp_path / "out"
-    query = ("audit", "export", "--format", attributes, "-o", folder, "--book", audited)
+    query = ("audit", "export", "--format", format_name, "-o", folder, "--book", audited)
 
     done, again = services(*query), services(*query)
 

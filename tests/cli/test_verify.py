@@ -34,13 +34,16 @@ class Office(Shell):
     url: str
 
     def sealed_book(self, book: str) -> str:
-        """Open a book with the example in it, wait until it is sealed, and return its key."""
+        """Open a book with the example in it, and return its key once it is sealed and projected."""
         made = self("book", "create", book, "--imported", "--opened-at", OPENED)
         assert made.code == ExitCode.OK, made.err
         appended = self("append", EXAMPLE, "--book", book)
         assert appended.code == ExitCode.OK, appended.err
         size = appended.err.rpartition("last position ")[2].strip(" .\n")
         until(lambda: f"\n{size}\n" in self("audit", "checkpoint", "--book", book).out or None)
+        for projection in ("round-trip", "exceptions"):
+            report = self("report", projection, "--min-position", size, "--book", book)
+            assert report.code == ExitCode.OK, report.err
         return str(KEY.named(f"ledger.test/books/{book}").verifier)
 
 

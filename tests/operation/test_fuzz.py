@@ -15,6 +15,8 @@ from gigaledger.v1 import audit_pb2, ledger_pb2, projections_pb2
 from gigaledger.v1.events_pb2 import Event
 from gigaledger.v1.ledger_pb2 import AppendEventStreamResponse
 from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
+from gigaledger.v1.projections_pb2 import CounterfactualReading, QueryCounterfactualRequest
+from gigaledger.v1.projections_pb2_grpc import ProjectionServiceStub
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
@@ -22,7 +24,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.api.calls import Caller
+from tests.api.calls import Caller, error_of
 from tests.api.raw import UNKNOWN_FIELD, call
 from tests.facts import certified, claimed, definitive, invoiced, parties, placed
 from tests.hypothesis_profiles import examples
@@ -113,6 +115,18 @@ def fault_of(channel: grpc.Channel, method: MethodDescriptor, content: bytes) ->
         if status.code in {code.value[0] for code in FAULTS}:
             return status
     return None
+
+
+def test_a_nul_character(channels: dict[str, grpc.Channel], caller: Caller) -> None:
+    request = QueryCounterfactualRequest(
+        book=caller.book, agreement="a\0", readings=[CounterfactualReading()]
+    )
+    stub = ProjectionServiceStub(channels["projections"])
+
+    error = error_of(lambda: stub.QueryCounterfactual(request))
+
+    assert error.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert error.fields == ["agreement"]
 
 
 @pytest.mark.timeout(0)

@@ -19,7 +19,7 @@ from gigaledger.common.grpc.errors import (
     UndecodableRequestError,
 )
 from gigaledger.common.grpc.status import abort, code_of, error_info, error_status
-from gigaledger.common.unknown_fields import find_unknown_field
+from gigaledger.common.request_content import find_nul, find_unknown_field
 from google.protobuf.message import DecodeError, Message
 
 DEFAULT_DEADLINE_SECONDS = 600.0
@@ -43,8 +43,8 @@ class _RejectedMessage:
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps every method of a server.
 
-    A request that cannot be decoded or has unknown fields ends with INVALID_ARGUMENT. An exception
-    of a method ends the call with the status registered for it.
+    A request that cannot be decoded, has unknown fields or a NUL character in a text ends with
+    INVALID_ARGUMENT. An exception of a method ends the call with the status registered for it.
     """
 
     def __init__(self, errors: ErrorStatuses) -> None:
@@ -166,6 +166,8 @@ def _decoder(decode: Any) -> Callable[[bytes], Message | _RejectedMessage]:
             message.DiscardUnknownFields()
             if message.ByteSize() != size:
                 return _RejectedMessage(_unknown_field(decode(content)))
+            if b"\0" in content and (field := find_nul(message)) is not None:
+                return _RejectedMessage(InvalidArgumentError(field, "must not hold a NUL character"))
         return message
 
     return decoded
