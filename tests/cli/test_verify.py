@@ -34,7 +34,7 @@ class Office(Shell):
     url: str
 
     def sealed_book(self, book: str) -> str:
-        """Open a book with the example in it, and return its key once it is sealed and projected."""
+        """Open a book with the example; return its key once the book is sealed and projected."""
         made = self("book", "create", book, "--imported", "--opened-at", OPENED)
         assert made.code == ExitCode.OK, made.err
         appended = self("append", EXAMPLE, "--book", book)

@@ -38,11 +38,11 @@ def find_nul(message: Message, path: str = "") -> str | None:
     for field, value in message.ListFields():
         if field.type == FieldDescriptor.TYPE_STRING:
             name = f"{path}.{field.name}" if path else field.name
-            if not field.is_repeated:
-                value = (value,)
-            for index, text in enumerate(value):
+            if not field.is_repeated and "\0" in value:
+                return name
+            for index, text in enumerate(value if field.is_repeated else ()):
                 if "\0" in text:
-                    return f"{name}[{index}]" if field.is_repeated else name
+                    return f"{name}[{index}]"
     for place, item in _nested(message, path):
         found = find_nul(item, place)
         if found is not None:

@@ -167,7 +167,9 @@ def _decoder(decode: Any) -> Callable[[bytes], Message | _RejectedMessage]:
             if message.ByteSize() != size:
                 return _RejectedMessage(_unknown_field(decode(content)))
             if b"\0" in content and (field := find_nul(message)) is not None:
-                return _RejectedMessage(InvalidArgumentError(field, "must not hold a NUL character"))
+                return _RejectedMessage(
+                    InvalidArgumentError(field, "must not hold a NUL character")
+                )
         return message
 
     return decoded
