@@ -1,4 +1,4 @@
-# One image for every part of gigaledger: the command says which part runs.
+# One image for all processes of gigaledger; the command selects the process.
 FROM python:3.13-slim AS build
 
 ENV UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1 UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 NO_COLOR=1 \
@@ -20,12 +20,12 @@ RUN python3 -m uv pip install --no-cache --python /opt/gigaledger --no-deps \
 FROM python:3.13-slim
 
 COPY --from=build /opt/gigaledger /opt/gigaledger
-# A volume that is mounted there for the first time takes the owner of the folder over.
+# A new volume mounted here inherits the owner of the directory.
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin gigaledger \
     && install --directory --owner=gigaledger --mode=0700 /var/lib/gigaledger
 ENV PATH=/opt/gigaledger/bin:$PATH PYTHONUNBUFFERED=1
 USER gigaledger
-# 50051: the ledger service. 50052: the projection service.
+# 50051: the ledger service; 50052: the projection service.
 EXPOSE 50051 50052
 ENTRYPOINT ["gigaledger"]
 CMD ["--help"]

@@ -1,4 +1,4 @@
-"""docker-compose.yml: the image is built, everything starts in order, and the command works."""
+"""docker-compose.yml: the image builds, the services start, and the command works with them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(_BUILD_SECONDS + 2 * _STAR
 
 @dataclass(frozen=True)
 class Composition:
-    """The services of docker-compose.yml under a project name of their own."""
+    """The services of docker-compose.yml under a unique project name."""
 
     program: list[str]
     environment: dict[str, str]
@@ -63,7 +63,7 @@ class Composition:
 
 
 def compose_program() -> list[str] | None:
-    """Return the Compose of this machine, of either generation."""
+    """Return the command of Docker Compose: the plugin, the standalone program, or None."""
     if shutil.which("docker"):
         plugin = ["docker", "compose"]
         probe = subprocess.run([*plugin, "version"], capture_output=True, check=False)
@@ -94,7 +94,7 @@ def composition() -> Iterator[Composition]:
         "GIGALEDGER_PROJECTIONS_PORT": "0",
     }
     project = {"COMPOSE_PROJECT_NAME": f"gigaledger-test-{uuid4().hex[:12]}"}
-    # Some machines reach a package index from their own network alone.
+    # Some machines reach a package index only from the host's network.
     network = os.environ.get("GIGALEDGER_BUILD_NETWORK")
     for candidate in [network] if network else ["default", "host"]:
         composed = Composition(
@@ -113,7 +113,7 @@ def composition() -> Iterator[Composition]:
 
 
 def attempted(composition: Composition, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as a user of the containers does."""
+    """Run `gigaledger` on the host against the published ports."""
     return subprocess.run(
         [COMMAND, *arguments],
         env=composition.environment
@@ -129,7 +129,7 @@ def attempted(composition: Composition, *arguments: str) -> subprocess.Completed
 
 
 def gigaledger(composition: Composition, *arguments: str) -> str:
-    """Run the command, and return what it prints."""
+    """Run `gigaledger` successfully and return its standard output."""
     result = attempted(composition, *arguments)
     assert result.returncode == 0, result.stderr + result.stdout
     return result.stdout
@@ -145,6 +145,19 @@ def test_facts_go_in_and_answers_come_out(composition: Composition) -> None:
     report = json.loads(gigaledger(composition, "report", "capacity", "--json"))
 
     assert report
+
+
+def test_exceptions_are_evaluated(composition: Composition) -> None:
+    gigaledger(composition, "book", "create", "watched", "--imported", "--opened-at", OPENED)
+    gigaledger(composition, "append", str(EXAMPLE), "--book", "watched")
+    head = json.loads(gigaledger(composition, "book", "show", "watched", "--json"))["headPosition"]
+    asked = ("report", "exceptions", "--book", "watched", "--min-position", head)
+
+    found = json.loads(gigaledger(composition, *asked, "--rule", "SX-CAP-03", "--json"))
+
+    assert found["exceptions"]
+    assert found["context"]["position"] == head
+    until(lambda: "(healthy)" in composition.run("ps", "exceptions") or None)
 
 
 def test_books_are_sealed_by_a_key_that_only_the_ledger_reads(composition: Composition) -> None:
@@ -167,7 +180,7 @@ def test_the_key_stays_and_nobody_else_has_it(composition: Composition) -> None:
 
     assert composition.run("exec", "-T", "ledger", "stat", "-c", "%a", KEY).strip() == "600"
     assert composition.attempt("exec", "-T", "ledger", "touch", KEY).returncode != 0
-    # The projections run from the same image: the key is not in it.
+    # The projections use the same image without the volume.
     assert composition.attempt("exec", "-T", "projections", "test", "-e", KEY).returncode != 0
     composition.run("up", "--detach", "--force-recreate", "key", "ledger")
     assert composition.run("exec", "-T", "ledger", "cat", KEY) == kept
