@@ -10,13 +10,13 @@ import datetime as dt
 import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from functools import cache, lru_cache
+from functools import lru_cache
 
+from gigaledger.common.currencies import CURRENCIES, WITHOUT_MINOR_UNIT
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.date_pb2 import Date
 from google.type.decimal_pb2 import Decimal as DecimalMessage
 from google.type.money_pb2 import Money as MoneyMessage
-from iso4217 import Currency
 
 NANOS_PER_UNIT = 1_000_000_000
 MICROSECONDS_PER_SECOND = 1_000_000
@@ -44,20 +44,20 @@ class Money:
     currency: str
 
 
-@cache
 def currency_exponent(currency: str) -> int:
     """Return the number of decimal places of an ISO 4217 currency: 2 for USD, 0 for JPY.
+
+    Withdrawn currencies have theirs too, for amounts that were recorded before.
 
     Raises:
         QuantityError: there is no such currency, or it has no minor unit.
     """
     try:
-        exponent = Currency(currency).exponent
-    except ValueError:
+        return CURRENCIES[currency].exponent
+    except KeyError:
+        if currency in WITHOUT_MINOR_UNIT:
+            raise QuantityError(f"currency {currency} has no minor unit") from None
         raise QuantityError(f"{currency!r} is not an ISO 4217 currency code") from None
-    if exponent is None:
-        raise QuantityError(f"currency {currency} has no minor unit")
-    return int(exponent)
 
 
 def money_from_message(message: MoneyMessage) -> Money:
