@@ -207,9 +207,11 @@ def received(quantity: int, **fields: Any) -> Event:
     )
 
 
-def cancelled(quantity: int) -> Event:
+def cancelled(quantity: int, amount: dict[str, Any] | None = None) -> Event:
     """Units of PO-1 are cancelled."""
-    return fact("purchase_order_cancelled", purchase_order="PO-1", line=1, quantity=quantity)
+    return fact(
+        "purchase_order_cancelled", purchase_order="PO-1", line=1, quantity=quantity, amount=amount
+    )
 
 
 def invoiced(amount_minor: int = 50_000, invoice: str = "INV-1", **fields: Any) -> Event:

@@ -145,6 +145,31 @@ def _second_agreement() -> Event:
     return event
 
 
+def _line(quantity: int, unit_price_minor: int, amount_minor: int) -> Event:
+    line = {
+        "line": 1,
+        "quantity": quantity,
+        "unit_price": money(unit_price_minor),
+        "amount": money(amount_minor),
+    }
+    return placed(lines=[line])
+
+
+def _amended(quantity: int, amount_minor: int, **fields: Any) -> Event:
+    return fact(
+        "purchase_order_amended",
+        purchase_order="PO-1",
+        line=1,
+        quantity_delta=quantity,
+        amount_delta=money(amount_minor),
+        **fields,
+    )
+
+
+def _converted(minor: int, rate: str) -> dict[str, Any]:
+    return {"document_amount": money(minor), "rate": rate}
+
+
 LETTER = [*PARTIES, letter_of_intent()]
 ISSUABLE = [*AGREED, authorised("1000")]
 BOUGHT = [*INVOICED, definitive()]
@@ -201,6 +226,18 @@ CASES = [
          [fact("goods_returned", purchase_order="PO-1", line=1, quantity=1)]),
     Case("SX-PO-02", "received before it was ordered", received(1, on=later(-1)), ORDERED),
     Case("SX-PO-02", "invoiced before it was ordered", invoiced(1, on=later(-1)), RECEIVED),
+    Case("SX-DOC-01", "10 units at 100 for 999,999", _line(10, 100, 999_999), PARTIES),
+    Case("SX-DOC-01", "one unit more for a million less", _amended(1, -1_000_000), ORDERED),
+    Case("SX-DOC-01", "two units at another price", _amended(2, 2_001, unit_price=money(1_000)),
+         ORDERED),
+    Case("SX-DOC-01", "one of a hundred units for the whole line", cancelled(1, money(100_000)),
+         ORDERED),
+    Case("SX-DOC-02", "one euro settles USD 500", paid(amount=money(100, "EUR"),
+         fx=_converted(50_000, "1")), INVOICED),
+    Case("SX-DOC-02", "two cents beside the rate", invoiced(amount=money(11_002, "EUR"),
+         fx=_converted(10_000, "1.1")), RECEIVED),
+    Case("SX-DOC-03", "three tranches of a larger commitment",
+         definitive(investment_commitment=money(300_001)), PARTIES),
     Case("SX-INVC-01", "above what was received", invoiced(1_001), [*ORDERED, received(1)],
          [received(1)]),
     Case("SX-INVC-01", "above what was ordered", invoiced(40_001, "INV-2"),

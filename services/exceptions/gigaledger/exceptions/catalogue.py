@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from gigaledger.exceptions import (
     capacity_rules,
     capital_rules,
+    control_totals,
     cut_off,
     journal_entry_tests,
     party_rules,
@@ -19,6 +20,7 @@ from gigaledger.exceptions.rules import PostingRule, Severity, Topic
 POSTING_RULES: tuple[PostingRule, ...] = (
     *cut_off.RULES,
     *capacity_rules.RULES,
+    *control_totals.RULES,
     *three_way_match.RULES,
     *related_transactions.RULES,
     *journal_entry_tests.RULES,

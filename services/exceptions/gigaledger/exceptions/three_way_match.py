@@ -1,16 +1,22 @@
 """Three-way match: orders against receipts, invoices and payments.
 
-SX-PO-01, SX-PO-02, SX-INVC-01, SX-INVC-02, SX-PAY-01, SX-PAY-02, SX-PAY-03.
+SX-PO-01, SX-PO-02, SX-INVC-01, SX-INVC-02, SX-PAY-01, SX-PAY-02, SX-PAY-03, and SX-DOC-01 for
+cancellations.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
 from gigaledger.common.quantities import money_from_message
+from gigaledger.exceptions.control_totals import (
+    AMOUNT_BESIDE_PRICE,
+    AMOUNT_BESIDE_PRICE_STATEMENT,
+)
 from gigaledger.exceptions.descriptions import amount_text
 from gigaledger.exceptions.policy import Policy
 from gigaledger.exceptions.posting import Posting
@@ -70,6 +76,7 @@ class Trade:
         self.receipts: list[int] = []
         self.invoiced: list[int] = []
         self.cancelled_minor = 0
+        self.mispriced: dict[int, str] = {}
         self.invoices: dict[str, _Invoice] = {}
         self.invoiced_minor = 0
         self.overpaid: dict[str, _Payment] = {}
@@ -134,10 +141,20 @@ class Trade:
         fact, line = posting.fact, self.lines.get(posting.fact.line)
         if line is not None:
             line.cancelled += fact.quantity
+            value = None
+            if line.amount_minor is not None and line.quantity:
+                value = Fraction(line.amount_minor * fact.quantity, line.quantity)
             if fact.HasField("amount"):
-                self.cancelled_minor += money_from_message(fact.amount).amount_minor
-            elif line.amount_minor is not None and line.quantity:
-                self.cancelled_minor += line.amount_minor * fact.quantity // line.quantity
+                stated = money_from_message(fact.amount).amount_minor
+                self.cancelled_minor += stated
+                if value is not None and abs(stated - value) >= 1:
+                    self.mispriced[posting.position] = (
+                        f"{amount_text(stated, self.currency)} is cancelled with {fact.quantity}"
+                        f" units of line {fact.line}, whose value is"
+                        f" {amount_text(round(value), self.currency)}"
+                    )
+            elif value is not None:
+                self.cancelled_minor += math.floor(value)
 
     def ordered_minor(self) -> int | None:
         """Return what is ordered less cancellations; None if a price is undisclosed."""
@@ -215,6 +232,12 @@ def find_over_received(state: Trade, _policy: Policy, _day: dt.date) -> Iterator
             text = f"{received} units of line {number} are received, and {ordered} are ordered"
             behind = state.receipts[-MOST_BEHIND:]
             yield Finding(text, (state.placed, *behind), str(number))
+
+
+def find_mispriced_cancellations(state: Trade, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
+    """Find cancellations whose amount is not that of the units, at the line's price (SX-DOC-01)."""
+    for position, text in state.mispriced.items():
+        yield Finding(text, (state.placed, position), str(position))
 
 
 def find_overinvoiced(state: Trade, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
@@ -341,6 +364,12 @@ TOPIC = Topic(
     subjects=_documents,
     new_state=Trade,
     rules=(
+        SubjectRule(
+            AMOUNT_BESIDE_PRICE,
+            Severity.WARNING,
+            AMOUNT_BESIDE_PRICE_STATEMENT,
+            find_mispriced_cancellations,
+        ),
         SubjectRule("SX-PO-01", Severity.WARNING, "more received than ordered", find_over_received),
         SubjectRule(
             "SX-INVC-01",
