@@ -160,22 +160,25 @@ def _given_server() -> Iterator[str]:
 
 @contextmanager
 def _embedded_server() -> Iterator[str]:
-    with tempfile.TemporaryDirectory(prefix="gigaledger-test-", dir=_data_parent()) as name:
+    with data_directory() as directory:
         with (
-            embedded_postgres(Path(name)) as server,
+            embedded_postgres(directory) as server,
             psycopg.connect(server.url, autocommit=True) as connection,
         ):
             for setting, value in _SETTINGS.items():
                 connection.execute(f"ALTER SYSTEM SET {setting} = '{value}'")
         # Restarted: the number of connections is fixed at the start.
-        with embedded_postgres(Path(name)) as server:
+        with embedded_postgres(directory) as server:
             yield server.url
 
 
-def _data_parent() -> Path | None:
-    """Return a folder in memory if there is room, or None for that of temporary files."""
+@contextmanager
+def data_directory() -> Iterator[Path]:
+    """Make a directory for the data of a server: in memory if there is room, else on disk."""
     usable = os.access(_MEMORY, os.W_OK | os.X_OK)
-    return _MEMORY if usable and shutil.disk_usage(_MEMORY).free >= _MEMORY_BYTES else None
+    parent = _MEMORY if usable and shutil.disk_usage(_MEMORY).free >= _MEMORY_BYTES else None
+    with tempfile.TemporaryDirectory(prefix="gigaledger-test-", dir=parent) as name:
+        yield Path(name)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 from collections import deque
@@ -20,6 +19,7 @@ import grpc
 import pytest
 from gigaledger.common.grpc.server import MAX_MESSAGE_BYTES
 
+from tests.forked_command import ForkedCommand, start_command
 from tests.postgres import PostgresServer
 
 COMMAND = Path(sys.executable).with_name("gigaledger")
@@ -42,7 +42,7 @@ class ServiceProcess:
         self.name = name
         self.port = 0
         self._environment = environment
-        self._process: subprocess.Popen[str] | None = None
+        self._process: ForkedCommand | None = None
         self._reader: threading.Thread | None = None
         self._log: deque[str] = deque(maxlen=_LOG_LINES)
 
@@ -67,23 +67,21 @@ class ServiceProcess:
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith("GIGALEDGER_")
         }
-        self._process = subprocess.Popen(
-            [COMMAND, "serve", self.name],
-            env=inherited
-            | self._environment
-            | {
-                f"GIGALEDGER_{self.name.upper()}_ADDRESS": self.address,
-                "GIGALEDGER_LOG_FORMAT": "json",
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stderr is not None
+        reading, writing = os.pipe()
+        with os.fdopen(writing, "wb") as log:
+            self._process = start_command(
+                ["serve", self.name],
+                inherited
+                | self._environment
+                | {
+                    f"GIGALEDGER_{self.name.upper()}_ADDRESS": self.address,
+                    "GIGALEDGER_LOG_FORMAT": "json",
+                },
+                stderr=log,
+            )
         served: Queue[int | None] = Queue()
         self._reader = threading.Thread(
-            target=self._read_log, args=(self._process.stderr, served), daemon=True
+            target=self._read_log, args=(os.fdopen(reading), served), daemon=True
         )
         self._reader.start()
         try:
@@ -139,8 +137,8 @@ class ServiceProcess:
         self._process.send_signal(how)
         try:
             code = self._process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
+        except TimeoutError:
+            self._process.send_signal(signal.SIGKILL)
             self._process.wait()
             raise ServiceFailedError(self._words(f"did not end on {how.name}")) from None
         if self._reader is not None:

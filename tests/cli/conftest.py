@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import signal
 import subprocess
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
+from tempfile import TemporaryFile
 from uuid import uuid4
 
 import pytest
 
-from tests.cli.command_server import CommandServer
+from tests.forked_command import start_command
 from tests.processes import COMMAND, RunningServices
-
-
-@cache
-def _command_server() -> CommandServer:
-    server = CommandServer()
-    atexit.register(server.stop)
-    return server
 
 
 @dataclass(frozen=True)
@@ -41,7 +33,15 @@ class Shell:
 
     def __call__(self, *arguments: object, stdin: str | None = None) -> Ended:
         """Run `gigaledger` and wait for its end."""
-        return Ended(*_command_server().run([*map(str, arguments)], self.environment, stdin))
+        with TemporaryFile("w+") as given, TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+            given.write(stdin or "")
+            given.seek(0)
+            code = start_command(
+                [*map(str, arguments)], self.environment, stdin=given, stdout=out, stderr=err
+            ).wait()
+            out.seek(0)
+            err.seek(0)
+            return Ended(code, out.read(), err.read())
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:
         """Run `gigaledger` and go on."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from itertools import count, islice
+from queue import Queue
 from typing import LiteralString
 
 import grpc
@@ -50,7 +52,9 @@ from tests.log.books import until
 from tests.processes import ServiceProcess, StartLedger, StartProjections
 
 SCHEMA = "book_main"
-KILLS = 5
+KILLS = 3
+REQUESTS = 100
+"""Appended while workers are killed, started or rebuilding."""
 
 
 @contextmanager
@@ -61,19 +65,11 @@ def caller_of(ledger: ServiceProcess) -> Iterator[Caller]:
         yield Caller(stub, stub.CreateBook(CreateBookRequest(book_id="main")).book.name)
 
 
-def fill(caller: Caller, count: int, enough: threading.Event | None = None) -> int:
-    """Append facts of all projections, request after request; return where the book ends.
-
-    Args:
-        caller: appends them.
-        count: how many requests, at the most.
-        enough: ends it before.
-    """
+def fill(caller: Caller, numbers: Iterable[int]) -> int:
+    """Append facts of all projections, a request for each number; return the head of the book."""
     opening = [*parties("SUP", "CUS"), definitive(), placed(100_000), claimed(), invoiced()]
     last = caller.append(*opening).receipts[-1].position
-    for number in range(count):
-        if enough is not None and enough.is_set():
-            break
+    for number in numbers:
         last = (
             caller.append(
                 certified(1, f"CERT-{number}"),
@@ -85,6 +81,25 @@ def fill(caller: Caller, count: int, enough: threading.Event | None = None) -> i
             .position
         )
     return caller.head()
+
+
+class Filling:
+    """Fills a book in a thread, as far as it is allowed to, so that it does not grow with time."""
+
+    def __init__(self, caller: Caller, threads: ThreadPoolExecutor) -> None:
+        self._allowed: Queue[int | None] = Queue()
+        self._numbers = count()
+        self._head = threads.submit(fill, caller, iter(self._allowed.get, None))
+
+    def allow(self, requests: int) -> None:
+        """Let more requests be appended."""
+        for number in islice(self._numbers, requests):
+            self._allowed.put(number)
+
+    def end(self) -> int:
+        """Wait for what was allowed; return the head of the book."""
+        self._allowed.put(None)
+        return self._head.result()
 
 
 def content(url: str) -> dict[str, list[tuple[object, ...]]]:
@@ -190,15 +205,14 @@ def test_killed_workers_leave_the_result_of_a_rebuild(
     ledger = start_ledger()
     with caller_of(ledger) as caller, ThreadPoolExecutor(1) as threads:
         projections = start_projections(ledger)
-        enough = threading.Event()
-        filling = threads.submit(fill, caller, 50_000, enough)
+        filling = Filling(caller, threads)
         for _ in range(KILLS):
             before = max(p.position for p in statuses(projections).values())
+            filling.allow(REQUESTS)
             wait_until_at(projections, before + 20)
             projections.kill()
             projections.restart()
-        enough.set()
-        head = filling.result()
+        head = filling.end()
     wait_until_at(projections, head)
     grown = content(database_url)
 
@@ -217,7 +231,7 @@ def test_two_workers_count_nothing_twice(
     ledger = start_ledger()
     with caller_of(ledger) as caller:
         both = [start_projections(ledger), start_projections(ledger)]
-        head = fill(caller, 100)
+        head = fill(caller, range(100))
         for service in both:
             wait_until_at(service, head)
         together = content(database_url)
@@ -237,7 +251,7 @@ def test_a_projection_stops_at_an_event_it_cannot_fold_and_others_continue(
     ledger = start_ledger()
     with caller_of(ledger) as caller:
         projections = start_projections(ledger)
-        head = fill(caller, 1)
+        head = fill(caller, range(1))
         wait_until_at(projections, head)
         # A table of one projection is broken: its rows can't be written.
         with psycopg.connect(database_url) as connection:
@@ -278,7 +292,7 @@ def test_workers_reconnect_to_the_ledger_and_the_database(
     ledger = start_ledger()
     with caller_of(ledger) as caller:
         projections = start_projections(ledger)
-        wait_until_at(projections, fill(caller, 1))
+        wait_until_at(projections, fill(caller, range(1)))
         ledger.kill()
         with psycopg.connect(database_url, autocommit=True) as connection:
             connection.execute(
@@ -309,7 +323,7 @@ def test_a_caller_reads_its_own_writes(
     ledger = start_ledger()
     with caller_of(ledger) as caller:
         projections = start_projections(ledger)
-        fill(caller, 0)
+        fill(caller, range(0))
         with projections.channel() as channel:
             stub = ProjectionServiceStub(channel)
             certified_kw = 0
@@ -331,7 +345,7 @@ def test_a_read_waits_for_a_position_until_max_wait(
     ledger = start_ledger()
     with caller_of(ledger) as caller:
         projections = start_projections(ledger)
-        head = fill(caller, 0)
+        head = fill(caller, range(0))
         wait_until_at(projections, head)
         read = ReadSpec(min_position=head + 1)
         read.max_wait.FromMilliseconds(50)
@@ -350,7 +364,7 @@ def test_workers_of_one_book_do_not_delay_another(
     projections = start_projections(ledger)
     with caller_of(ledger) as caller:
         callers = [Caller.of_new_book(caller.stub) for _ in range(3)]
-        threads = [threading.Thread(target=fill, args=(one, 20)) for one in callers]
+        threads = [threading.Thread(target=fill, args=(one, range(20))) for one in callers]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -371,9 +385,9 @@ def test_a_dead_leader_is_replaced_and_nothing_is_counted_twice(
     """The leader is killed during appends, and a standby continues from its position."""
     ledger = start_ledger()
     with caller_of(ledger) as caller, ThreadPoolExecutor(1) as threads:
-        enough = threading.Event()
-        filling = threads.submit(fill, caller, 50_000, enough)
         first, second = start_projections(ledger), start_projections(ledger)
+        filling = Filling(caller, threads)
+        filling.allow(REQUESTS)
         wait_until_at(first, 20)
         leaders = {item.leader for item in statuses(first).values()}
         (pid,) = {int(leader.split("/")[1]) for leader in leaders}
@@ -381,11 +395,11 @@ def test_a_dead_leader_is_replaced_and_nothing_is_counted_twice(
 
         leading.kill()
         reached = max(item.position for item in statuses(standing_by).values())
+        filling.allow(REQUESTS)
         wait_until_at(standing_by, reached + 20)
 
         assert not leaders & {item.leader for item in statuses(standing_by).values()}
-        enough.set()
-        head = filling.result()
+        head = filling.end()
         wait_until_at(standing_by, head)
     grown = content(database_url)
 
@@ -403,7 +417,7 @@ def test_a_former_leader_cannot_write(
     ledger = start_ledger()
     with caller_of(ledger) as caller:
         first = start_projections(ledger)
-        wait_until_at(first, fill(caller, 1))
+        wait_until_at(first, fill(caller, range(1)))
         (before,) = {item.leader for item in statuses(first).values()}
         second = start_projections(ledger)
         first.pause()
@@ -428,22 +442,25 @@ def test_a_rebuild_while_the_old_generation_answers(
     with caller_of(ledger) as caller, ThreadPoolExecutor(2) as threads:
         projections = start_projections(ledger)
         enough = threading.Event()
-        filling = threads.submit(fill, caller, 50_000, enough)
+        filling = Filling(caller, threads)
+        filling.allow(REQUESTS)
         wait_until_at(projections, 200)
         with projections.channel() as channel:
             stub = ProjectionServiceStub(channel)
             asking = threads.submit(ask_without_end, stub, caller.book, enough)
             for projection in PROJECTIONS:
+                filling.allow(REQUESTS)
                 name = f"{caller.book}/projections/{projection.name}"
                 rebuilt = stub.RebuildProjection(RebuildProjectionRequest(name=name)).projection
                 assert (rebuilt.generation, rebuilt.rebuild.generation) == (1, 2)
                 until(partial(rebuilt_as, stub, name, 2))
             # One more time: the first generation goes, the third comes.
+            filling.allow(REQUESTS)
             name = f"{caller.book}/projections/capacity"
             stub.RebuildProjection(RebuildProjectionRequest(name=name))
             until(partial(rebuilt_as, stub, name, 3))
+            head = filling.end()
             enough.set()
-            head = filling.result()
             assert asking.result() > 20
         wait_until_at(projections, head)
     grown = content(database_url)
@@ -506,7 +523,7 @@ def test_a_rebuild_waits_for_a_worker_and_starts_once(
     ledger = start_ledger()
     with caller_of(ledger) as caller:
         projections = start_projections(ledger)
-        head = fill(caller, 50)
+        head = fill(caller, range(50))
         wait_until_at(projections, head)
         projections.kill()
         asyncio.run(begin_rebuild(database_url))
@@ -533,7 +550,7 @@ def test_a_projection_that_stopped_is_resumed(
     ledger = start_ledger()
     with caller_of(ledger) as caller:
         projections = start_projections(ledger)
-        wait_until_at(projections, fill(caller, 1))
+        wait_until_at(projections, fill(caller, range(1)))
         with psycopg.connect(database_url) as connection:
             connection.execute(f"ALTER TABLE {SCHEMA}.capacity_entry_1 RENAME TO gone")
         position = caller.append(certified(1, "CERT-X")).receipts[0].position

@@ -26,6 +26,8 @@ from tests.facts import parties
 
 NOW = dt.datetime(2026, 6, 1, 12, tzinfo=dt.UTC)
 LIMIT_SECONDS = 60
+_POLL_SECONDS = 0.01
+"""Leaves the processors to what is waited for."""
 """Limit of every wait."""
 T = TypeVar("T")
 
@@ -146,12 +148,13 @@ def new_book(url: str, name: str = "main") -> LoggedBook:
 
 
 def until(condition: Callable[[], T | None]) -> T:
-    """Return the first result of a condition that is not None."""
+    """Poll a condition and return its first result that is not None."""
     end = time.monotonic() + LIMIT_SECONDS
     while time.monotonic() < end:
         found = condition()
         if found is not None:
             return found
+        time.sleep(_POLL_SECONDS)
     raise AssertionError("what was waited for did not come")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,7 +17,7 @@ from gigaledger.ledger.log.schema import (
     prepare_database,
 )
 
-from tests.postgres import with_database, with_login
+from tests.postgres import data_directory, with_database, with_login
 from tests.processes import ServiceProcess
 
 
@@ -32,11 +31,8 @@ def program(name: str) -> Path:
 
 @pytest.fixture(scope="module")
 def superuser_url() -> Iterator[str]:
-    """A server of its own, on which no role of gigaledger was made yet."""
-    with (
-        tempfile.TemporaryDirectory(prefix="gigaledger-test-") as directory,
-        embedded_postgres(Path(directory)) as server,
-    ):
+    """A separate server without the roles of gigaledger."""
+    with data_directory() as directory, embedded_postgres(directory) as server:
         with psycopg.connect(server.url, autocommit=True) as connection:
             connection.execute("CREATE ROLE administrator LOGIN CREATEROLE")
             connection.execute("CREATE ROLE ledger_service LOGIN")
