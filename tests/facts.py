@@ -156,7 +156,13 @@ def funded(amount_minor: int = 100_000, contribution: str = "FUND-1", **fields: 
     )
 
 
-def issued(shares: str = "200", security: str = "SEC-1", **fields: Any) -> Event:
+def issued(
+    shares: str = "200",
+    security: str = "SEC-1",
+    *,
+    amount: dict[str, Any] | None = None,
+    **fields: Any,
+) -> Event:
     """An issuance of shares at USD 5.00."""
     return fact(
         "equity_shares_issued",
@@ -166,7 +172,7 @@ def issued(shares: str = "200", security: str = "SEC-1", **fields: Any) -> Event
             "share_class": "COMMON",
             "shares": number(shares),
             "price_per_share": number("5.00"),
-            "amount": money(int(shares) * 500),
+            "amount": amount or money(int(shares) * 500),
             **fields,
         },
     )

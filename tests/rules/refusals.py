@@ -56,6 +56,7 @@ class Case:
 PARTIES = parties("SUP", "CUS", "THIRD")
 AGREED = [*PARTIES, definitive()]
 CERTIFIED = [*AGREED, claimed(), certified()]
+ISSUABLE = [*AGREED, authorised("1000")]
 ORDERED = [*PARTIES, placed()]
 INVOICED = [*ORDERED, invoiced()]
 IT_LOAD = "POWER_BASIS_IT_CRITICAL_LOAD"
@@ -76,13 +77,13 @@ def _returned(amount_minor: int) -> Event:
     )
 
 
-def _rescinded(shares: str) -> Event:
+def _rescinded(shares: str, amount_minor: int | None = None) -> Event:
     return fact(
         "equity_issuance_rescinded",
         agreement="AGR",
         security="SEC-1",
         shares=number(shares),
-        amount=money(500),
+        amount=money(int(shares) * 500 if amount_minor is None else amount_minor),
     )
 
 
@@ -103,7 +104,7 @@ CASES = [
     Case("certificate twice", "HR-ID-02", certified(1), "certificate", CERTIFIED),
     Case("call notice twice", "HR-ID-02", called(1), "call", [*CERTIFIED, called(1_000)]),
     Case("contribution twice", "HR-ID-02", funded(1), "contribution", [*AGREED, funded()]),
-    Case("security twice", "HR-ID-02", issued("1"), "security", [*AGREED, issued()]),
+    Case("security twice", "HR-ID-02", issued("1"), "security", [*ISSUABLE, issued()]),
     Case("invoice twice", "HR-ID-02", invoiced(1), "invoice", INVOICED),
     Case(
         "invoice twice, once without the order",
@@ -533,11 +534,19 @@ CASES = [
         [*AGREED, authorised("100")],
     ),
     Case(
-        "fewer authorised than issued already",
+        "0.0000000001 more than 10^18 authorised shares",
         "HR-INV-04",
-        authorised("199"),
-        "authorised_shares",
-        [*AGREED, issued("200")],
+        issued("0.0000000001", "SEC-2", amount=money(1)),
+        "shares",
+        [
+            *AGREED,
+            authorised("1000000000000000000"),
+            issued(
+                "1e18",
+                price_per_share=number("0.000000001"),
+                amount=money(100_000_000_000),
+            ),
+        ],
     ),
     Case(
         "more issued than authorised, in two agreements",
@@ -552,10 +561,47 @@ CASES = [
         ],
     ),
     Case(
-        "more rescinded than issued", "HR-INV-05", _rescinded("201"), "shares", [*AGREED, issued()]
+        "more rescinded than issued",
+        "HR-INV-05",
+        _rescinded("201"),
+        "shares",
+        [*ISSUABLE, issued()],
     ),
-    Case("residual of a share", "HR-INV-06", issued(amount=money(100_500)), "amount", AGREED),
-    Case("less than the shares", "HR-INV-06", issued(amount=money(99_999)), "amount", AGREED),
+    Case(
+        "one of 200 shares rescinded for a million",
+        "HR-INV-06",
+        _rescinded("1", 100_000_000),
+        "amount",
+        [*ISSUABLE, issued()],
+    ),
+    Case(
+        "a residual rescinded twice",
+        "HR-INV-05",
+        _rescinded("100", 50_400),
+        "amount",
+        [*ISSUABLE, issued(amount=money(100_400)), _rescinded("100", 50_400)],
+    ),
+    Case("residual of a share", "HR-INV-06", issued(amount=money(100_500)), "amount", ISSUABLE),
+    Case("less than the shares", "HR-INV-06", issued(amount=money(99_999)), "amount", ISSUABLE),
+    Case(
+        "less than the shares by 10^-20 dollars",
+        "HR-INV-06",
+        issued(
+            "9999999999.0000000001",
+            price_per_share=number("1.0000000001"),
+            amount=money(1_000_000_000_000),
+        ),
+        "amount",
+        [*AGREED, authorised("1e11")],
+    ),
+    Case("a class that was never authorised", "HR-ID-03", issued(), "share_class", AGREED),
+    Case(
+        "a class of another issuer",
+        "HR-ID-03",
+        issued(),
+        "share_class",
+        [*AGREED, authorised("1000", issuer="SUP")],
+    ),
     Case(
         "votes of a class without",
         "HR-INV-07",

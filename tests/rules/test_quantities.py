@@ -30,7 +30,7 @@ from google.type.money_pb2 import Money as MoneyMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.facts import definitive, issued, money, number, parties
+from tests.facts import authorised, definitive, issued, money, number, parties
 from tests.rules.ledger import MemoryLedger
 from tests.rules.refusals import NOW
 
@@ -72,7 +72,7 @@ def test_whole_shares_for_an_amount(amount_minor: int, price: str, whole_shares:
 
     def issuance(shares: int) -> None:
         ledger = MemoryLedger(NOW)
-        ledger.append(*parties("SUP", "CUS"), definitive())
+        ledger.append(*parties("SUP", "CUS"), definitive(), authorised("1e9"))
         fact = issued(str(shares), amount=money(amount_minor), price_per_share=number(price))
         ledger.record(fact)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from functools import lru_cache
 
 from gigaledger.common.currencies import CURRENCIES, WITHOUT_MINOR_UNIT
@@ -26,6 +26,10 @@ MAX_DECIMAL_PLACES = 10
 """As Open Cap Format's `Numeric`."""
 MAX_DECIMAL_DIGITS = 38
 """Digits of a decimal in all: what SQL systems store exactly."""
+
+EXACT = Context(prec=4 * MAX_DECIMAL_DIGITS, traps=[Inexact, InvalidOperation])
+"""Decimal arithmetic that never rounds. It holds the product of two decimals, and sums of more of
+them than a book has events."""
 
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 """The form of `google.type.Decimal`. Python would take more: other digits, underscores, spaces."""

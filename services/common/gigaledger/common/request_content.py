@@ -1,4 +1,4 @@
-"""What no request may hold: fields that the contract does not define, and NUL characters."""
+"""Parts of a request that are refused: fields that the contract lacks, and NUL characters."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def find_unknown_field(message: Message, path: str = "") -> tuple[str, int] | No
 def find_nul(message: Message, path: str = "") -> str | None:
     """Return the path of a message's first text with a NUL character; None if it has none.
 
-    PostgreSQL stores no NUL in a text, and no name or number has one.
+    PostgreSQL accepts no NUL in a text, and no name or number has one.
     """
     for field, value in message.ListFields():
         if field.type == FieldDescriptor.TYPE_STRING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grpc
+from gigaledger.common.grpc.interceptor import CallInterceptor
 from gigaledger.common.grpc.server import serve
 from gigaledger.common.postgres.connections import Database
 from gigaledger.common.settings import Settings
@@ -42,7 +43,7 @@ async def serve_ledger(settings: Settings) -> None:
             (SERVICE_NAME, AUDIT_SERVICE_NAME),
             settings.ledger_address,
             register,
-            ERRORS,
+            CallInterceptor(ERRORS),
             settings,
             metrics_address=settings.ledger_metrics_address,
             on_drain=service.drain,

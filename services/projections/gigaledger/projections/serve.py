@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 
 import grpc
+from gigaledger.common.grpc.interceptor import CallInterceptor
 from gigaledger.common.grpc.server import serve
 from gigaledger.common.postgres.connections import Database
 from gigaledger.common.settings import Settings
@@ -50,7 +51,7 @@ async def serve_projections(settings: Settings) -> None:
             (SERVICE_NAME,),
             settings.projections_address,
             lambda server: add_ProjectionServiceServicer_to_server(service, server),
-            ERRORS,
+            CallInterceptor(ERRORS, reject_nul=True),
             settings,
             metrics_address=settings.projections_metrics_address,
         )
@@ -74,7 +75,7 @@ async def serve_exceptions(settings: Settings) -> None:
             (EXCEPTIONS_NAME,),
             settings.exceptions_address,
             lambda _server: None,
-            ERRORS,
+            CallInterceptor(ERRORS),
             settings,
             metrics_address=settings.exceptions_metrics_address,
         )

@@ -43,13 +43,20 @@ class _RejectedMessage:
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps every method of a server.
 
-    A request that cannot be decoded, has unknown fields or a NUL character in a text ends with
-    INVALID_ARGUMENT. An exception of a method ends the call with the status registered for it.
+    A request that cannot be decoded or has unknown fields ends with INVALID_ARGUMENT. An exception
+    of a method ends the call with the status registered for it.
     """
 
-    def __init__(self, errors: ErrorStatuses) -> None:
-        """Answer exceptions with these statuses."""
+    def __init__(self, errors: ErrorStatuses, *, reject_nul: bool = False) -> None:
+        """Answer exceptions with these statuses.
+
+        Args:
+            errors: the statuses.
+            reject_nul: whether a request ends with INVALID_ARGUMENT if a text in it holds a NUL
+                character, which PostgreSQL does not accept in a parameter.
+        """
         self._errors = errors
+        self._reject_nul = reject_nul
         self._handlers: dict[str, Handler] = {}
 
     async def intercept_service(
@@ -84,7 +91,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             )
             iterates = inspect.isasyncgenfunction(call)
             behavior = (self._stream if iterates else self._unary)(method, call, take)
-        return make(behavior, _decoder(handler.request_deserializer), handler.response_serializer)
+        decoder = _decoder(handler.request_deserializer, reject_nul=self._reject_nul)
+        return make(behavior, decoder, handler.response_serializer)
 
     def _unary(self, method: str, call: Any, take: Callable[[Any], Any]) -> Any:
         async def behavior(request: Any, context: Context) -> Any:
@@ -154,7 +162,7 @@ def _observed(method: str) -> Iterator[_CallEnd]:
         _log.debug("call", method=method, code=end.code.name, seconds=seconds)
 
 
-def _decoder(decode: Any) -> Callable[[bytes], Message | _RejectedMessage]:
+def _decoder(decode: Any, *, reject_nul: bool) -> Callable[[bytes], Message | _RejectedMessage]:
     def decoded(content: bytes) -> Message | _RejectedMessage:
         try:
             message: Message = decode(content)
@@ -166,7 +174,7 @@ def _decoder(decode: Any) -> Callable[[bytes], Message | _RejectedMessage]:
             message.DiscardUnknownFields()
             if message.ByteSize() != size:
                 return _RejectedMessage(_unknown_field(decode(content)))
-            if b"\0" in content and (field := find_nul(message)) is not None:
+            if reject_nul and b"\0" in content and (field := find_nul(message)) is not None:
                 return _RejectedMessage(
                     InvalidArgumentError(field, "must not hold a NUL character")
                 )

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 
 import grpc
 import structlog
-from gigaledger.common.grpc.errors import ErrorStatuses
 from gigaledger.common.grpc.interceptor import CallInterceptor
 from gigaledger.common.metrics import served
 from gigaledger.common.settings import Settings
@@ -32,7 +31,7 @@ async def serve(
     service_names: Sequence[str],
     address: str,
     register: Callable[[grpc.aio.Server], None],
-    errors: ErrorStatuses,
+    interceptor: CallInterceptor,
     settings: Settings,
     *,
     metrics_address: str | None = None,
@@ -44,7 +43,7 @@ async def serve(
         service_names: full names of the services, for health and reflection; logs use the first.
         address: host:port to listen on; port 0 picks a free one.
         register: adds the services' handlers to the server.
-        errors: statuses of the services' exceptions.
+        interceptor: wraps every method.
         settings: `drain_seconds` and `reuse_port`.
         metrics_address: host:port to serve metrics on; None to serve none.
         on_drain: called when draining begins, to end subscriptions.
@@ -53,14 +52,14 @@ async def serve(
         RuntimeError: an address can't be listened on.
     """
     with served(metrics_address):
-        await _serve(service_names, address, register, errors, settings, on_drain)
+        await _serve(service_names, address, register, interceptor, settings, on_drain)
 
 
 async def _serve(
     service_names: Sequence[str],
     address: str,
     register: Callable[[grpc.aio.Server], None],
-    errors: ErrorStatuses,
+    interceptor: CallInterceptor,
     settings: Settings,
     on_drain: Callable[[], None],
 ) -> None:
@@ -71,7 +70,7 @@ async def _serve(
         loop.add_signal_handler(number, stop.set)
 
     server = grpc.aio.server(
-        interceptors=[CallInterceptor(errors)],
+        interceptors=[interceptor],
         options=[
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),

@@ -11,8 +11,10 @@ import datetime as dt
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from decimal import localcontext
 from typing import Any
 
+from gigaledger.common.quantities import EXACT
 from gigaledger.ledger.domain import reversal, validation
 from gigaledger.ledger.domain.book_view import NaturalKey, minor
 from gigaledger.ledger.domain.catalogue import (
@@ -182,8 +184,9 @@ class Book:
         if violations:
             raise Refused(violations)
         try:
-            for index, event in enumerate(request.events):
-                self._accept_one(request, index, event, now)
+            with localcontext(EXACT):
+                for index, event in enumerate(request.events):
+                    self._accept_one(request, index, event, now)
         except Refused:
             self._withdraw(mark, position, recorded_at)
             raise
@@ -227,7 +230,9 @@ class Book:
         if slot is None:
             entries = self._pending.entries(stream)
             version = max((entry.version for entry in entries if entry.stream == stream), default=0)
-            slot = self._slots[stream] = _Slot(fold(stream, entries), version)
+            with localcontext(EXACT):
+                state = fold(stream, entries)
+            slot = self._slots[stream] = _Slot(state, version)
         return slot
 
     def _check_violations(self, checks: Sequence[Check]) -> Iterable[Violation]:

@@ -235,8 +235,8 @@ FACT_TYPES: dict[str, FactType] = {
     "equity_issuance_rescinded": FactType(
         _D,
         _in_agreement,
-        equity.apply_taken_back,
-        equity.decide_taken_back,
+        equity.apply_rescission,
+        equity.decide_rescission,
         links=equity.rescission_links,
         apply_link=equity.apply_class_taken_back,
     ),
@@ -250,8 +250,8 @@ FACT_TYPES: dict[str, FactType] = {
     "shares_repurchased": FactType(
         _O,
         _in_agreement,
-        equity.apply_taken_back,
-        equity.decide_taken_back,
+        equity.apply_repurchase,
+        equity.decide_repurchase,
         keys=bank_keys,
     ),
     "shares_transferred": FactType(

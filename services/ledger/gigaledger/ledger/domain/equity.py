@@ -29,6 +29,7 @@ from gigaledger.v1.common_pb2 import Role
 
 if TYPE_CHECKING:
     from gigaledger.ledger.domain.agreement import Agreement
+    from google.type.decimal_pb2 import Decimal as DecimalMessage
 
 
 @dataclass(slots=True)
@@ -41,11 +42,21 @@ class Contribution:
 
 @dataclass(slots=True)
 class Issuance:
-    """Shares issued under one security and those of them outstanding."""
+    """Shares issued under one security, and what of them can still be taken back.
+
+    Attributes:
+        class_stream: stream of the class of the shares.
+        price_per_share: price of a share, in units of the currency.
+        currency: currency of the issuance.
+        outstanding: shares neither rescinded nor repurchased.
+        remaining_minor: amount that is not rescinded, in minor units.
+    """
 
     class_stream: str
-    outstanding: Decimal
+    price_per_share: DecimalMessage
     currency: str
+    outstanding: Decimal
+    remaining_minor: int
 
 
 class Equity:
@@ -79,6 +90,9 @@ class Equity:
             if issuance.outstanding < 0:
                 message = f"more shares of {security} are taken back than were issued"
                 yield Violation(Rule.INV_05, "shares", message)
+            if issuance.remaining_minor < 0:
+                message = f"a larger amount of {security} is rescinded than was issued"
+                yield Violation(Rule.INV_05, "amount", message)
 
 
 def decide_contribution(state: Agreement, entry: Entry, _given: BookView) -> Violations:
@@ -120,6 +134,8 @@ def decide_issuance(state: Agreement, entry: Entry, given: BookView) -> Violatio
     share_class = given.state(class_stream(state, fact.share_class))
     if share_class.exists:
         yield from share_class.issuable(entry)
+    elif state.party(Role.ROLE_ISSUER):
+        yield unknown("share_class", "share class of the issuer", fact.share_class)
 
 
 def class_stream(state: Agreement, share_class: str) -> str:
@@ -142,18 +158,39 @@ def apply_issuance(state: Agreement, entry: Entry) -> None:
     fact = entry.fact
     state.equity.issuances[fact.security] = Issuance(
         class_stream(state, fact.share_class),
-        decimal_from_message(fact.shares),
+        fact.price_per_share,
         fact.amount.currency_code,
+        decimal_from_message(fact.shares),
+        minor(fact.amount),
     )
 
 
-def decide_taken_back(state: Agreement, entry: Entry, _given: BookView) -> Violations:
-    """Decide on EquityIssuanceRescinded and SharesRepurchased: HR-INV-05."""
+def decide_repurchase(state: Agreement, entry: Entry, _given: BookView) -> Violations:
+    """Decide on SharesRepurchased: HR-INV-05."""
     yield from _outstanding(state, entry)
     issuance = state.equity.issuances.get(entry.fact.security)
     if issuance is not None:
         document = f"issuance {entry.fact.security}"
         yield from same_currency(entry.fact.amount, "amount", issuance.currency, document)
+
+
+def decide_rescission(state: Agreement, entry: Entry, given: BookView) -> Violations:
+    """Decide on EquityIssuanceRescinded: HR-INV-05, and HR-INV-06 at the price of the issuance."""
+    yield from decide_repurchase(state, entry, given)
+    fact = entry.fact
+    issuance = state.equity.issuances.get(fact.security)
+    if issuance is None or fact.amount.currency_code != issuance.currency:
+        return
+    price = (issuance.price_per_share, "security")
+    yield from amount_of_shares(fact.amount, "amount", fact.shares, price)
+    yield from at_most(
+        Rule.INV_05,
+        "amount",
+        minor(fact.amount),
+        issuance.remaining_minor,
+        f"what remains of issuance {fact.security}",
+        f"minor units of {issuance.currency}",
+    )
 
 
 def _outstanding(state: Agreement, entry: Entry) -> Violations:
@@ -169,13 +206,21 @@ def _outstanding(state: Agreement, entry: Entry) -> Violations:
     yield from at_most(Rule.INV_05, "shares", shares, issuance.outstanding, what, "shares")
 
 
-def apply_taken_back(state: Agreement, entry: Entry) -> None:
-    """Fold EquityIssuanceRescinded and SharesRepurchased."""
+def apply_repurchase(state: Agreement, entry: Entry) -> None:
+    """Fold SharesRepurchased."""
     issuance = state.equity.issuances.get(entry.fact.security)
     if issuance is None:
         state.equity.missing(f"security {entry.fact.security}")
     else:
         issuance.outstanding -= decimal_from_message(entry.fact.shares)
+
+
+def apply_rescission(state: Agreement, entry: Entry) -> None:
+    """Fold EquityIssuanceRescinded."""
+    apply_repurchase(state, entry)
+    issuance = state.equity.issuances.get(entry.fact.security)
+    if issuance is not None:
+        issuance.remaining_minor -= minor(entry.fact.amount)
 
 
 def decide_transfer(state: Agreement, entry: Entry, _given: BookView) -> Violations:
@@ -247,22 +292,14 @@ class ShareClass:
 
     def invariants(self) -> Violations:
         """Yield what must hold and does not."""
-        if self.exists or self.authorised:
-            what = "what is authorised of the class"
-            yield from at_most(
-                Rule.INV_04, "position", self.issued, self.authorised, what, "shares"
-            )
+        what = "what is authorised of the class"
+        yield from at_most(Rule.INV_04, "position", self.issued, self.authorised, what, "shares")
 
 
-def decide_share_class(state: ShareClass, entry: Entry, _given: BookView) -> Violations:
-    """Decide on ShareClassAuthorised: HR-INV-04 where shares are issued already, HR-INV-07."""
-    authorised = decimal_from_message(entry.fact.authorised_shares)
-    if authorised <= 0:
+def decide_share_class(_state: ShareClass, entry: Entry, _given: BookView) -> Violations:
+    """Decide on ShareClassAuthorised: HR-INV-07."""
+    if decimal_from_message(entry.fact.authorised_shares) <= 0:
         yield Violation(Rule.FIELD_INVALID, "authorised_shares", "must be more than 0")
-    elif state.authorised + authorised < state.issued:
-        message = f"brings {state.authorised + authorised} shares, but {state.issued} are issued"
-        values = {"value": str(state.authorised + authorised), "issued": str(state.issued)}
-        yield Violation(Rule.INV_04, "authorised_shares", message, values)
     yield from _votes(entry.fact, non_voting=entry.fact.non_voting)
 
 

@@ -86,8 +86,16 @@ class Rule(Enum):
         Kind.PRECONDITION,
         "a return is at most what remains of the contribution",
     )
-    INV_04 = ("HR-INV-04", Kind.PRECONDITION, "issued shares stay within those authorised")
-    INV_05 = ("HR-INV-05", Kind.PRECONDITION, "shares taken back are outstanding of that issuance")
+    INV_04 = (
+        "HR-INV-04",
+        Kind.PRECONDITION,
+        "issued shares stay within those authorised of the class",
+    )
+    INV_05 = (
+        "HR-INV-05",
+        Kind.PRECONDITION,
+        "shares and amounts taken back are outstanding of that issuance",
+    )
     INV_06 = ("HR-INV-06", Kind.MALFORMED, "0 <= amount - shares x price < one share price")
     INV_07 = ("HR-INV-07", Kind.PRECONDITION, "a class without votes has no votes per share")
     CAP_01 = ("HR-CAP-01", Kind.PRECONDITION, "certified capacity stays within what was claimed")
