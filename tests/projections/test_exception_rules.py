@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.facts import (
+    START,
     certified,
     claimed,
     day,
@@ -170,6 +171,18 @@ def test_reversed_soon_after_the_end_of_its_period() -> None:
 
 def _noon(day: dt.date) -> dt.datetime:
     return dt.datetime.combine(day, dt.time(12), dt.UTC)
+
+
+def test_parties_are_of_one_group_from_the_day_on_which_they_join_it() -> None:
+    def between_group_companies(joined: dt.date) -> list[ExceptionRecord]:
+        log = Log()
+        for name in ("SUP", "CUS"):
+            log.append(fact("party_registered", party=name, legal_name=name, group="G", on=joined))
+        log.append(placed())
+        return exceptions(log, "SX-REL-01")
+
+    assert len(between_group_companies(START)) == 1
+    assert between_group_companies(later(1)) == []
 
 
 def test_every_rule_has_a_case_and_a_row_in_the_docs() -> None:

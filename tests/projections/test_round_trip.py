@@ -381,6 +381,20 @@ async def test_groups_meet_where_their_companies_do_not(read_models: ReadModels)
     assert recycled(entities) == {"BUYER": 0, "ISSUER": 0}
 
 
+async def test_a_party_is_in_no_group_before_it_joins_one(read_models: ReadModels) -> None:
+    joining = [
+        fact("party_registered", party="CUS", legal_name="CUS", group="OPEN", on=days(10)),
+        *parties("SUP"),
+    ]
+    before = await answer(
+        read_models, [*joining, placed(), invoiced(), paid(30_000)], as_of=days(9)
+    )
+    after = await ask(read_models, as_of=days(10))
+
+    assert [pair.customer_investee for pair in before.pairs] == ["CUS"]
+    assert [pair.customer_investee for pair in after.pairs] == ["OPEN"]
+
+
 async def test_what_moves_within_a_group_is_no_purchase(read_models: ReadModels) -> None:
     registered = [
         fact("party_registered", party=name, legal_name=name, group="ONE")

@@ -96,12 +96,12 @@ class RuleContext:
 
         Without a membership it is the party itself.
         """
-        found = ""
+        found = party
         changes = self.groups.all(party, posting.position)
         for since, group in sorted(changes, key=lambda change: change[0]):
-            if since <= posting.effective_date or not found:
+            if since <= posting.effective_date:
                 found = group or party
-        return found or party
+        return found
 
     def apply(self, posting: Posting) -> None:
         """Add a posting."""

@@ -158,13 +158,12 @@ def _peak(bought: _Series, invested: _Series) -> TracedSum:
 
 
 def groups_of(view: View) -> dict[str, str]:
-    """Return the group that each party belongs to; before its first membership, the first one."""
+    """Return the group that each party belongs to on the as-of date, or the party itself."""
     found: dict[str, str] = {}
     changes = view.known("party_registered", "group_membership_changed")
     for entry in sorted(changes, key=by_time):
-        fact = entry.fact
-        if fact.party not in found or entry.day <= view.until:
-            found[fact.party] = fact.group or fact.party
+        if entry.day <= view.until:
+            found[entry.fact.party] = entry.fact.group or entry.fact.party
     return found
 
 

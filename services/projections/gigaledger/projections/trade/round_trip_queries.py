@@ -42,8 +42,9 @@ CAVEAT = (
 """Belongs beside every figure of an answer."""
 
 _GROUPS = statement("""
-    SELECT party, party_group, effective_date FROM round_trip_group WHERE {known}
-    ORDER BY effective_date, position
+    SELECT DISTINCT ON (party) party, party_group FROM round_trip_group
+    WHERE {known} AND effective_date <= %(as_of_end)s
+    ORDER BY party, effective_date DESC, position DESC
 """)
 
 
@@ -158,18 +159,17 @@ def _is_asked_for(series: Series, request: QueryRoundTripRequest) -> bool:
 
 
 async def read_groups(snapshot: Snapshot, level: PartyLevel.ValueType) -> dict[str, str]:
-    """Return the group that each party stands for on the as-of date; none at the level of entities.
+    """Return the group that each party belongs to on the as-of date; none at the level of entities.
 
-    Before the first membership that is known, it is the first one.
+    A party that belongs to none on that date, or not yet, is not among them: it stands for itself.
     """
-    groups: dict[str, str] = {}
     if level == PartyLevel.PARTY_LEVEL_ENTITY:
-        return groups
-    for row in await snapshot.rows(_GROUPS):
-        party = row["party"]
-        if party not in groups or row["effective_date"] <= snapshot.scope.as_of_end:
-            groups[party] = row["party_group"] or party
-    return groups
+        return {}
+    return {
+        row["party"]: row["party_group"]
+        for row in await snapshot.rows(_GROUPS)
+        if row["party_group"]
+    }
 
 
 def _commitments(scope: ReadScope, agreements: Agreements) -> list[Movement]:
