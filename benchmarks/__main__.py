@@ -51,7 +51,7 @@ def main() -> None:
             sizes.append(GROWTH_OPT_IN)
         for title, measured_at in (
             ("A book that grows", growth(running, sizes, seconds)),
-            ("Questions of a book of trade", questions(running, sizes)),
+            ("Queries of a growing book", questions(running, sizes)),
         ):
             grown = Growth(title)
             for size, figures in measured_at:
@@ -68,15 +68,15 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Measure gigaledger beside its peers.")
+    parser = argparse.ArgumentParser(description="Measure gigaledger and its peers.")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
-    parser.add_argument("--facts", type=int, default=100_000, help="in the log that is read")
+    parser.add_argument("--seconds", type=float, default=4.0, help="duration of each measurement")
+    parser.add_argument("--facts", type=int, default=100_000, help="size of the log that is read")
     parser.add_argument(
-        "--grow-to", type=int, default=1_000_000, help="0 for no growth, 10000000 takes long"
+        "--grow-to", type=int, default=1_000_000, help="0 to skip; 10000000 takes hours"
     )
-    parser.add_argument("--only", default="", help="part of the titles of what is measured")
-    parser.add_argument("--output", type=Path, help="folder for the table and the picture")
+    parser.add_argument("--only", default="", help="measure titles that contain this text")
+    parser.add_argument("--output", type=Path, help="folder for the tables and the chart")
     return parser.parse_args()
 
 
@@ -97,12 +97,12 @@ def _benchmarks(running: Stage, book: str, facts: int, seconds: float) -> list[B
         ),
         (f"Replay of {facts:,} events", per_second, partial(replay, running, book)),
         (
-            f"Projection of {facts:,} events",
+            f"Rebuild of the projections of {facts:,} events",
             per_second,
             partial(rebuild, running, book, seconds),
         ),
         (
-            "From acknowledged to answered, at 1,000 facts per second",
+            "Lag from acknowledgement to query, at 1,000 facts per second",
             "milliseconds, less is better",
             partial(lag, running, seconds),
         ),
@@ -116,15 +116,16 @@ def _benchmarks(running: Stage, book: str, facts: int, seconds: float) -> list[B
 
 def _machine(rounds: int, seconds: float) -> str:
     return (
-        f"{os.cpu_count()} cores ({platform.machine()}) for clients, services, peers and"
-        f" PostgreSQL alike, Python {platform.python_version()}; durable writes, all rules on;"
+        f"{os.cpu_count()} cores ({platform.machine()}) shared by clients, services, peers"
+        f" and PostgreSQL, Python {platform.python_version()}; durable writes, all rules enabled;"
         f" {rounds} rounds of {seconds:g} s."
     )
 
 
 def _memory(running: Stage) -> str:
-    lines = ["### Memory in the end", "", "| | MiB |", "| --- | ---: |"]
-    lines += [f"| {s.name} | {_resident(s):,.0f} |" for s in (running.ledger, running.projections)]
+    lines = ["### Memory at the end", "", "| | MiB |", "| --- | ---: |"]
+    services = (running.ledger, running.projections, running.exceptions)
+    lines += [f"| {service.name} | {_resident(service):,.0f} |" for service in services]
     return "\n".join(lines)
 
 

@@ -1,7 +1,7 @@
 """`python -m benchmarks.questions`: queries for random days and positions, in a growing book.
 
-The book is of trade: orders that are received, invoiced, paid and now and then corrected, many of
-them open at a time, between four pairs of parties. So many facts are of each day, for years.
+The book has orders that are received, invoiced, paid and sometimes corrected, many of them open at
+a time, between up to four pairs of parties, with a fixed number of facts per day.
 """
 
 from __future__ import annotations
@@ -78,14 +78,16 @@ SEED = 20250922
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="Ask a growing book for any day and knowledge.")
+    parser = argparse.ArgumentParser(
+        description="Query a growing book for random days and positions."
+    )
     parser.add_argument("--sizes", default="10000,100000,1000000")
     parser.add_argument("--facts-a-day", type=int, default=FACTS_A_DAY)
     parser.add_argument("--pairs", type=int, default=1, choices=range(1, 5), help="of parties")
     parser.add_argument("--calls", type=int, default=CALLS, help="of each query, at each size")
     options = parser.parse_args()
     sizes = list(map(int, options.sizes.split(",")))
-    grown = Growth("Questions of a book of trade")
+    grown = Growth("Queries of a growing book")
     with stage() as running:
         measured = questions(running, sizes, options.facts_a_day, options.pairs, options.calls)
         for size, figures in measured:
@@ -269,11 +271,11 @@ def _wait(running: Stage, book: str) -> None:
         SELECT (SELECT count(*) FROM {schema}.projection_progress WHERE position < %(head)s)
             + (SELECT count(*) FROM {schema}.projection_subtotal
                WHERE position <= %(head)s - block_events)
-            + (SELECT count(*) FROM {schema}.projection_judged WHERE position < %(head)s)
+            + (SELECT count(*) FROM {schema}.projection_evaluation WHERE position < %(head)s)
     """  # noqa: S608
     with psycopg.connect(running.url, autocommit=True) as connection:
         made = "SELECT to_regclass(%s) IS NOT NULL"
-        while connection.execute(made, [f"{schema}.projection_judged"]).fetchone() != (True,):
+        while connection.execute(made, [f"{schema}.projection_evaluation"]).fetchone() != (True,):
             time.sleep(0.1)
         while connection.execute(behind, {"head": head}).fetchone() != (0,):
             time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""The figures as Markdown tables and as a picture."""
+"""The figures as Markdown tables and as a chart."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Series:
         """Return a table of medians, spreads, and our share of each."""
         ours = statistics.median(next(iter(self.figures.values())))
         lines = [f"### {self.title}: {self.unit}", ""]
-        lines += ["| | median | lowest to highest | first row is of it |"]
+        lines += ["| | median | lowest to highest | first row divided by it |"]
         lines += ["| --- | ---: | ---: | ---: |"]
         for name, values in self.figures.items():
             median = statistics.median(values)
@@ -62,7 +62,7 @@ class Growth:
 
 def write_plot(series: Sequence[Series], path: Path) -> None:
     """Draw the medians of all benchmarks with their spreads."""
-    from matplotlib import pyplot as plt  # noqa: PLC0415 - a library of benchmarks alone
+    from matplotlib import pyplot as plt  # noqa: PLC0415 - a only benchmarks need it
 
     figure, axes = plt.subplots(len(series), 1, figsize=(8, 1.6 * len(series)))
     for axis, one in zip(axes, series, strict=True):

@@ -33,7 +33,7 @@ from gigaledger.v1.ledger_pb2 import (
 )
 from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 
-from benchmarks.stage import CHANNEL_OPTIONS, ORDERED, request_of
+from benchmarks.stage import CHANNEL_OPTIONS, ORDERED, request_of, service
 from tests.facts import parties, placed
 from tests.processes import ServiceProcess
 
@@ -112,7 +112,7 @@ def _ledgers() -> Iterator[tuple[ServiceProcess, ServiceProcess]]:
                 connection.execute(f"CREATE DATABASE {name}".encode())
             url = server.url.replace("/gigaledger?", f"/{name}?")
             prepare_database(url)
-            ledger = ServiceProcess("ledger", {"GIGALEDGER_DATABASE_URL": url, **settings})
+            ledger = service("ledger", {"GIGALEDGER_DATABASE_URL": url, **settings})
             ledger.start()
             stack.callback(ledger.kill)
             ledgers.append(ledger)

@@ -7,11 +7,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import IO
 from uuid import uuid4
 
 import grpc
@@ -22,7 +23,7 @@ from gigaledger.v1.ledger_pb2 import AppendEventsRequest, CreateBookRequest
 from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 
 from tests.facts import parties, placed, received
-from tests.processes import ServiceProcess
+from tests.processes import COMMAND, ServiceName, ServiceProcess
 
 ORDERED = 2_000_000_000
 CHANNEL_OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
@@ -35,6 +36,7 @@ class Stage:
     url: str
     ledger: ServiceProcess
     projections: ServiceProcess
+    exceptions: ServiceProcess
     folder: Path
 
     def new_book(self) -> str:
@@ -51,7 +53,7 @@ class Stage:
     @contextmanager
     def second_ledger(self) -> Iterator[ServiceProcess]:
         """Run a second ledger process on the same database."""
-        ledger = ServiceProcess("ledger", {"GIGALEDGER_DATABASE_URL": self.url})
+        ledger = service("ledger", {"GIGALEDGER_DATABASE_URL": self.url})
         ledger.start()
         try:
             yield ledger
@@ -93,6 +95,23 @@ def order_of(book: str, number: int, facts: int) -> AppendEventsRequest:
 _GOODS = received(1)
 
 
+def service(name: ServiceName, environment: dict[str, str]) -> ServiceProcess:
+    """Return a service as operators start it, not as a fork."""
+    return ServiceProcess(name, environment, _start_command)
+
+
+def _start_command(
+    arguments: Sequence[str], environment: Mapping[str, str], *, stderr: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [COMMAND, *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=stderr,
+    )
+
+
 @contextmanager
 def stage() -> Iterator[Stage]:
     """Start everything, and stop it at the end."""
@@ -102,18 +121,18 @@ def stage() -> Iterator[Stage]:
         server = stack.enter_context(embedded_postgres(folder / "data"))
         prepare_database(server.url)
         database = {"GIGALEDGER_DATABASE_URL": server.url}
-        ledger = ServiceProcess("ledger", database)
+        ledger = service("ledger", database)
         ledger.start()
         stack.callback(ledger.kill)
-        projections = ServiceProcess(
+        projections = service(
             "projections", database | {"GIGALEDGER_LEDGER_ADDRESS": ledger.address}
         )
         projections.start()
         stack.callback(projections.kill)
-        exceptions = ServiceProcess("exceptions", database)
+        exceptions = service("exceptions", database)
         exceptions.start()
         stack.callback(exceptions.kill)
-        yield Stage(server.url, ledger, projections, folder)
+        yield Stage(server.url, ledger, projections, exceptions, folder)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Whether a Docker engine answers here, and has or gets the images that tests need."""
+"""Finds out whether containers can run here."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from testcontainers.core.docker_client import DockerClient
 
 _PING_SECONDS = 5
 _PULL_SECONDS = 120
-"""Longest silence of the engine while it pulls an image."""
+"""Longest time without progress while the engine pulls an image."""
 
 
 @cache
 def engine_problem() -> str | None:
-    """Say why no container can run here, or None where one can."""
+    """Return why no container can run here, or None if one can."""
     try:
         DockerClient(timeout=_PING_SECONDS).client.ping()
     except (DockerException, requests.RequestException):
@@ -25,9 +25,9 @@ def engine_problem() -> str | None:
 
 @cache
 def image_problem(image: str) -> str | None:
-    """Say why no container of `image` can run here, or None where one can.
+    """Return why no container of `image` can run here, or None if one can.
 
-    An image that the engine does not have is pulled.
+    Pulls the image if the engine does not have it.
     """
     problem = engine_problem()
     if problem:
@@ -39,5 +39,5 @@ def image_problem(image: str) -> str | None:
         try:
             images.pull(image)
         except (DockerException, requests.RequestException) as error:
-            return f"the Docker engine can't get {image} ({error})"
+            return f"the Docker engine cannot pull {image} ({error})"
     return None

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import gigaledger.cli
 from gigaledger.cli.main import main
@@ -31,14 +31,37 @@ _SERVICES = ["gigaledger.ledger.serve", "gigaledger.projections.serve"]
 _SIZE_BYTES = 4
 
 
+class Command(Protocol):
+    """A running command, as `subprocess.Popen` is."""
+
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, sig: int) -> None: ...
+
+
+class StartCommand(Protocol):
+    """Starts `gigaledger` with arguments and all environment variables."""
+
+    def __call__(
+        self, arguments: Sequence[str], environment: Mapping[str, str], *, stderr: IO[bytes]
+    ) -> Command: ...
+
+
 class ForkedCommand:
-    """A running command."""
+    """A running fork."""
 
     def __init__(self, forker: _Forker, pid: int, ended: int) -> None:
-        self.pid = pid
+        self._pid = pid
         self._forker = forker
         self._ended = ended
         self._code: int | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._pid
 
     def poll(self) -> int | None:
         """Return the exit code, or None if it is running."""
@@ -57,10 +80,10 @@ class ForkedCommand:
             os.close(self._ended)
         return self._code
 
-    def send_signal(self, number: int) -> None:
+    def send_signal(self, sig: int) -> None:
         """Send a signal, unless it has ended."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            os.kill(self.pid, sig)
 
     def _has_ended(self, timeout: float | None) -> bool:
         """Return whether the pipe that only the command holds open has been closed."""

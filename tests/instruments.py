@@ -58,7 +58,7 @@ def vested(shares: str, tranche: int = 1, **fields: Any) -> Event:
 
 
 def exercised(shares: str, exercise: str = "EX-1", **fields: Any) -> Event:
-    """The holder exercises."""
+    """The holder exercises the warrant."""
     return fact(
         "warrant_exercised",
         **{"warrant": "W", "exercise": exercise, "shares": number(shares), **fields},
@@ -66,7 +66,7 @@ def exercised(shares: str, exercise: str = "EX-1", **fields: Any) -> Event:
 
 
 def lapsed(tranche: int = 0) -> Event:
-    """The rest lapses."""
+    """The rest of the warrant lapses."""
     return fact("warrant_lapsed", warrant="W", tranche=tranche)
 
 
@@ -119,7 +119,7 @@ def drawn(amount_minor: int = 100, drawing: str = "DRAW-1", **fields: Any) -> Ev
 
 
 def repaid(amount_minor: int = 100, repayment: str = "REPAY-1", **fields: Any) -> Event:
-    """THIRD pays back."""
+    """THIRD repays SUP."""
     return fact(
         "debt_repaid",
         **{"debt": "D", "repayment": repayment, "amount": money(amount_minor), **fields},
@@ -127,7 +127,7 @@ def repaid(amount_minor: int = 100, repayment: str = "REPAY-1", **fields: Any) -
 
 
 def leased(**fields: Any) -> Event:
-    """THIRD lets to CUS for USD 10.00."""
+    """THIRD leases to CUS for USD 10.00."""
     return fact(
         "lease_commenced",
         **{"lease": "L", "lessor": "THIRD", "lessee": "CUS", "amount": money(1_000), **fields},
@@ -194,7 +194,7 @@ def guaranteed(**fields: Any) -> Event:
 
 
 def demanded(amount_minor: int = 100, demand: str = "DEM-1", **fields: Any) -> Event:
-    """THIRD calls on SUP."""
+    """THIRD calls the guarantee of SUP."""
     return fact(
         "guarantee_called",
         **{"guarantee": "G", "demand": demand, "amount": money(amount_minor), **fields},

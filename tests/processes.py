@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections import deque
@@ -19,7 +20,7 @@ import grpc
 import pytest
 from gigaledger.common.grpc.server import MAX_MESSAGE_BYTES
 
-from tests.forked_command import ForkedCommand, start_command
+from tests.forked_command import Command, StartCommand, start_command
 from tests.postgres import PostgresServer
 
 COMMAND = Path(sys.executable).with_name("gigaledger")
@@ -32,36 +33,42 @@ ServiceName = Literal["ledger", "projections", "exceptions"]
 
 
 class ServiceFailedError(AssertionError):
-    """A service did not start, or did not stop. The text ends with its last log lines."""
+    """A service did not start or stop. The message ends with its last log lines."""
 
 
 class ServiceProcess:
-    """`gigaledger serve NAME` as a process, on a free port that it keeps when it is restarted."""
+    """`gigaledger serve NAME` as a process, on a free port that it keeps over restarts."""
 
-    def __init__(self, name: ServiceName, environment: dict[str, str]) -> None:
+    def __init__(
+        self,
+        name: ServiceName,
+        environment: dict[str, str],
+        start: StartCommand = start_command,
+    ) -> None:
         self.name = name
         self.port = 0
         self._environment = environment
-        self._process: ForkedCommand | None = None
+        self._start = start
+        self._process: Command | None = None
         self._reader: threading.Thread | None = None
         self._log: deque[str] = deque(maxlen=_LOG_LINES)
 
     @property
     def address(self) -> str:
-        """Where clients find the service: host:port."""
+        """The address for clients, host:port."""
         return f"127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int:
-        """The id of the process that was started last."""
+        """The id of the latest process."""
         assert self._process is not None, f"{self.name} was never started"
         return self._process.pid
 
     def start(self) -> None:
-        """Start the process and wait until it says that it serves.
+        """Start the process and wait until it serves.
 
         Raises:
-            ServiceFailedError: it ended first, or took too long.
+            ServiceFailedError: it ended, or took too long.
         """
         assert self._process is None or self._process.poll() is not None, f"{self.name} runs"
         inherited = {
@@ -69,7 +76,7 @@ class ServiceProcess:
         }
         reading, writing = os.pipe()
         with os.fdopen(writing, "wb") as log:
-            self._process = start_command(
+            self._process = self._start(
                 ["serve", self.name],
                 inherited
                 | self._environment
@@ -88,18 +95,18 @@ class ServiceProcess:
             port = served.get(timeout=_START_SECONDS)
         except Empty:
             self.kill()
-            raise ServiceFailedError(self._words("did not serve in time")) from None
+            raise ServiceFailedError(self._message("did not serve in time")) from None
         if port is None:
             code = self._process.wait(_STOP_SECONDS)
-            raise ServiceFailedError(self._words(f"ended with exit code {code} before it served"))
+            raise ServiceFailedError(self._message(f"ended with exit code {code} before it served"))
         self.port = port
 
     def kill(self) -> None:
-        """End the process with SIGKILL, as a crash would. Nothing happens where it has ended."""
+        """Kill the process with SIGKILL, unless it has ended."""
         self._end(signal.SIGKILL)
 
     def terminate(self) -> int:
-        """Ask the process to end, with SIGTERM, and return its exit code.
+        """Stop the process with SIGTERM and return its exit code.
 
         Raises:
             ServiceFailedError: it took too long, and was killed.
@@ -107,29 +114,29 @@ class ServiceProcess:
         return self._end(signal.SIGTERM)
 
     def pause(self) -> None:
-        """Stop the process where it is, as a host that hangs would."""
+        """Suspend the process, as if its host hung."""
         assert self._process is not None, f"{self.name} was never started"
         self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let a paused process go on."""
+        """Resume a suspended process."""
         assert self._process is not None, f"{self.name} was never started"
         self._process.send_signal(signal.SIGCONT)
 
     def restart(self) -> None:
-        """Start the process again, at the same port, after it has ended or was killed."""
+        """Start the process again on the same port, after it has ended."""
         self.start()
 
     def log_tail(self) -> str:
-        """Return the last log lines, over all restarts."""
+        """Return the last log lines, including those before a restart."""
         return "".join(self._log)
 
     def channel(self) -> grpc.Channel:
-        """Return a new channel for blocking calls. The caller closes it."""
+        """Open a channel for blocking calls, which the caller closes."""
         return grpc.insecure_channel(self.address, options=_CHANNEL_OPTIONS)
 
     def aio_channel(self) -> grpc.aio.Channel:
-        """Return a new channel for calls under asyncio. The caller closes it."""
+        """Open a channel for asyncio, which the caller closes."""
         return grpc.aio.insecure_channel(self.address, options=_CHANNEL_OPTIONS)
 
     def _end(self, how: signal.Signals) -> int:
@@ -137,10 +144,10 @@ class ServiceProcess:
         self._process.send_signal(how)
         try:
             code = self._process.wait(_STOP_SECONDS)
-        except TimeoutError:
+        except (TimeoutError, subprocess.TimeoutExpired):
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
-            raise ServiceFailedError(self._words(f"did not end on {how.name}")) from None
+            raise ServiceFailedError(self._message(f"did not end on {how.name}")) from None
         if self._reader is not None:
             self._reader.join(_STOP_SECONDS)
         return code
@@ -154,22 +161,22 @@ class ServiceProcess:
                     served.put(port)
         served.put(None)
 
-    def _words(self, what: str) -> str:
+    def _message(self, what: str) -> str:
         return f"the {self.name} service {what}; its log ends with:\n{self.log_tail()}"
 
 
 _CHANNEL_OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    # A service that was killed and restarted is found again at once, not after a minute.
+    # Reconnect to a restarted service at once, not after a minute.
     ("grpc.max_reconnect_backoff_ms", 200),
-    # Each test talks to its own services: no connection is shared behind its back.
+    # Tests do not share connections.
     ("grpc.use_local_subchannel_pool", 1),
 ]
 
 
 def _serving_port(line: str) -> int | None:
-    """Return the port that a log line names as being served, if it does."""
+    """Return the port if a log line reports that the service serves."""
     try:
         entry = json.loads(line)
     except ValueError:
@@ -181,7 +188,7 @@ def _serving_port(line: str) -> int | None:
 
 @dataclass(frozen=True)
 class RunningServices:
-    """A ledger and its projections, both serving; exceptions are evaluated."""
+    """A ledger and its projections, with the evaluation of exceptions."""
 
     ledger: ServiceProcess
     projections: ServiceProcess
@@ -193,14 +200,14 @@ StartProjections = Callable[[ServiceProcess], ServiceProcess]
 
 @pytest.fixture
 def service_processes() -> Iterator[ExitStack]:
-    """Ends each process of the test, killed where it still runs, and prints its log's end."""
+    """Kills the processes of the test at its end and prints the ends of their logs."""
     with ExitStack() as processes:
         yield processes
 
 
 @pytest.fixture
 def start_ledger(database_url: str, service_processes: ExitStack) -> StartLedger:
-    """Starts one more ledger process on the test's database."""
+    """Starts another ledger process on the test's database."""
 
     def start() -> ServiceProcess:
         return _started(
@@ -212,9 +219,9 @@ def start_ledger(database_url: str, service_processes: ExitStack) -> StartLedger
 
 @pytest.fixture
 def start_projections(database_url: str, service_processes: ExitStack) -> StartProjections:
-    """Starts one more projections process on the test's database, that follows a ledger.
+    """Starts another projections process on the test's database, which follows a ledger.
 
-    One process evaluates the exceptions of all of them.
+    A single process evaluates the exceptions.
     """
 
     def start(ledger: ServiceProcess) -> ServiceProcess:
@@ -232,14 +239,14 @@ def start_projections(database_url: str, service_processes: ExitStack) -> StartP
 
 @pytest.fixture(scope="module")
 def shared_ledger(postgres_server: PostgresServer) -> Iterator[ServiceProcess]:
-    """A ledger process for all tests of a module, which use books of their own."""
+    """A ledger process for all tests of a module, each of which has its own book."""
     with postgres_server.database() as url, ExitStack() as processes:
         yield _started(ServiceProcess("ledger", {"GIGALEDGER_DATABASE_URL": url}), processes)
 
 
 @pytest.fixture(scope="module")
 def shared_services(postgres_server: PostgresServer) -> Iterator[RunningServices]:
-    """A ledger and its projections for all tests of a module, which use books of their own."""
+    """A ledger and its projections for all tests of a module, each of which has its own book."""
     with postgres_server.database() as url, ExitStack() as processes:
         database = {"GIGALEDGER_DATABASE_URL": url}
         ledger = _started(ServiceProcess("ledger", database), processes)
@@ -254,7 +261,7 @@ def _started(service: ServiceProcess, processes: ExitStack) -> ServiceProcess:
         if "COVERAGE_PROCESS_CONFIG" in os.environ:
             service.terminate()  # a killed process writes no coverage
         service.kill()
-        # Shown where the test fails.
+        # pytest shows it if the test fails.
         sys.stdout.write(f"---- log of the {service.name} service\n{service.log_tail()}")
 
     service.start()

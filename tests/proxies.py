@@ -1,4 +1,4 @@
-"""A proxy before PostgreSQL that cuts a connection at the worst moment."""
+"""A proxy for PostgreSQL that breaks a connection while a commit is acknowledged."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _CHUNK_BYTES = 1 << 16
 
 
 class CuttingProxy:
-    """Forwards connections. Once told to, cuts the first at which a COMMIT is answered.
+    """Forwards connections; after `cut_at_commit`, breaks the first that commits.
 
-    The answer itself is not forwarded: the client can not know whether it committed.
+    The acknowledgement is not forwarded, so the client cannot know whether it has committed.
     """
 
     def __init__(self, url: str) -> None:
@@ -25,16 +25,16 @@ class CuttingProxy:
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._cut = threading.Event()
         self.cuts = 0
-        """How many connections have been cut."""
+        """Number of broken connections."""
 
     @property
     def url(self) -> str:
-        """What clients connect to."""
+        """The URL for clients."""
         host, port = self._listening.getsockname()
         return make_conninfo(**self._target | {"host": host, "port": port, "sslmode": "disable"})
 
     def cut_at_commit(self) -> None:
-        """Cut one connection, at its next COMMIT."""
+        """Break one connection, at the next COMMIT."""
         self._cut.set()
 
     def run(self) -> None:
@@ -48,7 +48,7 @@ class CuttingProxy:
                     threading.Thread(target=self._forward, args=arguments, daemon=True).start()
 
     def close(self) -> None:
-        """Accept no more connections."""
+        """Stop accepting connections."""
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
 
@@ -76,7 +76,7 @@ class CuttingProxy:
 
 @contextmanager
 def cutting_proxy(url: str) -> Iterator[CuttingProxy]:
-    """Run a proxy before the PostgreSQL of a URL."""
+    """Run a proxy for a PostgreSQL."""
     proxy = CuttingProxy(url)
     thread = threading.Thread(target=proxy.run, daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""The contract as one image: every message with its comments, as other tools read it.
+"""The contract as one image, a `FileDescriptorSet` with comments.
 
 `python -m tests.contract.image FILE` writes it.
 """

@@ -1,4 +1,4 @@
-"""The lock files: what is installed is what was chosen, wherever it is installed."""
+"""The lock files: one set of versions for every platform and purpose."""
 
 from __future__ import annotations
 

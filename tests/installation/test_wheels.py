@@ -1,4 +1,4 @@
-"""The two distributions: what each holds, and the client alone in an empty environment."""
+"""The two distributions: their content, and the client in an empty environment."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def server_wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 
 def packages(wheel: zipfile.ZipFile) -> set[str]:
-    """Return what a wheel brings into the name gigaledger."""
+    """Return the packages of the namespace gigaledger in a wheel."""
     names = [name.split("/") for name in wheel.namelist() if ".dist-info/" not in name]
     assert {parts[0] for parts in names} == {"gigaledger"}
     return {parts[1] for parts in names}
@@ -77,7 +77,7 @@ def test_the_server_holds_neither(server_wheel: zipfile.ZipFile) -> None:
 
 @pytest.fixture(scope="module")
 def python(client_wheel: zipfile.ZipFile, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment that holds the client and what it requires, and nothing else."""
+    """An environment with only the client and its dependencies."""
     environment = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     python = environment / "bin" / "python"
@@ -105,7 +105,7 @@ def python(client_wheel: zipfile.ZipFile, tmp_path_factory: pytest.TempPathFacto
 
 
 def copy(name: str, site_packages: Path) -> None:
-    """Copy a distribution of this environment, in the version that is locked."""
+    """Copy an installed distribution, whose version is the locked one."""
     for file in distribution(name).files or []:
         if ".." in file.parts or "__pycache__" in file.parts:
             continue

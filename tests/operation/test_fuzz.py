@@ -1,4 +1,4 @@
-"""Whatever a request holds, no method of any service answers INTERNAL or UNKNOWN.
+"""No request makes a method of any service return INTERNAL or UNKNOWN.
 
 `--hypothesis-profile=thorough` sends tens of thousands of requests.
 """
@@ -72,7 +72,7 @@ def named(method: MethodDescriptor) -> str:
 
 @st.composite
 def requests(draw: st.DrawFn, method: MethodDescriptor, book: str) -> bytes:
-    """Serialized requests: well-formed ones, often about the book, and damaged ones."""
+    """Serialized requests: valid messages, often about the book, and damaged ones."""
     message = draw(messages(method.input_type))
     target = getattr(message, "append", message)
     for field in BOOK_FIELDS:
@@ -85,7 +85,7 @@ def requests(draw: st.DrawFn, method: MethodDescriptor, book: str) -> bytes:
 
 
 def damaged(content: bytes) -> st.SearchStrategy[bytes]:
-    """Parts of a message, with bytes of anything in between, or an unknown field at its end."""
+    """Messages with a part replaced by random bytes, or with an unknown field."""
     cuts = st.integers(0, len(content))
     return st.one_of(
         st.builds(lambda at, b, to: content[:at] + b + content[to:], cuts, st.binary(), cuts),
@@ -94,7 +94,7 @@ def damaged(content: bytes) -> st.SearchStrategy[bytes]:
 
 
 def _wait_briefly(message: Message) -> None:
-    """Wait for a position beyond the head for a moment only, unless the wait is out of range."""
+    """Shorten waits for a position, unless they are out of range."""
     for field, value in message.ListFields():
         if field.message_type is not None and not field.is_repeated:
             if field.message_type.name == "ReadSpec" and 0 <= value.max_wait.seconds <= 60:
@@ -104,7 +104,7 @@ def _wait_briefly(message: Message) -> None:
 
 
 def fault_of(channel: grpc.Channel, method: MethodDescriptor, content: bytes) -> object:
-    """Make a call, and return how it ended if that is a fault of the service."""
+    """Make a call and return its status if that is INTERNAL or UNKNOWN."""
     assert len(content) < MAX_MESSAGE_BYTES
     try:
         response = call(channel, named(method), content)
@@ -174,7 +174,7 @@ def test_any_fact(caller: Caller) -> None:
 
 
 def code_of(caller: Caller, event: Event) -> grpc.StatusCode:
-    """Append a fact; return how the call ends."""
+    """Append a fact and return the status code."""
     try:
         caller.stub.AppendEvents(caller.request(event), timeout=30)
     except grpc.RpcError as error:

@@ -1,4 +1,4 @@
-"""Prometheus metrics of the ledger and of the projections."""
+"""Prometheus metrics of the ledger and the projections."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tests.processes import ServiceProcess
 
 
 def free_address() -> str:
-    """An address that nobody listens on."""
+    """Return a free address."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return f"127.0.0.1:{listening.getsockname()[1]}"
 
 
 def fetch_metrics(address: str) -> dict[tuple[str, frozenset[str]], float]:
-    """What is served, by name and values of labels."""
+    """Fetch the metrics, by name and label values."""
     with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
         text = answer.read().decode()
     return {
@@ -39,7 +39,7 @@ def fetch_metrics(address: str) -> dict[tuple[str, frozenset[str]], float]:
 
 @pytest.fixture
 def addresses(database_url: str) -> Iterator[tuple[ServiceProcess, str, str]]:
-    """A ledger, and where it and its projections serve metrics."""
+    """A ledger, and the metrics addresses of it and its projections."""
     ledger_metrics, projections_metrics = free_address(), free_address()
     database = {"GIGALEDGER_DATABASE_URL": database_url}
     with ExitStack() as stack:

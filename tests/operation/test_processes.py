@@ -42,7 +42,7 @@ def ledger(*arguments: object, **settings: str) -> subprocess.Popen[str]:
 
 @pytest.fixture
 def address() -> str:
-    """An address that nobody listens on."""
+    """A free address."""
     (free,) = free_addresses(1)
     return free
 
@@ -67,7 +67,7 @@ def running(database_url: str, address: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def serves(address: str) -> bool:
-    """Whether a process answers there."""
+    """Return whether a ledger serves at the address."""
     try:
         check_health(address, "gigaledger.v1.LedgerService", 2)
     except HealthError:
@@ -76,7 +76,7 @@ def serves(address: str) -> bool:
 
 
 def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    """The processes that a process has started."""
+    """Return the child processes."""
     try:
         return psutil.Process(process.pid).children()
     except psutil.NoSuchProcess:
@@ -85,7 +85,7 @@ def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 @contextmanager
 def connections(running: subprocess.Popen[str], address: str) -> Iterator[list[LedgerServiceStub]]:
-    """Connections that the system has given to all of the processes, by chance."""
+    """Open connections until each process has at least one."""
     with ExitStack() as stack:
         stubs: list[LedgerServiceStub] = []
         while len(holding(running, address, psutil.CONN_ESTABLISHED)) < PROCESSES:
@@ -98,7 +98,7 @@ def connections(running: subprocess.Popen[str], address: str) -> Iterator[list[L
 
 
 def holding(process: subprocess.Popen[str], address: str, status: str) -> set[int]:
-    """The processes that hold a connection of a status at the address."""
+    """Return the child processes that have a socket in a state at the address."""
     port = int(address.rpartition(":")[2])
     return {
         child.pid

@@ -1,4 +1,4 @@
-"""Arguments of queries that are out of range name their field."""
+"""Errors about query arguments that are out of range name the field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What docs/operator.md states about using your own PostgreSQL."""
+"""A PostgreSQL server of one's own, as docs/operator.md describes it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def superuser_url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def administrator_url(superuser_url: str) -> str:
-    """A prepared database; the login is no superuser, but may create roles."""
+    """A prepared database, with a login that may create roles but is not a superuser."""
     url = with_database(with_login(superuser_url, "administrator"), "production")
     prepare_database(url)
     with psycopg.connect(url) as connection:

@@ -1,4 +1,4 @@
-"""Leaves are the bytes that came over the wire."""
+"""Leaves of the Merkle tree are the bytes of events as readers receive them."""
 
 from __future__ import annotations
 

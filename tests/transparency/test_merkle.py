@@ -1,4 +1,4 @@
-"""The tree and its proofs, against the definitions of RFC 6962 and vectors of others."""
+"""The Merkle tree and its proofs, against RFC 6962 and published test vectors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CERTIFICATE_TRANSPARENCY = [
     "5051525354555657",
     "606162636465666768696a6b6c6d6e6f",
 ]
-"""The leaves with which the reference implementation of RFC 6962 is tested."""
+"""Leaves of the tests of RFC 6962's reference implementation."""
 ROOTS = [
     "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
     "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
@@ -44,11 +44,11 @@ ROOTS = [
     "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
     "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
 ]
-"""The roots over the first one, two, ... of them."""
+"""Roots of the first one, two, ... leaves."""
 
 
 def definition(leaves: Sequence[bytes]) -> bytes:
-    """MTH of RFC 6962, section 2.1, as it is written there."""
+    """Compute the MTH of RFC 6962, section 2.1, by its definition."""
     if not leaves:
         return sha256().digest()
     if len(leaves) == 1:
@@ -60,7 +60,7 @@ def definition(leaves: Sequence[bytes]) -> bytes:
 
 
 class Tree:
-    """A tree with all that it was made of."""
+    """A tree with its leaves and nodes, and its root at every size."""
 
     def __init__(self, size: int) -> None:
         self.data = [b"leaf %d" % number for number in range(size)]
@@ -88,7 +88,7 @@ TREE = Tree(1100)
 
 
 def changed(data: bytes, bit: int) -> bytes:
-    """Return bytes with one bit turned."""
+    """Return bytes with one bit flipped."""
     return bytes(byte ^ (1 << bit % 8 if at == bit // 8 else 0) for at, byte in enumerate(data))
 
 
@@ -168,7 +168,7 @@ def test_an_altered_consistency_proof_is_refused(second: int, data: st.DataObjec
 
 
 def alterations(data: st.DataObject, hashes: list[bytes]) -> list[list[bytes]]:
-    """Each of the hashes with a bit turned."""
+    """Return copies of the hashes, each with a bit of one hash flipped."""
     bits = [data.draw(st.integers(0, 255)) for _ in hashes]
     return [
         [changed(h, bit) if at == altered else h for at, h in enumerate(hashes)]
@@ -177,14 +177,14 @@ def alterations(data: st.DataObject, hashes: list[bytes]) -> list[list[bytes]]:
 
 
 def wrong_lengths(data: st.DataObject, proof: list[bytes]) -> list[list[bytes]]:
-    """The proof with a hash too many, and without each of its hashes."""
+    """Return the proof with an extra hash, and without each of its hashes."""
     place = data.draw(st.integers(0, len(proof)))
     longer = [*proof[:place], bytes(32), *proof[place:]]
     return [longer, *(proof[:at] + proof[at + 1 :] for at in range(len(proof)))]
 
 
 def test_a_byte_moved_to_the_next_hash_is_refused() -> None:
-    """Two hashes side by side are hashed as one text: only their lengths tell them apart."""
+    """The hash of two concatenated hashes does not depend on their lengths."""
     leaf, sibling = TREE.leaves[:2]
     with pytest.raises(ProofError, match="31 bytes"):
         check_inclusion(leaf[:-1], 0, 2, [leaf[-1:] + sibling], TREE.roots[2])

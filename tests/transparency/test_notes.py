@@ -1,4 +1,4 @@
-"""Notes and checkpoints: vectors of others, round trips, and every way to be wrong."""
+"""Signed notes and checkpoints: published vectors, round trips and invalid input."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TEXTS = st.lists(
 
 
 def cosigned(note: str, name: str, seed: bytes, seconds: int) -> tuple[str, Verifier]:
-    """A note with the signature of a witness, made as C2SP tlog-cosignature says."""
+    """Add the signature of a witness to a note, as specified by C2SP tlog-cosignature."""
     key = Ed25519PrivateKey.from_private_bytes(seed)
     verifier = Verifier(name, key.public_key().public_bytes_raw(), cosigns=True)
     text = note.rpartition("\n\n")[0] + "\n"
@@ -156,7 +156,7 @@ def test_invalid_notes(note: str, message: str) -> None:
 
 
 def test_only_canonical_base64_is_accepted() -> None:
-    """The last letter before the padding has bits that nothing is read from."""
+    """The last character before the padding has unused bits."""
     note = SIGNER.sign("text\n")
     place = note.rindex("=") - (2 if note.endswith("==\n") else 1)
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"

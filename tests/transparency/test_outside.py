@@ -1,7 +1,7 @@
-"""What we sign and prove is accepted by an implementation that we did not write: Go's.
+"""Go's implementation accepts our checkpoints and proofs.
 
-Runs where Go and its module golang.org/x/mod are installed, as Debian's packages golang-go and
-golang-golang-x-mod-dev do.
+The tests need Go and its module golang.org/x/mod: Debian's packages golang-go and
+golang-golang-x-mod-dev.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "GOCACHE": str(folder / "cache"),
     }
     subprocess.run(
-        ["go", "build", "-o", built, PROGRAM],  # noqa: S607 - where the machine has it
+        ["go", "build", "-o", built, PROGRAM],  # noqa: S607 - from PATH
         env=os.environ | settings,
         check=True,
         timeout=120,
@@ -55,12 +55,12 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def text(data: bytes) -> str:
-    """Bytes as JSON in Go writes them."""
+    """Encode bytes as Go does in JSON."""
     return base64.b64encode(data).decode()
 
 
 def book() -> dict[str, Any]:
-    """A book with checkpoints and all proofs between them."""
+    """Return a book with checkpoints and all proofs between them."""
     data = [b"event %d" % number for number in range(SIZES[-1])]
     nodes: dict[tuple[int, int], bytes] = {}
     frontier = Frontier()
@@ -102,7 +102,7 @@ def book() -> dict[str, Any]:
 
 
 def checked(program: Path, given: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    """What Go says of a book."""
+    """Run Go's checks on a book."""
     return subprocess.run(
         [program],
         input=json.dumps(given),
