@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 from gigaledger.cli.errors import OutputClosed
-from gigaledger.cli.report.formats import day, instant, printable
+from gigaledger.cli.formats import day, instant, printable
 from gigaledger.v1.projections_pb2 import ReadContext
 from google.protobuf import json_format
 from google.protobuf.message import Message

@@ -31,19 +31,19 @@ from gigaledger.cli.audit.audit_reports import (
     replay_table,
     step_json,
 )
+from gigaledger.cli.audit.proofs import prove
 from gigaledger.cli.errors import CommandError, ExitCode
 from gigaledger.cli.ledger.events import read_events
-from gigaledger.cli.ledger.proofs import prove
 from gigaledger.cli.options import parse_date
 from gigaledger.cli.output import console, hypothetical_banner, notice, print_json_text
-from gigaledger.cli.run.settings import Book, Json, LedgerAddress, book_name, ledger_address
+from gigaledger.cli.settings import Book, Json, LedgerAddress, book_name, ledger_address
 from gigaledger.common.transparency.merkle import leaf_hash
 from gigaledger.v1.events_pb2 import RecordedEvent
 from gigaledger.v1.ledger_pb2 import ReadEventsRequest
 from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 
-audit_app = typer.Typer(
-    help="Verify, replay, explain and take along the whole history of a book.", no_args_is_help=True
+app = typer.Typer(
+    help="Verify, replay, explain and export the whole history of a book.", no_args_is_help=True
 )
 
 AsOf = Annotated[
@@ -60,7 +60,7 @@ ToPosition = Annotated[
 ]
 
 
-@audit_app.command("replay")
+@app.command("replay")
 def audit_replay(
     *,
     book: Book = "main",
@@ -93,7 +93,7 @@ def audit_replay(
     out.print(f"Recomputed from the log up to position {figures.position:,}.")
 
 
-@audit_app.command("explain")
+@app.command("explain")
 def audit_explain(  # noqa: PLR0913 - options of the command line
     figure: Annotated[
         str,
@@ -215,7 +215,7 @@ def _writer(
     return ParquetWriter
 
 
-@audit_app.command("export")
+@app.command("export")
 def audit_export(
     *,
     export_format: Annotated[
@@ -277,12 +277,6 @@ def audit_export(
         message = f"can't write to {output}: {error.strerror}"
         raise CommandError(message, ExitCode.USAGE) from None
     notice(f"{written:,} events are in {output}. Its manifest.json says what each file holds.")
-
-
-def register(app: typer.Typer, panel: str) -> None:
-    """Add the commands to the program, under a heading of its help."""
-    verify_commands.register(audit_app)
-    app.add_typer(audit_app, name="audit", rich_help_panel=panel)
 
 
 @contextmanager

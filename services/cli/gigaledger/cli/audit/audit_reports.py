@@ -10,9 +10,9 @@ from typing import Any
 from gigaledger.audit.explain.explain import Explanation, Line
 from gigaledger.audit.explain.replay import AMOUNTS, Step
 from gigaledger.audit.recompute.figure_sheet import Number, ten_places
-from gigaledger.cli.ledger.proofs import Proofs
+from gigaledger.cli.audit.proofs import Proofs
+from gigaledger.cli.formats import amount, billions, gigawatts, kilowatts
 from gigaledger.cli.output import add_row, table
-from gigaledger.cli.report.formats import amount, billions, gigawatts, kilowatts
 from gigaledger.common.quantities import money_to_message
 from rich.console import RenderableType
 from rich.table import Table

@@ -11,7 +11,7 @@ import typer
 from gigaledger.cli.audit import verify, verify_live
 from gigaledger.cli.errors import CommandError, ExitCode
 from gigaledger.cli.output import add_row, console, notice, print_json_text, print_text, table
-from gigaledger.cli.run.settings import (
+from gigaledger.cli.settings import (
     Book,
     Json,
     LedgerAddress,
@@ -23,8 +23,10 @@ from gigaledger.cli.run.settings import (
 from gigaledger.exceptions.catalogue import RULES
 
 SHOWN_FINDINGS = 50
+app = typer.Typer()
 
 
+@app.command("verify")
 def audit_verify(  # noqa: PLR0913 - options of the command line
     file: Annotated[
         Path | None,
@@ -109,15 +111,10 @@ def export(out: Path, book: str, ledger: str) -> None:
     notice(f"{size:,} events of {book} are in {out}, with their proofs.")
 
 
+@app.command("checkpoint")
 def audit_checkpoint(*, book: Book = "main", ledger: LedgerAddress = None) -> None:
     """Print the latest checkpoint, for an auditor to keep: a note of C2SP tlog-checkpoint."""
     print_text(verify_live.latest_note(book_name(book), ledger_address(ledger)))
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to those for auditors."""
-    app.command("verify")(audit_verify)
-    app.command("checkpoint")(audit_checkpoint)
 
 
 def _text(path: Path) -> str:

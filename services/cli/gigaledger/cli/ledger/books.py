@@ -9,8 +9,8 @@ from collections.abc import Callable
 import grpc
 from gigaledger.cli import client
 from gigaledger.cli.errors import CommandError, ExitCode
+from gigaledger.cli.formats import enum_label, instant
 from gigaledger.cli.output import add_row, table
-from gigaledger.cli.report.formats import enum_label, instant
 from gigaledger.common.quantities import instant_to_message
 from gigaledger.v1.control_facts_pb2 import BookClock
 from gigaledger.v1.ledger_pb2 import Book, CreateBookRequest, ListBooksRequest

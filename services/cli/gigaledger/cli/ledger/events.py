@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 
 import grpc
 from gigaledger.cli import client
+from gigaledger.cli.formats import day, enum_label, instant, money, printable
 from gigaledger.cli.output import console, notice, print_json_line
-from gigaledger.cli.report.formats import day, enum_label, instant, money, printable
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.events_pb2 import Event, RecordedEvent
 from gigaledger.v1.ledger_pb2 import (

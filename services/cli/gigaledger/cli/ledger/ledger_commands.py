@@ -1,4 +1,4 @@
-"""The commands that write and read facts: book, append, columns, events, attempts."""
+"""The commands that write and read facts: append, columns, events, attempts."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import Annotated
 import typer
 from gigaledger.cli import client
 from gigaledger.cli.errors import CommandError, ExitCode
+from gigaledger.cli.formats import instant
 from gigaledger.cli.ledger.append import FileFormat, append_file, dry_run, opened
-from gigaledger.cli.ledger.books import book_table, create_book, list_books
 from gigaledger.cli.ledger.csv_columns import columns_of, fact_types
 from gigaledger.cli.ledger.events import follow_events, list_attempts, print_events, read_events
-from gigaledger.cli.options import parse_date, parse_instant
-from gigaledger.cli.output import add_row, console, notice, print_json, print_json_line, table
-from gigaledger.cli.report.formats import instant
-from gigaledger.cli.run.settings import Book, Json, LedgerAddress, book_name, ledger_address
+from gigaledger.cli.options import parse_date
+from gigaledger.cli.output import add_row, console, notice, print_json_line, table
+from gigaledger.cli.settings import Book, Json, LedgerAddress, book_name, ledger_address
 from gigaledger.common.quantities import date_to_message
 from gigaledger.v1.events_pb2 import Event
 from gigaledger.v1.ledger_pb2 import (
@@ -24,7 +23,7 @@ from gigaledger.v1.ledger_pb2 import (
     ReadEventsRequest,
 )
 
-book_app = typer.Typer(help="Open books and look at them.", no_args_is_help=True)
+app = typer.Typer()
 
 _APPEND_HELP = """Append the facts of a file to a book, in the order of the file.
 
@@ -49,80 +48,7 @@ that moved or were changed are new facts, though: give ids of your own where fil
 """
 
 
-@book_app.command("create")
-def book_create(
-    book_id: Annotated[
-        str,
-        typer.Argument(
-            metavar="ID",
-            help="1 to 40 lower-case letters, digits and hyphens, the first a letter.",
-            show_default=False,
-        ),
-    ],
-    *,
-    display_name: Annotated[str, typer.Option(help="Name for people.", show_default=False)] = "",
-    imported: Annotated[
-        bool,
-        typer.Option(
-            "--imported",
-            help="Recorded times come with the facts instead of from the server's clock. The "
-            "book is marked as imported for ever.",
-        ),
-    ] = False,
-    opened_at: Annotated[
-        str | None,
-        typer.Option(
-            metavar="INSTANT",
-            help="With --imported: where the book's clock starts, e.g. 2025-09-22T00:00:00Z.",
-            show_default=False,
-        ),
-    ] = None,
-    ledger: LedgerAddress = None,
-    as_json: Json = False,
-) -> None:
-    """Open a book: a ledger of its own, with a log that nothing is ever removed from."""
-    if imported != (opened_at is not None):
-        raise CommandError("--imported and --opened-at go together", ExitCode.USAGE)
-    start = parse_instant(opened_at, "--opened-at") if opened_at is not None else None
-    with client.ledger(ledger_address(ledger)) as stub:
-        book = create_book(stub, book_id, display_name, start)
-    if as_json:
-        print_json(book)
-    else:
-        notice(f"The book {book_id} is open.")
-
-
-@book_app.command("list")
-def book_list(*, ledger: LedgerAddress = None, as_json: Json = False) -> None:
-    """List the books. With --json: one a line."""
-    with client.ledger(ledger_address(ledger)) as stub:
-        books = list_books(stub)
-    if as_json:
-        for book in books:
-            print_json_line(book)
-    elif books:
-        console().print(book_table(books))
-    else:
-        notice("There are no books. Open one with `gigaledger book create ID`.")
-
-
-@book_app.command("show")
-def book_show(
-    book_id: Annotated[str, typer.Argument(metavar="ID", show_default=False)],
-    *,
-    ledger: LedgerAddress = None,
-    as_json: Json = False,
-) -> None:
-    """Show a book and how far its log goes."""
-    with client.ledger(ledger_address(ledger)) as stub:
-        request = GetBookRequest(name=book_name(book_id))
-        book = stub.GetBook(request, timeout=client.CALL_SECONDS).book
-    if as_json:
-        print_json(book)
-    else:
-        console().print(book_table([book]))
-
-
+@app.command(help=_APPEND_HELP)
 def append(
     file: Annotated[
         str,
@@ -167,6 +93,7 @@ def append(
         raise typer.Exit(ExitCode.REFUSED)
 
 
+@app.command()
 def columns(
     fact: Annotated[
         str | None, typer.Argument(metavar="FACT", help="E.g. goods_received.", show_default=False)
@@ -188,6 +115,7 @@ def columns(
     console().print(made)
 
 
+@app.command()
 def events(  # noqa: PLR0913 - options of the command line
     *,
     book: Book = "main",
@@ -258,6 +186,7 @@ def events(  # noqa: PLR0913 - options of the command line
         notice("No event is like that.")
 
 
+@app.command()
 def attempts(
     *,
     book: Book = "main",
@@ -282,15 +211,6 @@ def attempts(
         cells = [str(attempt.number), instant(attempt.attempted_time), attempt.request_id]
         add_row(made, [*cells, attempt.actor, ", ".join(attempt.rules), attempt.message])
     console().print(made)
-
-
-def register(app: typer.Typer, panel: str) -> None:
-    """Add the commands to the program, under a heading of its help."""
-    app.add_typer(book_app, name="book", rich_help_panel=panel)
-    app.command(rich_help_panel=panel, help=_APPEND_HELP)(append)
-    app.command(rich_help_panel=panel)(columns)
-    app.command(rich_help_panel=panel)(events)
-    app.command(rich_help_panel=panel)(attempts)
 
 
 def _fact_types(names: list[str]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from gigaledger.cli import client
 from gigaledger.cli.errors import CommandError, ExitCode
+from gigaledger.cli.formats import day, enum_label, instant, kilowatts, money
 from gigaledger.cli.options import parse_date
 from gigaledger.cli.output import (
     add_row,
@@ -17,8 +18,7 @@ from gigaledger.cli.output import (
     printable_lines,
     table,
 )
-from gigaledger.cli.report.formats import day, enum_label, instant, kilowatts, money
-from gigaledger.cli.run.settings import Book, Json, LedgerAddress, book_name, ledger_address
+from gigaledger.cli.settings import Book, Json, LedgerAddress, book_name, ledger_address
 from gigaledger.common.quantities import (
     QuantityError,
     currency_exponent,
@@ -36,12 +36,12 @@ from gigaledger.v1.ledger_pb2 import (
 from google.type.money_pb2 import Money
 from rich.console import RenderableType
 
-ask_app = typer.Typer(
+app = typer.Typer(
     help="Ask before you act: what the ledger would say, and why.", no_args_is_help=True
 )
 
 
-@ask_app.command("call")
+@app.command("call")
 def ask_call(  # noqa: PLR0913 - options of the command line
     *,
     book: Book = "main",
@@ -108,11 +108,6 @@ def ask_call(  # noqa: PLR0913 - options of the command line
             console().print(part)
     if not response.allowed:
         raise typer.Exit(ExitCode.REFUSED)
-
-
-def register(app: typer.Typer, panel: str) -> None:
-    """Add the commands to the program, under a heading of its help."""
-    app.add_typer(ask_app, name="ask", rich_help_panel=panel)
 
 
 def parse_amount(text: str, option: str) -> Money:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gigaledger.cli.output import add_row, table
-from gigaledger.cli.report.formats import (
+from gigaledger.cli.formats import (
     NOT_AVAILABLE,
     amount,
     day,
@@ -14,6 +13,7 @@ from gigaledger.cli.report.formats import (
     printable,
     ratio,
 )
+from gigaledger.cli.output import add_row, table
 from gigaledger.v1.projections_pb2 import (
     CircularFlows,
     FlowDecomposition,

@@ -18,7 +18,7 @@ from gigaledger.cli.report.history_reports import (
 )
 from gigaledger.cli.report.report_commands import AsKnown, AsOf, Level, Statuses, read_spec
 from gigaledger.cli.report.reports import print_report
-from gigaledger.cli.run.settings import (
+from gigaledger.cli.settings import (
     Book,
     Json,
     ProjectionsAddress,
@@ -41,6 +41,8 @@ from gigaledger.v1.projections_pb2 import (
     QuerySeriesRequest,
     ReadSpec,
 )
+
+app = typer.Typer()
 
 LONG_CALL_SECONDS = 600.0
 """How long a question may take that is asked for many days or after many events."""
@@ -93,6 +95,7 @@ About = Annotated[
 LevelOption = Annotated[Level, typer.Option(help="Groups of companies, or legal entities.")]
 
 
+@app.command("series")
 def report_series(  # noqa: PLR0913 - options of the command line
     topic: TopicArgument,
     *,
@@ -126,6 +129,7 @@ def report_series(  # noqa: PLR0913 - options of the command line
         print_report(console(), context, *series_tables(answers))
 
 
+@app.command("changes")
 def report_changes(  # noqa: PLR0913 - options of the command line
     topic: TopicArgument,
     *,
@@ -168,6 +172,7 @@ def report_changes(  # noqa: PLR0913 - options of the command line
     print_report(console(), total.after, *change_tables(found))
 
 
+@app.command("drill-down")
 def report_drill_down(  # noqa: PLR0913 - options of the command line
     figure: FigureArgument,
     *,
@@ -205,6 +210,7 @@ def report_drill_down(  # noqa: PLR0913 - options of the command line
         print_report(console(), answer.context, *contribution_tables(answer))
 
 
+@app.command("roll-forward")
 def report_roll_forward(  # noqa: PLR0913 - options of the command line
     figure: FigureArgument,
     *,
@@ -236,14 +242,6 @@ def report_roll_forward(  # noqa: PLR0913 - options of the command line
         print_json(answer)
     else:
         print_report(console(), answer.context, *roll_forward_tables(answer))
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to those that report."""
-    app.command("series")(report_series)
-    app.command("changes")(report_changes)
-    app.command("drill-down")(report_drill_down)
-    app.command("roll-forward")(report_roll_forward)
 
 
 def _ask(

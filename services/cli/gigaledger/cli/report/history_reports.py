@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
-from gigaledger.cli.output import add_row, table
-from gigaledger.cli.report.formats import (
+from gigaledger.cli.formats import (
     NOT_AVAILABLE,
     billions,
     day,
@@ -17,6 +16,7 @@ from gigaledger.cli.report.formats import (
     percent,
     ratio,
 )
+from gigaledger.cli.output import add_row, table
 from gigaledger.cli.report.reports import layer_and_basis
 from gigaledger.v1.projections_pb2 import (
     CapacityFigures,

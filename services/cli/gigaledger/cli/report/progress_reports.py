@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gigaledger.cli.formats import day, enum_label, gigawatts, kilowatts, printable
 from gigaledger.cli.output import add_row, table
-from gigaledger.cli.report.formats import day, enum_label, gigawatts, kilowatts, printable
 from gigaledger.v1.common_pb2 import GpuBasis, PowerBasis
 from gigaledger.v1.projections_pb2 import (
     CompletionForecast,

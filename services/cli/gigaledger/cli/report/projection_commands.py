@@ -10,7 +10,7 @@ from gigaledger.cli import client
 from gigaledger.cli.errors import CommandError, ExitCode
 from gigaledger.cli.ledger.books import list_projections, projection_failures, projection_table
 from gigaledger.cli.output import console, notice, print_json_line, printable_lines
-from gigaledger.cli.run.settings import (
+from gigaledger.cli.settings import (
     Book,
     Json,
     ProjectionsAddress,
@@ -28,8 +28,8 @@ from gigaledger.v1.projections_pb2_grpc import ProjectionServiceStub
 LOOK_SECONDS = 0.5
 """How often a rebuild is looked at."""
 
-projection_app = typer.Typer(
-    help="See how far the projections are; make one anew, or let it go on.", no_args_is_help=True
+app = typer.Typer(
+    help="See how far the projections are; rebuild one, or resume it.", no_args_is_help=True
 )
 
 Names = Annotated[
@@ -38,7 +38,7 @@ Names = Annotated[
 ]
 
 
-@projection_app.command("list")
+@app.command("list")
 def projection_list(
     *, book: Book = "main", projections: ProjectionsAddress = None, as_json: Json = False
 ) -> None:
@@ -55,7 +55,7 @@ def projection_list(
             out.print(printable_lines(line))
 
 
-@projection_app.command("rebuild")
+@app.command("rebuild")
 def projection_rebuild(
     names: Names = None,
     *,
@@ -84,7 +84,7 @@ def projection_rebuild(
         console().print(projection_table(found))
 
 
-@projection_app.command("resume")
+@app.command("resume")
 def projection_resume(
     names: Names = None,
     *,
@@ -147,8 +147,3 @@ def _rebuilt(stub: ProjectionServiceStub, name: str) -> Projection:
         notice(f"{name}: {new.position:,} of {found.head_position:,}")
         time.sleep(LOOK_SECONDS)
     return found
-
-
-def register(app: typer.Typer, panel: str) -> None:
-    """Add the commands to the program, under a heading of its help."""
-    app.add_typer(projection_app, name="projection", rich_help_panel=panel)

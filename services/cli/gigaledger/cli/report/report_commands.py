@@ -17,7 +17,7 @@ from gigaledger.cli.report.reports import (
     print_report,
     round_trip_tables,
 )
-from gigaledger.cli.run.settings import (
+from gigaledger.cli.settings import (
     Book,
     Json,
     ProjectionsAddress,
@@ -54,7 +54,7 @@ plans or assumptions.
 
 _EXCEPTIONS_PAGE = 1000
 
-report_app = typer.Typer(
+app = typer.Typer(
     help=_REPORT_HELP,
     no_args_is_help=True,
 )
@@ -117,7 +117,7 @@ MinPosition = Annotated[
 ]
 
 
-@report_app.command("capacity")
+@app.command("capacity")
 def report_capacity(  # noqa: PLR0913 - options of the command line
     *,
     book: Book = "main",
@@ -143,7 +143,7 @@ def report_capacity(  # noqa: PLR0913 - options of the command line
         print_report(console(), response.context, *capacity_tables(response))
 
 
-@report_app.command("investment")
+@app.command("investment")
 def report_investment(  # noqa: PLR0913 - options of the command line
     *,
     book: Book = "main",
@@ -169,7 +169,7 @@ def report_investment(  # noqa: PLR0913 - options of the command line
         print_report(console(), response.context, *investment_tables(response))
 
 
-@report_app.command("round-trip")
+@app.command("round-trip")
 def report_round_trip(  # noqa: PLR0913 - options of the command line
     *,
     book: Book = "main",
@@ -211,7 +211,7 @@ def report_round_trip(  # noqa: PLR0913 - options of the command line
         print_report(console(), response.context, *round_trip_tables(response, with_lots=lots))
 
 
-@report_app.command("circular-flows")
+@app.command("circular-flows")
 def report_circular_flows(  # noqa: PLR0913 - options of the command line
     *,
     book: Book = "main",
@@ -250,7 +250,7 @@ def report_circular_flows(  # noqa: PLR0913 - options of the command line
         print_report(console(), response.context, *circular_flow_tables(response))
 
 
-@report_app.command("exceptions")
+@app.command("exceptions")
 def report_exceptions(  # noqa: PLR0913 - options of the command line
     *,
     book: Book = "main",
@@ -294,11 +294,6 @@ def report_exceptions(  # noqa: PLR0913 - options of the command line
         print_json(response)
     else:
         print_report(console(), response.context, *exception_tables(response))
-
-
-def register(app: typer.Typer, panel: str) -> None:
-    """Add the commands to the program, under a heading of its help."""
-    app.add_typer(report_app, name="report", rich_help_panel=panel)
 
 
 def read_spec(

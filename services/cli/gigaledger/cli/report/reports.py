@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from gigaledger.cli.output import add_row, hypothetical_banner, reflects, table
-from gigaledger.cli.report.flow_reports import lot_tables
-from gigaledger.cli.report.formats import (
+from gigaledger.cli.formats import (
     NOT_AVAILABLE,
     amount,
     day,
@@ -18,6 +16,8 @@ from gigaledger.cli.report.formats import (
     printable,
     ratio,
 )
+from gigaledger.cli.output import add_row, hypothetical_banner, reflects, table
+from gigaledger.cli.report.flow_reports import lot_tables
 from gigaledger.cli.report.progress_reports import progress_tables, timeline_tables
 from gigaledger.v1.common_pb2 import CapacityLayer, GpuBasis, PowerBasis
 from gigaledger.v1.projections_pb2 import (

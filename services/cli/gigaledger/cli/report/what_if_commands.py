@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from gigaledger.cli import client
 from gigaledger.cli.errors import CommandError, ExitCode
+from gigaledger.cli.formats import figure
 from gigaledger.cli.output import console, print_json, table
-from gigaledger.cli.report.formats import figure
 from gigaledger.cli.report.report_commands import (
     Agreement,
     AsKnown,
@@ -18,7 +18,7 @@ from gigaledger.cli.report.report_commands import (
     read_spec,
 )
 from gigaledger.cli.report.reports import print_report
-from gigaledger.cli.run.settings import (
+from gigaledger.cli.settings import (
     Book,
     Json,
     ProjectionsAddress,
@@ -36,6 +36,8 @@ from gigaledger.v1.projections_pb2 import (
     QueryCounterfactualResponse,
 )
 from rich.console import RenderableType
+
+app = typer.Typer()
 
 _WORDS = {
     "floor": ("entitlement", EntitlementReading.ENTITLEMENT_READING_FLOOR),
@@ -55,6 +57,7 @@ _FIGURES = (
 )
 
 
+@app.command("what-if")
 def report_what_if(  # noqa: PLR0913 - options of the command line
     *,
     book: Book = "main",
@@ -95,11 +98,6 @@ def report_what_if(  # noqa: PLR0913 - options of the command line
         print_json(response)
     else:
         print_report(console(), response.context, *what_if_tables(response, names))
-
-
-def register(report_app: typer.Typer) -> None:
-    """Add the command to those of `report`."""
-    report_app.command("what-if")(report_what_if)
 
 
 def parse_reading(text: str) -> CounterfactualReading:

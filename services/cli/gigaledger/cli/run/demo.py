@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gigaledger.cli import client
 from gigaledger.cli.errors import CommandError, ExitCode, Interrupted
+from gigaledger.cli.formats import NOT_AVAILABLE, billions, day, figure, gigawatts, ratio
 from gigaledger.cli.ledger.append import append_requests, opened
 from gigaledger.cli.ledger.books import create_book, wait_for_projections
 from gigaledger.cli.ledger.requests import FileRequest
@@ -23,7 +24,6 @@ from gigaledger.cli.output import (
     notice,
     table,
 )
-from gigaledger.cli.report.formats import NOT_AVAILABLE, billions, day, figure, gigawatts, ratio
 from gigaledger.cli.run.examples import example_path
 from gigaledger.cli.run.interruption import Interruption
 from gigaledger.cli.run.processes import check_alive, free_addresses

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
+import typer
 from gigaledger.cli.errors import CommandError, ExitCode
 from gigaledger.cli.output import notice
 from gigaledger.cli.run.processes import HEALTH_NAMES
+from gigaledger.cli.settings import LedgerAddress, ProjectionsAddress, read_settings
 from gigaledger.common.grpc.health import HealthError, check_health
 from gigaledger.common.settings import Settings
+
+app = typer.Typer()
 
 
 class ServicePart(StrEnum):
@@ -32,3 +37,14 @@ def report_health(part: ServicePart, settings: Settings) -> None:
     except HealthError as error:
         raise CommandError(str(error), ExitCode.UNAVAILABLE) from None
     notice(f"{name} at {address} serves.")
+
+
+@app.command()
+def health(
+    part: Annotated[ServicePart, typer.Argument(metavar="|".join(ServicePart), show_default=False)],
+    *,
+    ledger: LedgerAddress = None,
+    projections: ProjectionsAddress = None,
+) -> None:
+    """Ask a service whether it serves: exit code 0 if it does, 3 if it does not."""
+    report_health(part, read_settings(ledger_address=ledger, projections_address=projections))

@@ -21,7 +21,7 @@ from gigaledger.cli.run.processes import (
     stop_service,
     wait_until_serving,
 )
-from gigaledger.cli.run.settings import read_settings
+from gigaledger.cli.settings import read_settings
 from gigaledger.common.logs import configure_logs
 from gigaledger.common.metrics import MetricsAddressError
 from gigaledger.common.settings import Settings

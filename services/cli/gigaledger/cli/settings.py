@@ -49,14 +49,18 @@ Json = Annotated[
 ]
 
 
-def read_settings() -> Settings:
-    """Read the settings from the environment.
+def read_settings(**options: str | None) -> Settings:
+    """Read the settings from the environment, with options over them.
+
+    Args:
+        options: by the name of their setting; None if an option is not given.
 
     Raises:
         CommandError: a variable holds what it can't mean.
     """
+    given = {name: value for name, value in options.items() if value is not None}
     try:
-        return Settings()
+        return Settings().model_copy(update=given)
     except ValidationError as error:
         wrong = [
             f"  GIGALEDGER_{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}"

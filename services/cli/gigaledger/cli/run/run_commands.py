@@ -1,0 +1,52 @@
+"""`gigaledger demo` and `gigaledger up`."""
+
+from __future__ import annotations
+
+import typer
+from gigaledger.cli.run.demo import run_demo
+from gigaledger.cli.run.up import run_up
+from gigaledger.cli.settings import (
+    DatabaseUrl,
+    LedgerAddress,
+    ProjectionsAddress,
+    read_settings,
+)
+
+app = typer.Typer()
+
+
+@app.command()
+def demo(*, database_url: DatabaseUrl = None) -> None:
+    """See the example deal go through a real ledger into real answers, in seconds.
+
+    Starts a PostgreSQL in a temporary folder, the ledger and the projections, appends the example
+    deal, shows GW against plan, cumulative investment and the round trip of cash, and stops
+    everything again. Nothing is left behind.
+
+    With a database URL the demo uses that database, in a new book that stays there.
+    """
+    run_demo(read_settings(database_url=database_url))
+
+
+@app.command()
+def up(
+    *,
+    database_url: DatabaseUrl = None,
+    ledger: LedgerAddress = None,
+    projections: ProjectionsAddress = None,
+) -> None:
+    """Run the ledger, the projections and, unless you name one, a PostgreSQL.
+
+    Ctrl-C stops them.
+
+    Without a database URL the data is kept in GIGALEDGER_DATA_DIR: ~/.gigaledger, for root
+    /var/lib/gigaledger. The book "main" is opened the first time.
+
+    If one of the services ends by itself, the others are stopped and the exit code is not 0:
+    nothing is restarted behind your back.
+    """
+    run_up(
+        read_settings(
+            database_url=database_url, ledger_address=ledger, projections_address=projections
+        )
+    )
