@@ -19,7 +19,7 @@ from uuid import uuid4
 import grpc
 import psycopg
 from gigaledger.common.quantities import date_from_message, date_to_message, instant_to_message
-from gigaledger.projections.queries.paging import Place
+from gigaledger.projections.shared.paging import Place
 from gigaledger.v1.control_facts_pb2 import BookClock
 from gigaledger.v1.events_pb2 import Event
 from gigaledger.v1.ledger_pb2 import (

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 import grpc
 import psycopg
 from gigaledger.ledger.log.schema import SESSION_OPTIONS
-from gigaledger.projections.engine.registry import PROJECTIONS
+from gigaledger.projections.registry import PROJECTIONS
 from gigaledger.v1.ledger_pb2 import (
     AppendEventStreamRequest,
     ReadEventsRequest,

@@ -20,8 +20,8 @@ from gigaledger.audit.verify.published import (
 )
 from gigaledger.common.quantities import instant_from_message
 from gigaledger.projections.capacity.queries import query_capacity
+from gigaledger.projections.engine.snapshot import KnowledgePoint
 from gigaledger.projections.investment.queries import query_investment
-from gigaledger.projections.queries.snapshot import KnowledgePoint
 from gigaledger.projections.trade.circular_flow_queries import query_circular_flows
 from gigaledger.projections.trade.round_trip_queries import query_round_trip
 from gigaledger.v1.events_pb2 import RecordedEvent

@@ -19,8 +19,8 @@ from gigaledger.projections.capacity.fold import CAPACITY
 from gigaledger.projections.engine import generations
 from gigaledger.projections.engine.generations import BeingRebuiltError
 from gigaledger.projections.engine.projection import Projection as Definition
-from gigaledger.projections.engine.registry import PROJECTIONS
 from gigaledger.projections.engine.sessions import SESSION_OPTIONS
+from gigaledger.projections.registry import PROJECTIONS
 from gigaledger.v1.ledger_pb2 import CreateBookRequest
 from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from gigaledger.v1.projections_pb2 import (

@@ -19,14 +19,14 @@ from gigaledger.projections.engine import (
 )
 from gigaledger.projections.engine.generations import Generation
 from gigaledger.projections.engine.projection import Projection
-from gigaledger.projections.engine.registry import PROJECTIONS
 from gigaledger.projections.engine.sessions import SESSION_OPTIONS
-from gigaledger.projections.queries.snapshot import (
+from gigaledger.projections.engine.snapshot import (
     KnowledgePoint,
     Snapshot,
     open_snapshot,
     reading_pool,
 )
+from gigaledger.projections.registry import PROJECTIONS
 from gigaledger.v1.events_pb2 import RecordedEvent
 from psycopg import AsyncConnection, sql
 from psycopg.rows import DictRow
@@ -126,8 +126,8 @@ async def read_models(database_url: str) -> AsyncIterator[ReadModels]:
         ) as writing,
         reading_pool(database_url, 2) as pool,
     ):
-        await generations.prepare(writing, SCHEMA)
+        await generations.prepare(writing, SCHEMA, PROJECTIONS)
         # Books are short here: so are the blocks, that there are subtotals of several levels.
         await writing.execute("UPDATE book_main.projection_subtotal SET block_events = 2")
-        await leases.claim(writing, SCHEMA, WORKER)
+        await leases.claim(writing, SCHEMA, PROJECTIONS, WORKER)
         yield ReadModels(writing, pool)

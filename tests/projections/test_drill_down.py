@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from gigaledger.common.quantities import date_from_message, decimal_to_text, instant_from_message
+from gigaledger.projections.engine.snapshot import KnowledgePoint, Snapshot
 from gigaledger.projections.engine.statements import statement
 from gigaledger.projections.queries import drill_down
-from gigaledger.projections.queries.figure_diff import FigureKey
-from gigaledger.projections.queries.line_items import (
+from gigaledger.projections.shared.amounts import units
+from gigaledger.projections.shared.figure_diff import FigureKey
+from gigaledger.projections.shared.line_items import (
     Batch,
     Contributions,
     Sum,
@@ -19,10 +21,8 @@ from gigaledger.projections.queries.line_items import (
     sums_of,
     totals,
 )
-from gigaledger.projections.queries.line_items import Contribution as Added
-from gigaledger.projections.queries.paging import Place, page_place, read_page
-from gigaledger.projections.queries.snapshot import KnowledgePoint, Snapshot
-from gigaledger.projections.shared.amounts import units
+from gigaledger.projections.shared.line_items import Contribution as Added
+from gigaledger.projections.shared.paging import Place, page_place, read_page
 from gigaledger.projections.shared.periods import Length, Period, periods
 from gigaledger.projections.trade.daily_balances import BY_EVENT
 from gigaledger.v1.events_pb2 import RecordedEvent

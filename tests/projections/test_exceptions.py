@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 from gigaledger.common.grpc.errors import InvalidArgumentError
 from gigaledger.common.quantities import date_from_message
+from gigaledger.projections.engine.snapshot import TooManyEventsError
 from gigaledger.projections.exceptions.queries import (
     UnknownRuleError,
     page_cursor,
     query_exceptions,
 )
-from gigaledger.projections.queries.snapshot import TooManyEventsError
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.projections_pb2 import (
     ExceptionFinding,

@@ -10,17 +10,17 @@ from itertools import pairwise
 import pytest
 from gigaledger.common.grpc.errors import InvalidArgumentError
 from gigaledger.common.quantities import decimal_to_text, instant_from_message
+from gigaledger.projections.engine.snapshot import KnowledgePoint
 from gigaledger.projections.queries import drill_down
 from gigaledger.projections.queries.changes import changes, positions_touched
-from gigaledger.projections.queries.figure_diff import (
+from gigaledger.projections.queries.reports import Answer, Question, answer, answered_by
+from gigaledger.projections.shared.figure_diff import (
     FigureKey,
     FigureValue,
     changes_between,
     figures_of,
 )
-from gigaledger.projections.queries.paging import Place, page_place
-from gigaledger.projections.queries.reports import Answer, Question, answer, answered_by
-from gigaledger.projections.queries.snapshot import KnowledgePoint
+from gigaledger.projections.shared.paging import Place, page_place
 from gigaledger.projections.shared.periods import Length, periods
 from gigaledger.v1.events_pb2 import RecordedEvent
 from gigaledger.v1.projections_pb2 import (

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 from gigaledger.common.quantities import instant_from_message, money_from_message
 from gigaledger.projections.capacity.queries import query_capacity
-from gigaledger.projections.engine.registry import PROJECTIONS
-from gigaledger.projections.queries.snapshot import KnowledgePoint
+from gigaledger.projections.engine.snapshot import KnowledgePoint
+from gigaledger.projections.registry import PROJECTIONS
 from gigaledger.projections.trade.round_trip_queries import query_round_trip
 from gigaledger.v1.projections_pb2 import PartyLevel, QueryRoundTripRequest
 from psycopg import sql

@@ -7,8 +7,8 @@ from gigaledger.common.quantities import instant_to_message
 from gigaledger.ledger.domain.refusals import Refused
 from gigaledger.projections.engine import generations, store
 from gigaledger.projections.engine.folding import FoldError, fold_event
-from gigaledger.projections.engine.registry import PROJECTIONS
-from gigaledger.projections.queries.snapshot import BehindError
+from gigaledger.projections.engine.snapshot import BehindError
+from gigaledger.projections.registry import PROJECTIONS
 from gigaledger.v1.events_pb2 import Event, RecordedEvent
 from hypothesis import given, settings
 
@@ -107,7 +107,7 @@ async def test_preparing_again_changes_nothing(read_models: ReadModels) -> None:
     await read_models.apply(CORRECTIONS[:5])
     before = await read_models.content()
 
-    await generations.prepare(read_models.connection, SCHEMA)
+    await generations.prepare(read_models.connection, SCHEMA, PROJECTIONS)
 
     assert await read_models.content() == before
 

@@ -12,13 +12,13 @@ from gigaledger.common.quantities import instant_from_message
 from gigaledger.projections.engine import store, subtotal_builder
 from gigaledger.projections.engine.generations import Generation
 from gigaledger.projections.engine.sessions import SESSION_OPTIONS
+from gigaledger.projections.engine.snapshot import KnowledgePoint
 from gigaledger.projections.engine.subtotals import (
     FAN_OUT,
     Block,
     blocks_before,
     blocks_ending_with,
 )
-from gigaledger.projections.queries.snapshot import KnowledgePoint
 from gigaledger.projections.trade.matching import Moved
 from gigaledger.projections.trade.round_trip import BASES, Series
 from gigaledger.projections.trade.round_trip_queries import read_series

@@ -11,8 +11,8 @@ from gigaledger.exceptions.policy import Policy
 from gigaledger.exceptions.posting import Posting
 from gigaledger.exceptions.register import ExceptionRecord, register_of
 from gigaledger.ledger.domain.refusals import Refused
+from gigaledger.projections.engine.snapshot import KnowledgePoint, Snapshot
 from gigaledger.projections.exceptions.queries import page_cursor, query_exceptions
-from gigaledger.projections.queries.snapshot import KnowledgePoint, Snapshot
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.events_pb2 import Event
 from gigaledger.v1.projections_pb2 import ExceptionFinding, QueryExceptionsRequest

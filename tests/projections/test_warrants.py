@@ -6,7 +6,7 @@ import datetime as dt
 from decimal import Decimal
 
 from gigaledger.common.quantities import date_from_message, money_from_message
-from gigaledger.projections.queries.snapshot import KnowledgePoint
+from gigaledger.projections.engine.snapshot import KnowledgePoint
 from gigaledger.projections.warrants.queries import query_warrants
 from gigaledger.v1.events_pb2 import Event
 from gigaledger.v1.projections_pb2 import WarrantFigures

@@ -11,12 +11,12 @@ from gigaledger.common.grpc.server import serve
 from gigaledger.common.postgres.connections import Database
 from gigaledger.common.settings import Settings
 from gigaledger.projections.engine.evaluation_worker import EvaluationWorker
-from gigaledger.projections.engine.registry import PROJECTIONS
 from gigaledger.projections.engine.sessions import SESSION_OPTIONS
+from gigaledger.projections.engine.snapshot import reading_pool
 from gigaledger.projections.engine.worker import Workers
 from gigaledger.projections.queries.errors import ERRORS
 from gigaledger.projections.queries.service import ProjectionService, Written
-from gigaledger.projections.queries.snapshot import reading_pool
+from gigaledger.projections.registry import PROJECTIONS
 from gigaledger.v1 import projections_pb2
 from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from gigaledger.v1.projections_pb2_grpc import add_ProjectionServiceServicer_to_server
@@ -44,7 +44,7 @@ async def serve_projections(settings: Settings) -> None:
         reading_pool(url, READING_CONNECTIONS) as pool,
         database.async_pool(CONTROL_CONNECTIONS, min_size=0, autocommit=True) as writing,
         grpc.aio.insecure_channel(settings.ledger_address) as channel,
-        Workers(url, settings.ledger_address, written.announce),
+        Workers(PROJECTIONS, url, settings.ledger_address, written.announce),
     ):
         service = ProjectionService(pool, writing, LedgerServiceStub(channel), written)
         await serve(

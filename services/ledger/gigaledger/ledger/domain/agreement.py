@@ -1,19 +1,9 @@
-"""An agreement: its terms and their life, its deployment schedule, its tranches.
-
-Capacity and equity under the agreement are parts of the same stream, for calls depend on both;
-their facts are decided in `capacity` and `equity`.
-
-Life: LETTER_OF_INTENT -> DEFINITIVE -> TERMINATED | EXPIRED | SUPERSEDED. A letter of intent can be
-terminated, expire or be superseded as well.
-"""
+"""Facts of agreements: their terms and their life, deployment schedules, conditions of tranches."""
 
 from __future__ import annotations
 
-import datetime as dt
-from dataclasses import dataclass
-from enum import Enum
-
 from gigaledger.common.quantities import date_from_message
+from gigaledger.ledger.domain.agreement_state import Agreement, Record, Status
 from gigaledger.ledger.domain.book_view import (
     BookView,
     Violations,
@@ -23,14 +13,11 @@ from gigaledger.ledger.domain.book_view import (
     unknown,
     wrong_state,
 )
-from gigaledger.ledger.domain.capacity import Capacity
 from gigaledger.ledger.domain.entries import Entry
-from gigaledger.ledger.domain.equity import Equity
 from gigaledger.ledger.domain.refusals import Rule, Violation
 from gigaledger.v1.agreement_facts_pb2 import (
     AgreementTerms,
     ConditionType,
-    Tranche,
     TrancheCondition,
 )
 from gigaledger.v1.common_pb2 import Role
@@ -51,85 +38,6 @@ _EVALUATED_CONDITIONS = frozenset(
     }
 )
 """Conditions that the ledger evaluates itself; the others are documented by a fact."""
-
-
-class Status(Enum):
-    """Where an agreement is in its life."""
-
-    NONE = "not recorded"
-    LETTER_OF_INTENT = "a letter of intent"
-    DEFINITIVE = "definitive"
-    SUPERSEDED = "superseded"
-    TERMINATED = "terminated"
-    EXPIRED = "expired"
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """Where a fact is recorded, and since when it holds."""
-
-    effective_date: dt.date
-    position: int
-
-
-class Agreement:
-    """State of the stream agreements/{agreement}."""
-
-    def __init__(self) -> None:
-        self.status = Status.NONE
-        self.terms = AgreementTerms()
-        self.amendments = 0
-        self.has_baseline = False
-        self.executed: Record | None = None
-        self.satisfied: dict[tuple[int, int], Record] = {}
-        self.capacity = Capacity()
-        self.equity = Equity()
-
-    @property
-    def exists(self) -> bool:
-        """Whether terms are recorded."""
-        return self.status is not Status.NONE
-
-    @property
-    def in_force(self) -> bool:
-        """Whether the agreement stands: neither ended nor superseded."""
-        return self.status in (Status.LETTER_OF_INTENT, Status.DEFINITIVE)
-
-    @property
-    def definitive(self) -> bool:
-        """Whether a definitive agreement is in force."""
-        return self.status is Status.DEFINITIVE
-
-    @property
-    def binding(self) -> bool:
-        """Whether the agreement stands and binds. A letter of intent never does."""
-        return self.definitive and self.terms.binding
-
-    @property
-    def currency(self) -> str:
-        """Currency of the investment; empty where none is agreed."""
-        return self.terms.investment_commitment.currency_code or (
-            self.terms.tranches[0].amount.currency_code if self.terms.tranches else ""
-        )
-
-    def party(self, role: Role.ValueType) -> str:
-        """Return who plays a part; empty where nobody does."""
-        return next((entry.party for entry in self.terms.parties if entry.role == role), "")
-
-    def tranche(self, number: int) -> Tranche | None:
-        """Return a tranche by its number."""
-        return next((entry for entry in self.terms.tranches if entry.number == number), None)
-
-    def invariants(self) -> Violations:
-        """Yield what must hold and does not."""
-        if not self.exists and (self.capacity.milestones or not self.equity.empty):
-            yield wrong_state("position", "facts recorded under the agreement depend on it")
-        yield from self.capacity.invariants()
-        yield from self.equity.invariants()
-        for number, index in self.satisfied:
-            tranche = self.tranche(number)
-            if tranche is None or index > len(tranche.conditions):
-                yield unknown("position", "the condition of tranche", f"{number}/{index}")
 
 
 def terms_violations(terms: AgreementTerms) -> Violations:

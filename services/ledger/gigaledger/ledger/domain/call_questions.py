@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 from gigaledger.common.quantities import date_to_message, money_to_message
-from gigaledger.ledger.domain.agreement import Agreement, Status
+from gigaledger.ledger.domain.agreement_state import Agreement, Status
 from gigaledger.ledger.domain.book import FUTURE_TOLERANCE, Book, Request
 from gigaledger.ledger.domain.book_view import minor
 from gigaledger.ledger.domain.call_remedies import Remedy, remedies

@@ -16,7 +16,7 @@ from gigaledger.v1.agreement_facts_pb2 import ConditionType
 from google.type.money_pb2 import Money as MoneyMessage
 
 if TYPE_CHECKING:
-    from gigaledger.ledger.domain.agreement import Agreement
+    from gigaledger.ledger.domain.agreement_state import Agreement
 
 
 @dataclass(frozen=True, slots=True)

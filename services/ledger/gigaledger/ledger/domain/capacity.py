@@ -6,135 +6,16 @@ a claim can be rejected in part or whole. Quantities are kilowatts and increment
 
 from __future__ import annotations
 
-import datetime as dt
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
+from gigaledger.ledger.domain.agreement_state import (
+    Agreement,
+    Certificate,
+    CertificateKey,
+    Milestone,
+)
 from gigaledger.ledger.domain.book_view import BookView, Violations, at_most, unknown, wrong_state
 from gigaledger.ledger.domain.entries import Entry
 from gigaledger.ledger.domain.refusals import Rule, Violation
 from gigaledger.v1.common_pb2 import CapacityLayer, PowerBasis
-
-if TYPE_CHECKING:
-    from gigaledger.ledger.domain.agreement import Agreement
-
-CertificateKey = tuple[str, str]
-"""Certifier, empty where none is named, and number of the certificate."""
-
-
-@dataclass(slots=True)
-class Milestone:
-    """What has been said of one milestone, in kilowatts.
-
-    Attributes:
-        planned: whether the milestone is in the plan.
-        claimed_kw: claimed by the obligor.
-        rejected_kw: of that, turned down.
-        certified_kw: of that, accepted and not withdrawn.
-        retired_kw: of that, taken out of service.
-        power_basis: what the claims are measured at.
-        capacity_layer: where they are counted.
-        claimants: who made claims.
-    """
-
-    planned: bool = False
-    claimed_kw: int = 0
-    rejected_kw: int = 0
-    certified_kw: int = 0
-    retired_kw: int = 0
-    power_basis: PowerBasis.ValueType = PowerBasis.POWER_BASIS_UNSPECIFIED
-    capacity_layer: CapacityLayer.ValueType = CapacityLayer.CAPACITY_LAYER_UNSPECIFIED
-    claimants: set[str] = field(default_factory=set)
-
-
-@dataclass(frozen=True, slots=True)
-class CapacityChange:
-    """A change of net certified capacity.
-
-    Attributes:
-        effective_date: since when it holds.
-        power_basis: what it is measured at.
-        power_kw: kilowatts; negative where certification is withdrawn or capacity retired.
-        position: where it is recorded.
-        document: number of the certificate; the milestone where capacity is retired.
-    """
-
-    effective_date: dt.date
-    power_basis: PowerBasis.ValueType
-    power_kw: int
-    position: int
-    document: str
-
-
-@dataclass(slots=True)
-class Certificate:
-    """A certificate and what remains of it."""
-
-    milestone: str
-    remaining_kw: int
-
-
-class Capacity:
-    """The capacity part of an agreement's state."""
-
-    def __init__(self) -> None:
-        self.milestones: dict[str, Milestone] = {}
-        self.certificates: dict[CertificateKey, Certificate] = {}
-        self._changes: list[CapacityChange] = []
-
-    def changes(self, basis: PowerBasis.ValueType, day: dt.date) -> list[CapacityChange]:
-        """Return the changes of net certified capacity on a basis up to the end of a day."""
-        return [
-            change
-            for change in self._changes
-            if change.power_basis == basis and change.effective_date <= day
-        ]
-
-    def day_of_highest(self, basis: PowerBasis.ValueType, day: dt.date) -> dt.date:
-        """Return the first day up to a day at whose end net certified capacity was highest.
-
-        The day itself where nothing was ever certified by it.
-        """
-        changes = self.changes(basis, day)
-        highest, highest_on, total_kw = 0, day, 0
-        for date in sorted({change.effective_date for change in changes}):
-            total_kw += sum(c.power_kw for c in changes if c.effective_date == date)
-            if total_kw > highest:
-                highest, highest_on = total_kw, date
-        return highest_on
-
-    def change(
-        self, entry: Entry, basis: PowerBasis.ValueType, power_kw: int, document: str
-    ) -> None:
-        """Keep a change of net certified capacity by its effective date."""
-        self._changes.append(
-            CapacityChange(entry.effective_date, basis, power_kw, entry.position, document)
-        )
-
-    def invariants(self) -> Violations:
-        """Yield what must hold and does not."""
-        for name, milestone in self.milestones.items():
-            yield from at_most(
-                Rule.CAP_01,
-                "power_kw",
-                milestone.certified_kw,
-                milestone.claimed_kw - milestone.rejected_kw,
-                f"what milestone {name} claims",
-                "kW",
-            )
-            yield from at_most(
-                Rule.STATE_01,
-                "power_kw",
-                milestone.retired_kw,
-                milestone.certified_kw,
-                f"the certified capacity of milestone {name}",
-                "kW",
-            )
-        for (_, number), certificate in self.certificates.items():
-            if certificate.remaining_kw < 0:
-                yield wrong_state(
-                    "certificate", f"more of {number} is withdrawn than was certified"
-                )
 
 
 def decide_planned(state: Agreement, entry: Entry, _given: BookView) -> Violations:

@@ -30,7 +30,7 @@ from gigaledger.ledger.domain.refusals import Rule, Violation
 from google.type.money_pb2 import Money as MoneyMessage
 
 if TYPE_CHECKING:
-    from gigaledger.ledger.domain.agreement import Agreement
+    from gigaledger.ledger.domain.agreement_state import Agreement
     from gigaledger.ledger.domain.entries import Entry
 
 

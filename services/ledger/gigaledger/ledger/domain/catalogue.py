@@ -22,6 +22,7 @@ from gigaledger.ledger.domain import (
     vehicle,
     warrant,
 )
+from gigaledger.ledger.domain.agreement_state import Agreement
 from gigaledger.ledger.domain.book_view import bank_keys
 from gigaledger.ledger.domain.entries import Entry
 from gigaledger.ledger.domain.fact_type import FactType, Nature, cash_keys, key, within
@@ -356,7 +357,7 @@ _STATES: dict[str, Callable[[], Any]] = {
     "control": control.Control,
     "exceptions": control.RegisteredException,
     "parties": party.Party,
-    "agreements": agreement.Agreement,
+    "agreements": Agreement,
     "purchaseOrders": procurement.PurchaseOrder,
     "tradeAccounts": procurement.TradeAccount,
     "rackSkus": reference_data.ReferenceData,

@@ -16,8 +16,7 @@ from gigaledger.ledger.domain.book_view import minor
 from gigaledger.v1.agreement_facts_pb2 import ConditionType, Tranche, TrancheCondition
 
 if TYPE_CHECKING:
-    from gigaledger.ledger.domain.agreement import Agreement
-    from gigaledger.ledger.domain.capacity import CapacityChange
+    from gigaledger.ledger.domain.agreement_state import Agreement, CapacityChange
 
 
 @dataclass(frozen=True, slots=True)

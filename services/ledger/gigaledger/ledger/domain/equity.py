@@ -6,11 +6,10 @@ Money that moved is recorded whatever the rules say; what is wrong with it is fl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from gigaledger.common.quantities import decimal_from_message
+from gigaledger.ledger.domain.agreement_state import Agreement, Contribution, Issuance
 from gigaledger.ledger.domain.book_view import (
     BookView,
     Violations,
@@ -26,73 +25,6 @@ from gigaledger.ledger.domain.book_view import (
 from gigaledger.ledger.domain.entries import Entry
 from gigaledger.ledger.domain.refusals import Rule, Violation
 from gigaledger.v1.common_pb2 import Role
-
-if TYPE_CHECKING:
-    from gigaledger.ledger.domain.agreement import Agreement
-    from google.type.decimal_pb2 import Decimal as DecimalMessage
-
-
-@dataclass(slots=True)
-class Contribution:
-    """Capital received and what remains of it; None where the amount is not disclosed."""
-
-    remaining_minor: int | None
-    currency: str
-
-
-@dataclass(slots=True)
-class Issuance:
-    """Shares issued under one security, and what of them can still be taken back.
-
-    Attributes:
-        class_stream: stream of the class of the shares.
-        price_per_share: price of a share, in units of the currency.
-        currency: currency of the issuance.
-        outstanding: shares neither rescinded nor repurchased.
-        remaining_minor: amount that is not rescinded, in minor units.
-    """
-
-    class_stream: str
-    price_per_share: DecimalMessage
-    currency: str
-    outstanding: Decimal
-    remaining_minor: int
-
-
-class Equity:
-    """The equity part of an agreement's state."""
-
-    def __init__(self) -> None:
-        self.called_minor = 0
-        self.calls: dict[str, str] = {}
-        self.contributions: dict[str, Contribution] = {}
-        self.issuances: dict[str, Issuance] = {}
-        self._missing: list[str] = []
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing was called, funded or issued."""
-        return not (self.calls or self.contributions or self.issuances)
-
-    def missing(self, what: str) -> None:
-        """Note that a fact refers to something that does not stand any more."""
-        self._missing.append(what)
-
-    def invariants(self) -> Violations:
-        """Yield what must hold and does not."""
-        for what in self._missing:
-            yield wrong_state("position", f"facts recorded later depend on {what}")
-        for number, contribution in self.contributions.items():
-            if contribution.remaining_minor is not None and contribution.remaining_minor < 0:
-                message = f"more of contribution {number} is returned than was funded"
-                yield Violation(Rule.INV_03, "amount", message)
-        for security, issuance in self.issuances.items():
-            if issuance.outstanding < 0:
-                message = f"more shares of {security} are taken back than were issued"
-                yield Violation(Rule.INV_05, "shares", message)
-            if issuance.remaining_minor < 0:
-                message = f"a larger amount of {security} is rescinded than was issued"
-                yield Violation(Rule.INV_05, "amount", message)
 
 
 def decide_contribution(state: Agreement, entry: Entry, _given: BookView) -> Violations:

@@ -9,9 +9,9 @@ from fractions import Fraction
 from typing import Any
 
 from gigaledger.projections.engine.folding import enum_number
+from gigaledger.projections.engine.snapshot import Snapshot
 from gigaledger.projections.engine.statements import statement
 from gigaledger.projections.engine.subtotals import subtotals
-from gigaledger.projections.queries.snapshot import Snapshot
 from gigaledger.v1.common_pb2 import CapacityLayer, GpuBasis, PowerBasis
 from gigaledger.v1.projections_pb2 import CapacityBreakdown, GpuQuantity, HardwarePlace
 

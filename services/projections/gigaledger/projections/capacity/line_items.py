@@ -10,16 +10,16 @@ from typing import Any
 
 from gigaledger.projections.capacity.hardware import RACKS, RACKS_BY_PERIOD
 from gigaledger.projections.capacity.queries import PLACED
+from gigaledger.projections.engine.snapshot import Snapshot
 from gigaledger.projections.engine.statements import statement
-from gigaledger.projections.queries.figure_diff import FigureKey
-from gigaledger.projections.queries.line_items import (
+from gigaledger.projections.shared.figure_diff import FigureKey
+from gigaledger.projections.shared.line_items import (
     Batch,
     Contribution,
     Contributions,
     Sum,
     Wanted,
 )
-from gigaledger.projections.queries.snapshot import Snapshot
 
 _ENTRIES = statement(
     """

@@ -17,7 +17,7 @@ from gigaledger.projections.capacity.progress import (
     reached_since,
 )
 from gigaledger.projections.engine.folding import enum_number
-from gigaledger.projections.queries.snapshot import ReadScope, Snapshot
+from gigaledger.projections.engine.snapshot import ReadScope, Snapshot
 from gigaledger.projections.shared.agreement_terms import Agreements
 from gigaledger.projections.shared.agreements import covered
 from gigaledger.v1.common_pb2 import CapacityLayer, PowerBasis

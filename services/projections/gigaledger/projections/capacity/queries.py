@@ -27,8 +27,8 @@ from gigaledger.projections.capacity.progress_queries import (
     schedule_points,
 )
 from gigaledger.projections.engine.folding import enum_number
+from gigaledger.projections.engine.snapshot import ReadScope, Snapshot
 from gigaledger.projections.engine.statements import statement
-from gigaledger.projections.queries.snapshot import ReadScope, Snapshot
 from gigaledger.projections.shared.agreement_terms import Agreements, read_agreements
 from gigaledger.projections.shared.agreements import CHIP_SUPPLY
 from gigaledger.v1.common_pb2 import CapacityLayer, GpuBasis, PowerBasis

@@ -8,7 +8,7 @@ who are still reading it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.resources import files
@@ -17,7 +17,6 @@ from typing import Any
 import psycopg
 from gigaledger.common.postgres.migrations import migrations_of
 from gigaledger.projections.engine.projection import Projection, qualify_tables
-from gigaledger.projections.engine.registry import PROJECTIONS
 from psycopg import AsyncConnection, sql
 
 Connection = AsyncConnection[Any]
@@ -64,7 +63,7 @@ async def enter(connection: Connection, schema: str) -> None:
     await connection.execute("SELECT set_config('search_path', quote_ident(%s), true)", (schema,))
 
 
-async def prepare(connection: Connection, schema: str) -> None:
+async def prepare(connection: Connection, schema: str, projections: Iterable[Projection]) -> None:
     """Bring a book to what this version of the projections needs.
 
     What is new gets its first generation. What was made by an older version gets another one, which
@@ -73,6 +72,7 @@ async def prepare(connection: Connection, schema: str) -> None:
     Args:
         connection: of the projections' role.
         schema: schema of the book.
+        projections: the projections of this version.
     """
     async with connection.transaction():
         await enter(connection, schema)
@@ -80,7 +80,7 @@ async def prepare(connection: Connection, schema: str) -> None:
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"{schema}/projections",)
         )
         await _migrate(connection)
-        for projection in PROJECTIONS:
+        for projection in projections:
             live = await _one(connection, projection, State.LIVE)
             if live is None:
                 await _create(connection, Generation(projection, 1), State.LIVE)

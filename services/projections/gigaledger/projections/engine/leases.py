@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from gigaledger.projections.engine.generations import Generation, enter
-from gigaledger.projections.engine.registry import PROJECTIONS
+from gigaledger.projections.engine.projection import Projection
 from psycopg import AsyncConnection
 
 Connection = AsyncConnection[Any]
@@ -23,7 +23,11 @@ HEARTBEAT_SECONDS = 1.0
 
 
 async def claim(
-    connection: Connection, schema: str, worker: str, tried: Collection[tuple[str, int]] = ()
+    connection: Connection,
+    schema: str,
+    projections: Iterable[Projection],
+    worker: str,
+    tried: Collection[tuple[str, int]] = (),
 ) -> list[Generation]:
     """Take the lead of what nobody leads, renew what this worker leads, and return both.
 
@@ -34,10 +38,11 @@ async def claim(
     Args:
         connection: of the projections' role.
         schema: schema of the book.
+        projections: the projections of this version.
         worker: who claims.
         tried: keys of generations that it has led before.
     """
-    versions = {projection.name: projection.version for projection in PROJECTIONS}
+    by_name = {projection.name: projection for projection in projections}
     async with connection.transaction():
         await enter(connection, schema)
         cursor = await connection.execute(
@@ -66,12 +71,11 @@ async def claim(
                 "seconds": LEASE_SECONDS,
                 "tried": [name for name, _ in tried],
                 "tried_numbers": [number for _, number in tried],
-                "names": list(versions),
-                "versions": list(versions.values()),
+                "names": list(by_name),
+                "versions": [projection.version for projection in by_name.values()],
             },
         )
         found = sorted(await cursor.fetchall())
-    by_name = {projection.name: projection for projection in PROJECTIONS}
     return [Generation(by_name[name], number) for name, number in found]
 
 

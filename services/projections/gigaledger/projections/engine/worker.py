@@ -37,6 +37,7 @@ from gigaledger.common.grpc.server import MAX_MESSAGE_BYTES
 from gigaledger.common.postgres.connections import Database
 from gigaledger.projections.engine import generations, leases, store, subtotal_builder
 from gigaledger.projections.engine.generations import Generation
+from gigaledger.projections.engine.projection import Projection
 from gigaledger.projections.engine.sessions import SESSION_OPTIONS
 from gigaledger.v1.events_pb2 import RecordedEvent
 from gigaledger.v1.ledger_pb2 import (
@@ -67,17 +68,23 @@ class Workers:
     """The workers of a process. An async context manager: they run while it is entered."""
 
     def __init__(
-        self, database_url: str, ledger_address: str, on_written: Callable[[str], None]
+        self,
+        projections: Sequence[Projection],
+        database_url: str,
+        ledger_address: str,
+        on_written: Callable[[str], None],
     ) -> None:
         """Follow the books of a ledger.
 
         Args:
+            projections: the projections of each book.
             database_url: where the read models are kept.
             ledger_address: host:port of the ledger service.
             on_written: called with the schema of a book after each transaction.
         """
         database = Database(database_url, f"{SESSION_OPTIONS} {_HUNG}")
         self._pool = database.async_pool(WRITING_CONNECTIONS, autocommit=True)
+        self._projections = projections
         self._ledger_address = ledger_address
         self._on_written = on_written
         self._name = f"{socket.gethostname()}/{os.getpid()}/{uuid4().hex[:8]}"
@@ -139,7 +146,7 @@ class Workers:
         if book in self._books:
             return
         async with self._pool.connection() as connection:
-            await generations.prepare(connection, schema_of(book))
+            await generations.prepare(connection, schema_of(book), self._projections)
         self._books.add(book)
         self._run(self._lead(book))
 
@@ -155,7 +162,9 @@ class Workers:
         while True:
             try:
                 async with self._pool.connection() as connection:
-                    led = await leases.claim(connection, schema_of(book), self._name, tried)
+                    led = await leases.claim(
+                        connection, schema_of(book), self._projections, self._name, tried
+                    )
             except Exception as error:  # noqa: BLE001 - whatever it is, a book is not given up
                 await _wait(backoff, "lead not taken", error, _log.bind(book=book))
                 continue

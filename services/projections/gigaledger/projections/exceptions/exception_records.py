@@ -10,12 +10,12 @@ from fractions import Fraction
 from gigaledger.exceptions.capacity_rules import mismatch_text
 from gigaledger.exceptions.posting import Posting
 from gigaledger.exceptions.register import ExceptionRecord, exception_id
+from gigaledger.projections.engine.snapshot import Snapshot
 from gigaledger.projections.engine.statements import statement
 from gigaledger.projections.engine.subtotals import subtotals
 from gigaledger.projections.exceptions.documents import HARDWARE
 from gigaledger.projections.exceptions.evaluation_store import record_of
 from gigaledger.projections.exceptions.hardware import CERTIFICATE, CERTIFICATES
-from gigaledger.projections.queries.snapshot import Snapshot
 
 FEW = 5000
 """Up to this many open exceptions are found by their day and position and then sorted. For more,

@@ -19,6 +19,12 @@ from gigaledger.exceptions.catalogue import RULES
 from gigaledger.exceptions.policy import Policy
 from gigaledger.exceptions.posting import Posting
 from gigaledger.exceptions.register import ExceptionRecord, register_of
+from gigaledger.projections.engine.snapshot import (
+    ALL_STATUSES,
+    MOST_EVENTS,
+    Snapshot,
+    TooManyEventsError,
+)
 from gigaledger.projections.engine.statements import statement
 from gigaledger.projections.exceptions.documents import ACROSS, HARDWARE, REVERSAL, WITHIN
 from gigaledger.projections.exceptions.evaluation_store import posting_of
@@ -27,12 +33,6 @@ from gigaledger.projections.exceptions.exception_records import (
     read_records,
     read_statuses,
     read_sums,
-)
-from gigaledger.projections.queries.snapshot import (
-    ALL_STATUSES,
-    MOST_EVENTS,
-    Snapshot,
-    TooManyEventsError,
 )
 from gigaledger.v1.events_pb2 import Event
 from gigaledger.v1.projections_pb2 import (

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from gigaledger.common.grpc.errors import InvalidArgumentError
+from gigaledger.projections.engine.snapshot import Snapshot
 from gigaledger.projections.investment.counterfactual import Reading, figures_under
 from gigaledger.projections.investment.figures import Figures
 from gigaledger.projections.investment.queries import read_accounts, recorded_of
-from gigaledger.projections.queries.snapshot import Snapshot
 from gigaledger.projections.shared.agreement_terms import read_agreements
 from gigaledger.projections.shared.amounts import Amount
 from gigaledger.v1.projections_pb2 import (

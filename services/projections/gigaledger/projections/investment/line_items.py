@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+from gigaledger.projections.engine.snapshot import Snapshot
 from gigaledger.projections.engine.statements import statement
-from gigaledger.projections.queries.figure_diff import FigureKey
-from gigaledger.projections.queries.line_items import Contribution, Wanted
-from gigaledger.projections.queries.snapshot import Snapshot
 from gigaledger.projections.shared.agreement_terms import Agreements, read_agreements
 from gigaledger.projections.shared.amounts import units
+from gigaledger.projections.shared.figure_diff import FigureKey
+from gigaledger.projections.shared.line_items import Contribution, Wanted
 
 _CERTIFIED = statement("""
     SELECT position, recorded_time, effective_date, assertion_status, agreement, power_basis,

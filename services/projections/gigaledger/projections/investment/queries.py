@@ -10,6 +10,7 @@ from functools import reduce
 from operator import add
 from typing import Any
 
+from gigaledger.projections.engine.snapshot import ReadScope, Snapshot
 from gigaledger.projections.engine.statements import statement
 from gigaledger.projections.investment.figures import (
     Evidence,
@@ -21,7 +22,6 @@ from gigaledger.projections.investment.figures import (
     split_shares,
 )
 from gigaledger.projections.investment.timelines import timelines
-from gigaledger.projections.queries.snapshot import ReadScope, Snapshot
 from gigaledger.projections.shared.agreement_terms import Agreements, read_agreements
 from gigaledger.projections.shared.agreements import History, Standing, Terms
 from gigaledger.projections.shared.amounts import Amount, money, ten_places, total

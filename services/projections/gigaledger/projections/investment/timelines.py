@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gigaledger.common.quantities import date_to_message
+from gigaledger.projections.engine.snapshot import ReadScope, Snapshot
 from gigaledger.projections.engine.statements import statement
 from gigaledger.projections.investment.figures import Evidence, reached
-from gigaledger.projections.queries.snapshot import ReadScope, Snapshot
 from gigaledger.projections.shared.agreement_terms import Agreements
 from gigaledger.projections.shared.agreements import History, Terms, Tranche
 from gigaledger.v1.projections_pb2 import EntitlementCause, TrancheTimeline

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator
 
 from gigaledger.common.quantities import date_to_message, instant_from_message
+from gigaledger.projections.engine.snapshot import KnowledgePoint, Snapshot
 from gigaledger.projections.engine.statements import statement
-from gigaledger.projections.queries.figure_diff import changes_between, figures_of
 from gigaledger.projections.queries.reports import Answer, Question, answer
-from gigaledger.projections.queries.snapshot import KnowledgePoint, Snapshot
+from gigaledger.projections.shared.figure_diff import changes_between, figures_of
 from gigaledger.v1.events_pb2 import RecordedEvent
 from gigaledger.v1.projections_pb2 import EventChanges, FigureChange, TotalChanges
 

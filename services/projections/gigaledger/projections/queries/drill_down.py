@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from gigaledger.common.grpc.paging import page_size_of
 from gigaledger.projections.capacity import line_items as capacity
+from gigaledger.projections.engine.snapshot import Snapshot
 from gigaledger.projections.investment import line_items as investment
-from gigaledger.projections.queries.line_items import (
+from gigaledger.projections.shared.line_items import (
     Contributions,
     Sum,
     Wanted,
     roll_forward,
     totals,
 )
-from gigaledger.projections.queries.paging import Place, read_page
-from gigaledger.projections.queries.snapshot import Snapshot
+from gigaledger.projections.shared.paging import Place, read_page
 from gigaledger.projections.shared.periods import Period
 from gigaledger.projections.trade import line_items as round_trip
 from gigaledger.v1.projections_pb2 import (

@@ -6,12 +6,12 @@ import grpc
 from gigaledger.common.grpc.errors import RETRY_SECONDS, ErrorStatus, ErrorStatuses
 from gigaledger.common.grpc.status import error_info, error_status, reason_of, retry_info
 from gigaledger.projections.engine.generations import BeingRebuiltError
-from gigaledger.projections.engine.store import NotStoppedError
-from gigaledger.projections.queries.snapshot import (
+from gigaledger.projections.engine.snapshot import (
     BehindError,
     BookNotFoundError,
     TooManyEventsError,
 )
+from gigaledger.projections.engine.store import NotStoppedError
 from google.rpc.status_pb2 import Status
 
 _LEDGER_REFUSALS = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)

@@ -18,7 +18,7 @@ from gigaledger.common.quantities import (
     instant_from_message,
 )
 from gigaledger.projections.engine.folding import enum_text
-from gigaledger.projections.queries.snapshot import KnowledgePoint
+from gigaledger.projections.engine.snapshot import KnowledgePoint
 from gigaledger.projections.shared.periods import (
     DaysOutOfOrderError,
     Length,

@@ -6,9 +6,9 @@ import datetime as dt
 
 from gigaledger.common.grpc.errors import InvalidArgumentError
 from gigaledger.projections.capacity.queries import query_capacity
+from gigaledger.projections.engine.snapshot import Snapshot
 from gigaledger.projections.investment.queries import query_investment
 from gigaledger.projections.queries.read_spec import day_of
-from gigaledger.projections.queries.snapshot import Snapshot
 from gigaledger.projections.trade.circular_flow_queries import query_circular_flows
 from gigaledger.projections.trade.round_trip_queries import query_round_trip
 from gigaledger.v1.projections_pb2 import (

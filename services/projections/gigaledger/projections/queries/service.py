@@ -17,14 +17,20 @@ from gigaledger.common.quantities import (
 )
 from gigaledger.projections.engine import generations, store
 from gigaledger.projections.engine.projection import Projection
-from gigaledger.projections.engine.registry import PROJECTIONS
+from gigaledger.projections.engine.snapshot import (
+    BehindError,
+    Snapshot,
+    Status,
+    open_snapshot,
+    read_statuses,
+)
 from gigaledger.projections.exceptions.queries import (
     UnknownRuleError,
     page_cursor,
     query_exceptions,
 )
 from gigaledger.projections.investment.counterfactual_queries import query_counterfactual
-from gigaledger.projections.queries import drill_down, paging
+from gigaledger.projections.queries import drill_down
 from gigaledger.projections.queries.changes import changes, positions_touched
 from gigaledger.projections.queries.errors import UnknownProjectionError
 from gigaledger.projections.queries.read_spec import (
@@ -41,13 +47,8 @@ from gigaledger.projections.queries.reports import (
     check_level,
     question_of,
 )
-from gigaledger.projections.queries.snapshot import (
-    BehindError,
-    Snapshot,
-    Status,
-    open_snapshot,
-    read_statuses,
-)
+from gigaledger.projections.registry import PROJECTIONS
+from gigaledger.projections.shared import paging
 from gigaledger.projections.warrants.queries import query_warrants
 from gigaledger.v1.events_pb2 import RecordedEvent
 from gigaledger.v1.ledger_pb2 import GetBookRequest, ReadEventsRequest

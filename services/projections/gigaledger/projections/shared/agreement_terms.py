@@ -12,8 +12,8 @@ from typing import Any
 
 from gigaledger.common.quantities import date_from_message, money_from_message
 from gigaledger.projections.engine.folding import Fold, Row, enum_text
+from gigaledger.projections.engine.snapshot import Snapshot
 from gigaledger.projections.engine.statements import statement
-from gigaledger.projections.queries.snapshot import Snapshot
 from gigaledger.projections.shared.agreements import (
     CHIP_SUPPLY,
     Change,

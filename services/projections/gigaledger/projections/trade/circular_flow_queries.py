@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gigaledger.projections.engine.folding import enum_number
-from gigaledger.projections.queries.snapshot import Snapshot
+from gigaledger.projections.engine.snapshot import Snapshot
 from gigaledger.projections.shared.amounts import Amount, money, ratio
 from gigaledger.projections.trade.circular_flows import (
     Decomposition,

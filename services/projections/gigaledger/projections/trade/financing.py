@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gigaledger.projections.engine.snapshot import Snapshot
 from gigaledger.projections.engine.statements import statement
-from gigaledger.projections.queries.snapshot import Snapshot
 from gigaledger.projections.trade.circular_flows import FlowKind
 from gigaledger.projections.trade.timed import DatedFlow
 

@@ -7,16 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gigaledger.projections.queries.figure_diff import FigureKey
-from gigaledger.projections.queries.line_items import (
+from gigaledger.projections.engine.snapshot import Snapshot
+from gigaledger.projections.shared.amounts import units
+from gigaledger.projections.shared.figure_diff import FigureKey
+from gigaledger.projections.shared.line_items import (
     Batch,
     Contribution,
     Contributions,
     Sum,
     Wanted,
 )
-from gigaledger.projections.queries.snapshot import Snapshot
-from gigaledger.projections.shared.amounts import units
 from gigaledger.projections.trade.daily_balances import CONTRIBUTED, CONTRIBUTED_BY_PERIOD
 from gigaledger.projections.trade.page_rows import MEASURES, first_rows
 from gigaledger.projections.trade.round_trip import Measure, Movement

@@ -14,8 +14,8 @@ from dataclasses import replace
 from operator import sub
 from typing import Any, TypeVar
 
+from gigaledger.projections.engine.snapshot import ReadScope, Snapshot
 from gigaledger.projections.engine.statements import statement
-from gigaledger.projections.queries.snapshot import ReadScope, Snapshot
 from gigaledger.projections.shared.agreement_terms import Agreements, read_agreements
 from gigaledger.projections.shared.agreements import Terms
 from gigaledger.projections.shared.amounts import Amount

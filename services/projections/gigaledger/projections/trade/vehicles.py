@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+from gigaledger.projections.engine.snapshot import Snapshot
 from gigaledger.projections.engine.statements import statement
-from gigaledger.projections.queries.snapshot import Snapshot
 from gigaledger.projections.shared.amounts import Amount, ratio
 from gigaledger.v1.projections_pb2 import VehicleCapital
 

@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 from gigaledger.common.quantities import currency_exponent, date_to_message, decimal_to_text
+from gigaledger.projections.engine.snapshot import Snapshot
 from gigaledger.projections.engine.statements import statement
-from gigaledger.projections.queries.snapshot import Snapshot
 from gigaledger.projections.shared.amounts import Amount, money, total
 from gigaledger.projections.warrants.figures import Condition, Tranche, Warrant
 from gigaledger.v1.agreement_facts_pb2 import TrancheCondition

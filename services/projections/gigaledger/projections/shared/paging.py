@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gigaledger.common.grpc.paging import make_page_token, read_page_token
-from gigaledger.projections.queries.line_items import Contribution, Contributions
+from gigaledger.projections.shared.line_items import Contribution, Contributions
 from gigaledger.v1.projections_pb2 import ListContributionsRequest
 
 MOST_ROWS = 8192

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from gigaledger.common.quantities import date_to_message, decimal_to_text, instant_to_message
 from gigaledger.projections.engine.folding import enum_number
-from gigaledger.projections.queries.figure_diff import PRECISION, FigureKey
+from gigaledger.projections.shared.figure_diff import PRECISION, FigureKey
 from gigaledger.projections.shared.periods import Period
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.projections_pb2 import Contribution as ContributionMessage

@@ -1,0 +1,283 @@
+"""State of an agreement: its terms, the capacity and the equity under it.
+
+They are parts of one stream, because calls of capital depend on all three. The facts that change
+them are decided in `agreement`, `capacity` and `equity`.
+
+Life: LETTER_OF_INTENT -> DEFINITIVE -> TERMINATED | EXPIRED | SUPERSEDED. A letter of intent can be
+terminated, expire or be superseded as well.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import Enum
+
+from gigaledger.ledger.domain.book_view import Violations, at_most, unknown, wrong_state
+from gigaledger.ledger.domain.entries import Entry
+from gigaledger.ledger.domain.refusals import Rule, Violation
+from gigaledger.v1.agreement_facts_pb2 import AgreementTerms, Tranche
+from gigaledger.v1.common_pb2 import CapacityLayer, PowerBasis, Role
+from google.type.decimal_pb2 import Decimal as DecimalMessage
+
+
+class Status(Enum):
+    """Where an agreement is in its life."""
+
+    NONE = "not recorded"
+    LETTER_OF_INTENT = "a letter of intent"
+    DEFINITIVE = "definitive"
+    SUPERSEDED = "superseded"
+    TERMINATED = "terminated"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Where a fact is recorded, and since when it holds."""
+
+    effective_date: dt.date
+    position: int
+
+
+CertificateKey = tuple[str, str]
+"""Certifier, empty where none is named, and number of the certificate."""
+
+
+@dataclass(slots=True)
+class Milestone:
+    """What has been said of one milestone, in kilowatts.
+
+    Attributes:
+        planned: whether the milestone is in the plan.
+        claimed_kw: claimed by the obligor.
+        rejected_kw: of that, turned down.
+        certified_kw: of that, accepted and not withdrawn.
+        retired_kw: of that, taken out of service.
+        power_basis: what the claims are measured at.
+        capacity_layer: where they are counted.
+        claimants: who made claims.
+    """
+
+    planned: bool = False
+    claimed_kw: int = 0
+    rejected_kw: int = 0
+    certified_kw: int = 0
+    retired_kw: int = 0
+    power_basis: PowerBasis.ValueType = PowerBasis.POWER_BASIS_UNSPECIFIED
+    capacity_layer: CapacityLayer.ValueType = CapacityLayer.CAPACITY_LAYER_UNSPECIFIED
+    claimants: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityChange:
+    """A change of net certified capacity.
+
+    Attributes:
+        effective_date: since when it holds.
+        power_basis: what it is measured at.
+        power_kw: kilowatts; negative where certification is withdrawn or capacity retired.
+        position: where it is recorded.
+        document: number of the certificate; the milestone where capacity is retired.
+    """
+
+    effective_date: dt.date
+    power_basis: PowerBasis.ValueType
+    power_kw: int
+    position: int
+    document: str
+
+
+@dataclass(slots=True)
+class Certificate:
+    """A certificate and what remains of it."""
+
+    milestone: str
+    remaining_kw: int
+
+
+class Capacity:
+    """The capacity part of an agreement's state."""
+
+    def __init__(self) -> None:
+        self.milestones: dict[str, Milestone] = {}
+        self.certificates: dict[CertificateKey, Certificate] = {}
+        self._changes: list[CapacityChange] = []
+
+    def changes(self, basis: PowerBasis.ValueType, day: dt.date) -> list[CapacityChange]:
+        """Return the changes of net certified capacity on a basis up to the end of a day."""
+        return [
+            change
+            for change in self._changes
+            if change.power_basis == basis and change.effective_date <= day
+        ]
+
+    def day_of_highest(self, basis: PowerBasis.ValueType, day: dt.date) -> dt.date:
+        """Return the first day up to a day at whose end net certified capacity was highest.
+
+        The day itself where nothing was ever certified by it.
+        """
+        changes = self.changes(basis, day)
+        highest, highest_on, total_kw = 0, day, 0
+        for date in sorted({change.effective_date for change in changes}):
+            total_kw += sum(c.power_kw for c in changes if c.effective_date == date)
+            if total_kw > highest:
+                highest, highest_on = total_kw, date
+        return highest_on
+
+    def change(
+        self, entry: Entry, basis: PowerBasis.ValueType, power_kw: int, document: str
+    ) -> None:
+        """Keep a change of net certified capacity by its effective date."""
+        self._changes.append(
+            CapacityChange(entry.effective_date, basis, power_kw, entry.position, document)
+        )
+
+    def invariants(self) -> Violations:
+        """Yield what must hold and does not."""
+        for name, milestone in self.milestones.items():
+            yield from at_most(
+                Rule.CAP_01,
+                "power_kw",
+                milestone.certified_kw,
+                milestone.claimed_kw - milestone.rejected_kw,
+                f"what milestone {name} claims",
+                "kW",
+            )
+            yield from at_most(
+                Rule.STATE_01,
+                "power_kw",
+                milestone.retired_kw,
+                milestone.certified_kw,
+                f"the certified capacity of milestone {name}",
+                "kW",
+            )
+        for (_, number), certificate in self.certificates.items():
+            if certificate.remaining_kw < 0:
+                yield wrong_state(
+                    "certificate", f"more of {number} is withdrawn than was certified"
+                )
+
+
+@dataclass(slots=True)
+class Contribution:
+    """Capital received and what remains of it; None where the amount is not disclosed."""
+
+    remaining_minor: int | None
+    currency: str
+
+
+@dataclass(slots=True)
+class Issuance:
+    """Shares issued under one security, and what of them can still be taken back.
+
+    Attributes:
+        class_stream: stream of the class of the shares.
+        price_per_share: price of a share, in units of the currency.
+        currency: currency of the issuance.
+        outstanding: shares neither rescinded nor repurchased.
+        remaining_minor: amount that is not rescinded, in minor units.
+    """
+
+    class_stream: str
+    price_per_share: DecimalMessage
+    currency: str
+    outstanding: Decimal
+    remaining_minor: int
+
+
+class Equity:
+    """The equity part of an agreement's state."""
+
+    def __init__(self) -> None:
+        self.called_minor = 0
+        self.calls: dict[str, str] = {}
+        self.contributions: dict[str, Contribution] = {}
+        self.issuances: dict[str, Issuance] = {}
+        self._missing: list[str] = []
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was called, funded or issued."""
+        return not (self.calls or self.contributions or self.issuances)
+
+    def missing(self, what: str) -> None:
+        """Note that a fact refers to something that does not stand any more."""
+        self._missing.append(what)
+
+    def invariants(self) -> Violations:
+        """Yield what must hold and does not."""
+        for what in self._missing:
+            yield wrong_state("position", f"facts recorded later depend on {what}")
+        for number, contribution in self.contributions.items():
+            if contribution.remaining_minor is not None and contribution.remaining_minor < 0:
+                message = f"more of contribution {number} is returned than was funded"
+                yield Violation(Rule.INV_03, "amount", message)
+        for security, issuance in self.issuances.items():
+            if issuance.outstanding < 0:
+                message = f"more shares of {security} are taken back than were issued"
+                yield Violation(Rule.INV_05, "shares", message)
+            if issuance.remaining_minor < 0:
+                message = f"a larger amount of {security} is rescinded than was issued"
+                yield Violation(Rule.INV_05, "amount", message)
+
+
+class Agreement:
+    """State of the stream agreements/{agreement}."""
+
+    def __init__(self) -> None:
+        self.status = Status.NONE
+        self.terms = AgreementTerms()
+        self.amendments = 0
+        self.has_baseline = False
+        self.executed: Record | None = None
+        self.satisfied: dict[tuple[int, int], Record] = {}
+        self.capacity = Capacity()
+        self.equity = Equity()
+
+    @property
+    def exists(self) -> bool:
+        """Whether terms are recorded."""
+        return self.status is not Status.NONE
+
+    @property
+    def in_force(self) -> bool:
+        """Whether the agreement stands: neither ended nor superseded."""
+        return self.status in (Status.LETTER_OF_INTENT, Status.DEFINITIVE)
+
+    @property
+    def definitive(self) -> bool:
+        """Whether a definitive agreement is in force."""
+        return self.status is Status.DEFINITIVE
+
+    @property
+    def binding(self) -> bool:
+        """Whether the agreement stands and binds. A letter of intent never does."""
+        return self.definitive and self.terms.binding
+
+    @property
+    def currency(self) -> str:
+        """Currency of the investment; empty where none is agreed."""
+        return self.terms.investment_commitment.currency_code or (
+            self.terms.tranches[0].amount.currency_code if self.terms.tranches else ""
+        )
+
+    def party(self, role: Role.ValueType) -> str:
+        """Return who plays a part; empty where nobody does."""
+        return next((entry.party for entry in self.terms.parties if entry.role == role), "")
+
+    def tranche(self, number: int) -> Tranche | None:
+        """Return a tranche by its number."""
+        return next((entry for entry in self.terms.tranches if entry.number == number), None)
+
+    def invariants(self) -> Violations:
+        """Yield what must hold and does not."""
+        if not self.exists and (self.capacity.milestones or not self.equity.empty):
+            yield wrong_state("position", "facts recorded under the agreement depend on it")
+        yield from self.capacity.invariants()
+        yield from self.equity.invariants()
+        for number, index in self.satisfied:
+            tranche = self.tranche(number)
+            if tranche is None or index > len(tranche.conditions):
+                yield unknown("position", "the condition of tranche", f"{number}/{index}")
