@@ -40,8 +40,8 @@ def breaking(image: Path, against: Path) -> subprocess.CompletedProcess[str]:
 def test_contract_breaks_nothing_that_was_released(image: Path) -> None:
     if not RELEASED.exists():
         pytest.skip("no contract has been released yet: nothing can be broken")
-    verdict = breaking(image, against=RELEASED)
-    assert verdict.returncode == 0, verdict.stdout + verdict.stderr
+    result = breaking(image, against=RELEASED)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_a_removed_field_would_be_found(image: Path, tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_removed_field_would_be_found(image: Path, tmp_path: Path) -> None:
     changed = tmp_path / "changed.binpb"
     changed.write_bytes(contract.SerializeToString())
 
-    verdict = breaking(changed, against=image)
+    result = breaking(changed, against=image)
 
-    assert verdict.returncode != 0
-    assert f'"{removed.name}" on message "AppendEventsRequest" was deleted' in verdict.stdout
+    assert result.returncode != 0
+    assert f'"{removed.name}" on message "AppendEventsRequest" was deleted' in result.stdout
