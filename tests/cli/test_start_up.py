@@ -39,4 +39,4 @@ def test_the_help_lists_each_command_by_the_first_line_of_its_own(command: LazyC
 
 
 def test_a_misspelled_command(alone: Shell) -> None:
-    assert "Did you mean 'report'?" in alone("exploin").err
+    assert "Did you mean 'append'?" in alone("appendd").err

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 from gigaledger.common.currencies import CURRENCIES, WITHOUT_MINOR_UNIT
 from gigaledger.common.quantities import (
     Money,
+    QuantityError,
+    check_legal_tender,
     currency_exponent,
     money_from_message,
     money_to_message,
@@ -32,3 +36,24 @@ def test_amounts_of_withdrawn_currencies_stay_readable(currency: str, exponent: 
     assert currency_exponent(currency) == exponent
     amount = Money(123, currency)
     assert money_from_message(money_to_message(123, currency)) == amount
+
+
+LEGAL = [
+    ("BGN", "2025-12-31"),
+    ("HRK", "2022-12-31"),
+    ("EUR", "1999-01-01"),
+    ("USD", "1900-01-01"),
+    ("USD", "2199-12-31"),
+]
+NOT_LEGAL = [("BGN", "2026-01-01"), ("HRK", "2023-01-01"), ("EUR", "1998-12-31")]
+
+
+@pytest.mark.parametrize(("currency", "day"), LEGAL)
+def test_legal_tender(currency: str, day: str) -> None:
+    check_legal_tender(currency, dt.date.fromisoformat(day))
+
+
+@pytest.mark.parametrize(("currency", "day"), NOT_LEGAL)
+def test_not_legal_tender(currency: str, day: str) -> None:
+    with pytest.raises(QuantityError, match=currency):
+        check_legal_tender(currency, dt.date.fromisoformat(day))

@@ -22,8 +22,8 @@ from gigaledger.common.quantities import (
     money_to_message,
     ratio_ppm,
 )
+from gigaledger.ledger.domain.field_forms import is_lei
 from gigaledger.ledger.domain.refusals import Refused
-from gigaledger.ledger.domain.validation import is_lei
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.date_pb2 import Date
 from google.type.money_pb2 import Money as MoneyMessage

@@ -22,12 +22,13 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from gigaledger.v1 import field_rules_pb2 as gigaledger_dot_v1_dot_field__rules__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.type import date_pb2 as google_dot_type_dot_date__pb2
 from google.type import money_pb2 as google_dot_type_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1agigaledger/v1/common.proto\x12\rgigaledger.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x16google/type/date.proto\x1a\x17google/type/money.proto\"\x83\x01\n\x08\x45vidence\x12\x11\n\x03uri\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\x12\x15\n\rdocument_type\x18\x03 \x01(\t\x12\x13\n\x0bthird_party\x18\x04 \x01(\x08\x12(\n\robtained_date\x18\x05 \x01(\x0b\x32\x11.google.type.Date\"U\n\x0c\x46xConversion\x12\x31\n\x0f\x64ocument_amount\x18\x01 \x01(\x0b\x32\x12.google.type.MoneyB\x04\xe2\x41\x01\x02\x12\x12\n\x04rate\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02*\xa9\x01\n\x0f\x41ssertionStatus\x12 \n\x1c\x41SSERTION_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41SSERTION_STATUS_FACT\x10\x01\x12\x1d\n\x19\x41SSERTION_STATUS_REPORTED\x10\x02\x12\x19\n\x15\x41SSERTION_STATUS_PLAN\x10\x03\x12\x1f\n\x1b\x41SSERTION_STATUS_ASSUMPTION\x10\x04*\xb3\x01\n\nPowerBasis\x12\x1b\n\x17POWER_BASIS_UNSPECIFIED\x10\x00\x12 \n\x1cPOWER_BASIS_IT_CRITICAL_LOAD\x10\x01\x12\x1e\n\x1aPOWER_BASIS_FACILITY_GROSS\x10\x02\x12$\n POWER_BASIS_UTILITY_INTERCONNECT\x10\x03\x12 \n\x1cPOWER_BASIS_NAMEPLATE_SYSTEM\x10\x04*\xa3\x01\n\rCapacityLayer\x12\x1e\n\x1a\x43\x41PACITY_LAYER_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43\x41PACITY_LAYER_CHIP_SUPPLY\x10\x01\x12\x1a\n\x16\x43\x41PACITY_LAYER_HOSTING\x10\x02\x12\x18\n\x14\x43\x41PACITY_LAYER_POWER\x10\x03\x12\x1c\n\x18\x43\x41PACITY_LAYER_PROGRAMME\x10\x04*O\n\x08GpuBasis\x12\x19\n\x15GPU_BASIS_UNSPECIFIED\x10\x00\x12\x15\n\x11GPU_BASIS_PACKAGE\x10\x01\x12\x11\n\rGPU_BASIS_DIE\x10\x02*\x83\x01\n\x0c\x43ontractKind\x12\x1d\n\x19\x43ONTRACT_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43ONTRACT_KIND_CHIP_PO\x10\x01\x12 \n\x1c\x43ONTRACT_KIND_CLOUD_CAPACITY\x10\x02\x12\x17\n\x13\x43ONTRACT_KIND_LEASE\x10\x03*\xcc\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n\rROLE_INVESTOR\x10\x01\x12\x0f\n\x0bROLE_ISSUER\x10\x02\x12\x11\n\rROLE_SUPPLIER\x10\x03\x12\x0e\n\nROLE_BUYER\x10\x04\x12\x0f\n\x0bROLE_LESSOR\x10\x05\x12\x0f\n\x0bROLE_LESSEE\x10\x06\x12\x0f\n\x0bROLE_LENDER\x10\x07\x12\x12\n\x0eROLE_GUARANTOR\x10\x08\x12\x12\n\x0eROLE_CERTIFIER\x10\t\x12\x0c\n\x08ROLE_SPV\x10\nb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1agigaledger/v1/common.proto\x12\rgigaledger.v1\x1a\x1fgigaledger/v1/field_rules.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x16google/type/date.proto\x1a\x17google/type/money.proto\"\x99\x01\n\x08\x45vidence\x12\x15\n\x03uri\x18\x01 \x01(\tB\x08\xe2\x41\x01\x02\xa8\xbb\x18\x01\x12\x14\n\x06sha256\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x08\x12\x1b\n\rdocument_type\x18\x03 \x01(\tB\x04\xa8\xbb\x18\x01\x12\x13\n\x0bthird_party\x18\x04 \x01(\x08\x12.\n\robtained_date\x18\x05 \x01(\x0b\x32\x11.google.type.DateB\x04\xa8\xbb\x18\t\"]\n\x0c\x46xConversion\x12\x35\n\x0f\x64ocument_amount\x18\x01 \x01(\x0b\x32\x12.google.type.MoneyB\x08\xe2\x41\x01\x02\xa8\xbb\x18\n\x12\x16\n\x04rate\x18\x02 \x01(\tB\x08\xe2\x41\x01\x02\xa8\xbb\x18\x06*\xa9\x01\n\x0f\x41ssertionStatus\x12 \n\x1c\x41SSERTION_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41SSERTION_STATUS_FACT\x10\x01\x12\x1d\n\x19\x41SSERTION_STATUS_REPORTED\x10\x02\x12\x19\n\x15\x41SSERTION_STATUS_PLAN\x10\x03\x12\x1f\n\x1b\x41SSERTION_STATUS_ASSUMPTION\x10\x04*\xb3\x01\n\nPowerBasis\x12\x1b\n\x17POWER_BASIS_UNSPECIFIED\x10\x00\x12 \n\x1cPOWER_BASIS_IT_CRITICAL_LOAD\x10\x01\x12\x1e\n\x1aPOWER_BASIS_FACILITY_GROSS\x10\x02\x12$\n POWER_BASIS_UTILITY_INTERCONNECT\x10\x03\x12 \n\x1cPOWER_BASIS_NAMEPLATE_SYSTEM\x10\x04*\xa3\x01\n\rCapacityLayer\x12\x1e\n\x1a\x43\x41PACITY_LAYER_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43\x41PACITY_LAYER_CHIP_SUPPLY\x10\x01\x12\x1a\n\x16\x43\x41PACITY_LAYER_HOSTING\x10\x02\x12\x18\n\x14\x43\x41PACITY_LAYER_POWER\x10\x03\x12\x1c\n\x18\x43\x41PACITY_LAYER_PROGRAMME\x10\x04*O\n\x08GpuBasis\x12\x19\n\x15GPU_BASIS_UNSPECIFIED\x10\x00\x12\x15\n\x11GPU_BASIS_PACKAGE\x10\x01\x12\x11\n\rGPU_BASIS_DIE\x10\x02*\x83\x01\n\x0c\x43ontractKind\x12\x1d\n\x19\x43ONTRACT_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43ONTRACT_KIND_CHIP_PO\x10\x01\x12 \n\x1c\x43ONTRACT_KIND_CLOUD_CAPACITY\x10\x02\x12\x17\n\x13\x43ONTRACT_KIND_LEASE\x10\x03*\xcc\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n\rROLE_INVESTOR\x10\x01\x12\x0f\n\x0bROLE_ISSUER\x10\x02\x12\x11\n\rROLE_SUPPLIER\x10\x03\x12\x0e\n\nROLE_BUYER\x10\x04\x12\x0f\n\x0bROLE_LESSOR\x10\x05\x12\x0f\n\x0bROLE_LESSEE\x10\x06\x12\x0f\n\x0bROLE_LENDER\x10\x07\x12\x12\n\x0eROLE_GUARANTOR\x10\x08\x12\x12\n\x0eROLE_CERTIFIER\x10\t\x12\x0c\n\x08ROLE_SPV\x10\nb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,25 +36,31 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gigaledger.v1.common_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EVIDENCE'].fields_by_name['uri']._loaded_options = None
-  _globals['_EVIDENCE'].fields_by_name['uri']._serialized_options = b'\342A\001\002'
+  _globals['_EVIDENCE'].fields_by_name['uri']._serialized_options = b'\342A\001\002\250\273\030\001'
+  _globals['_EVIDENCE'].fields_by_name['sha256']._loaded_options = None
+  _globals['_EVIDENCE'].fields_by_name['sha256']._serialized_options = b'\250\273\030\010'
+  _globals['_EVIDENCE'].fields_by_name['document_type']._loaded_options = None
+  _globals['_EVIDENCE'].fields_by_name['document_type']._serialized_options = b'\250\273\030\001'
+  _globals['_EVIDENCE'].fields_by_name['obtained_date']._loaded_options = None
+  _globals['_EVIDENCE'].fields_by_name['obtained_date']._serialized_options = b'\250\273\030\t'
   _globals['_FXCONVERSION'].fields_by_name['document_amount']._loaded_options = None
-  _globals['_FXCONVERSION'].fields_by_name['document_amount']._serialized_options = b'\342A\001\002'
+  _globals['_FXCONVERSION'].fields_by_name['document_amount']._serialized_options = b'\342A\001\002\250\273\030\n'
   _globals['_FXCONVERSION'].fields_by_name['rate']._loaded_options = None
-  _globals['_FXCONVERSION'].fields_by_name['rate']._serialized_options = b'\342A\001\002'
-  _globals['_ASSERTIONSTATUS']._serialized_start=349
-  _globals['_ASSERTIONSTATUS']._serialized_end=518
-  _globals['_POWERBASIS']._serialized_start=521
-  _globals['_POWERBASIS']._serialized_end=700
-  _globals['_CAPACITYLAYER']._serialized_start=703
-  _globals['_CAPACITYLAYER']._serialized_end=866
-  _globals['_GPUBASIS']._serialized_start=868
-  _globals['_GPUBASIS']._serialized_end=947
-  _globals['_CONTRACTKIND']._serialized_start=950
-  _globals['_CONTRACTKIND']._serialized_end=1081
-  _globals['_ROLE']._serialized_start=1084
-  _globals['_ROLE']._serialized_end=1288
-  _globals['_EVIDENCE']._serialized_start=128
-  _globals['_EVIDENCE']._serialized_end=259
-  _globals['_FXCONVERSION']._serialized_start=261
-  _globals['_FXCONVERSION']._serialized_end=346
+  _globals['_FXCONVERSION'].fields_by_name['rate']._serialized_options = b'\342A\001\002\250\273\030\006'
+  _globals['_ASSERTIONSTATUS']._serialized_start=412
+  _globals['_ASSERTIONSTATUS']._serialized_end=581
+  _globals['_POWERBASIS']._serialized_start=584
+  _globals['_POWERBASIS']._serialized_end=763
+  _globals['_CAPACITYLAYER']._serialized_start=766
+  _globals['_CAPACITYLAYER']._serialized_end=929
+  _globals['_GPUBASIS']._serialized_start=931
+  _globals['_GPUBASIS']._serialized_end=1010
+  _globals['_CONTRACTKIND']._serialized_start=1013
+  _globals['_CONTRACTKIND']._serialized_end=1144
+  _globals['_ROLE']._serialized_start=1147
+  _globals['_ROLE']._serialized_end=1351
+  _globals['_EVIDENCE']._serialized_start=161
+  _globals['_EVIDENCE']._serialized_end=314
+  _globals['_FXCONVERSION']._serialized_start=316
+  _globals['_FXCONVERSION']._serialized_end=409
 # @@protoc_insertion_point(module_scope)

@@ -22,12 +22,13 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from gigaledger.v1 import field_rules_pb2 as gigaledger_dot_v1_dot_field__rules__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.type import money_pb2 as google_dot_type_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gigaledger/v1/control_facts.proto\x12\rgigaledger.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x17google/type/money.proto\"O\n\nBookOpened\x12\x12\n\x04\x62ook\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\x05\x63lock\x18\x02 \x01(\x0e\x32\x18.gigaledger.v1.BookClockB\x04\xe2\x41\x01\x02\"f\n\rEntryReversed\x12\x16\n\x08position\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x19\n\x0breason_code\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\"\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x12.google.type.Money\"$\n\x0cPeriodClosed\x12\x14\n\x06period\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"6\n\x0ePeriodReopened\x12\x14\n\x06period\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x97\x06\n\x0f\x45xceptionPolicy\x12\x1a\n\runissued_days\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x1f\n\x12valuation_age_days\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12#\n\x16hardware_tolerance_ppm\x18\x03 \x01(\x05H\x02\x88\x01\x01\x12\x1d\n\x10split_order_days\x18\x04 \x01(\x05H\x03\x88\x01\x01\x12 \n\x13late_recording_days\x18\x05 \x01(\x05H\x04\x88\x01\x01\x12\'\n\x1areversal_after_period_days\x18\x06 \x01(\x05H\x05\x88\x01\x01\x12!\n\x14\x63ontemporaneous_days\x18\x07 \x01(\x05H\x06\x88\x01\x01\x12\x1f\n\x12similar_amount_ppm\x18\x08 \x01(\x05H\x07\x88\x01\x01\x12\x1f\n\x12recycled_ratio_ppm\x18\t \x01(\x05H\x08\x88\x01\x01\x12\x12\n\nnew_cycles\x18\n \x01(\x08\x12\x14\n\x0clei_required\x18\x0b \x01(\x08\x12%\n\x1dthird_party_evidence_required\x18\x0c \x01(\x08\x12)\n\rround_amounts\x18\r \x03(\x0b\x32\x12.google.type.Money\x12\x14\n\x0cusual_actors\x18\x0e \x03(\t\x12\x1f\n\x12working_hours_from\x18\x0f \x01(\x05H\t\x88\x01\x01\x12\x1d\n\x10working_hours_to\x18\x10 \x01(\x05H\n\x88\x01\x01\x42\x10\n\x0e_unissued_daysB\x15\n\x13_valuation_age_daysB\x19\n\x17_hardware_tolerance_ppmB\x13\n\x11_split_order_daysB\x16\n\x14_late_recording_daysB\x1d\n\x1b_reversal_after_period_daysB\x17\n\x15_contemporaneous_daysB\x15\n\x13_similar_amount_ppmB\x15\n\x13_recycled_ratio_ppmB\x15\n\x13_working_hours_fromB\x13\n\x11_working_hours_to\"\x8a\x01\n\rPolicyAdopted\x12\x14\n\x06policy\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12/\n\x13\x61pproval_thresholds\x18\x02 \x03(\x0b\x32\x12.google.type.Money\x12\x32\n\nexceptions\x18\x03 \x01(\x0b\x32\x1e.gigaledger.v1.ExceptionPolicy\"u\n\x0f\x45xceptionOpened\x12\x17\n\texception\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x19\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpositions\x18\x04 \x03(\x03\x12\r\n\x05owner\x18\x05 \x01(\t\"C\n\x11\x45xceptionReviewed\x12\x17\n\texception\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07\x66inding\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"D\n\x0f\x45xceptionClosed\x12\x17\n\texception\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nresolution\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"\x88\x01\n\x1c\x45xternalConfirmationReceived\x12+\n\x05party\x18\x01 \x01(\tB\x1c\xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\x12\x17\n\tpositions\x18\x02 \x03(\x03\x42\x04\xe2\x41\x01\x02\x12\x0e\n\x06\x61greed\x18\x03 \x01(\x08\x12\x12\n\ndifference\x18\x04 \x01(\t*W\n\tBookClock\x12\x1a\n\x16\x42OOK_CLOCK_UNSPECIFIED\x10\x00\x12\x15\n\x11\x42OOK_CLOCK_SERVER\x10\x01\x12\x17\n\x13\x42OOK_CLOCK_IMPORTED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gigaledger/v1/control_facts.proto\x12\rgigaledger.v1\x1a\x1fgigaledger/v1/field_rules.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x17google/type/money.proto\"S\n\nBookOpened\x12\x16\n\x04\x62ook\x18\x01 \x01(\tB\x08\xe2\x41\x01\x02\xa8\xbb\x18\x01\x12-\n\x05\x63lock\x18\x02 \x01(\x0e\x32\x18.gigaledger.v1.BookClockB\x04\xe2\x41\x01\x02\"t\n\rEntryReversed\x12\x1a\n\x08position\x18\x01 \x01(\x03\x42\x08\xe2\x41\x01\x02\xa8\xbb\x18\x16\x12\x1d\n\x0breason_code\x18\x02 \x01(\tB\x08\xe2\x41\x01\x02\xa8\xbb\x18\x01\x12(\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x12.google.type.MoneyB\x04\xa8\xbb\x18\n\"(\n\x0cPeriodClosed\x12\x18\n\x06period\x18\x01 \x01(\tB\x08\xe2\x41\x01\x02\xa8\xbb\x18\x05\"@\n\x0ePeriodReopened\x12\x18\n\x06period\x18\x01 \x01(\tB\x08\xe2\x41\x01\x02\xa8\xbb\x18\x05\x12\x14\n\x06reason\x18\x02 \x01(\tB\x04\xa8\xbb\x18\x01\"\xe5\x06\n\x0f\x45xceptionPolicy\x12 \n\runissued_days\x18\x01 \x01(\x05\x42\x04\xa8\xbb\x18\x18H\x00\x88\x01\x01\x12%\n\x12valuation_age_days\x18\x02 \x01(\x05\x42\x04\xa8\xbb\x18\x18H\x01\x88\x01\x01\x12)\n\x16hardware_tolerance_ppm\x18\x03 \x01(\x05\x42\x04\xa8\xbb\x18\x17H\x02\x88\x01\x01\x12#\n\x10split_order_days\x18\x04 \x01(\x05\x42\x04\xa8\xbb\x18\x18H\x03\x88\x01\x01\x12&\n\x13late_recording_days\x18\x05 \x01(\x05\x42\x04\xa8\xbb\x18\x18H\x04\x88\x01\x01\x12-\n\x1areversal_after_period_days\x18\x06 \x01(\x05\x42\x04\xa8\xbb\x18\x18H\x05\x88\x01\x01\x12\'\n\x14\x63ontemporaneous_days\x18\x07 \x01(\x05\x42\x04\xa8\xbb\x18\x18H\x06\x88\x01\x01\x12%\n\x12similar_amount_ppm\x18\x08 \x01(\x05\x42\x04\xa8\xbb\x18\x17H\x07\x88\x01\x01\x12%\n\x12recycled_ratio_ppm\x18\t \x01(\x05\x42\x04\xa8\xbb\x18\x17H\x08\x88\x01\x01\x12\x12\n\nnew_cycles\x18\n \x01(\x08\x12\x14\n\x0clei_required\x18\x0b \x01(\x08\x12%\n\x1dthird_party_evidence_required\x18\x0c \x01(\x08\x12/\n\rround_amounts\x18\r \x03(\x0b\x32\x12.google.type.MoneyB\x04\xa8\xbb\x18\n\x12\x1a\n\x0cusual_actors\x18\x0e \x03(\tB\x04\xa8\xbb\x18\x01\x12%\n\x12working_hours_from\x18\x0f \x01(\x05\x42\x04\xa8\xbb\x18\x19H\t\x88\x01\x01\x12#\n\x10working_hours_to\x18\x10 \x01(\x05\x42\x04\xa8\xbb\x18\x19H\n\x88\x01\x01\x42\x10\n\x0e_unissued_daysB\x15\n\x13_valuation_age_daysB\x19\n\x17_hardware_tolerance_ppmB\x13\n\x11_split_order_daysB\x16\n\x14_late_recording_daysB\x1d\n\x1b_reversal_after_period_daysB\x17\n\x15_contemporaneous_daysB\x15\n\x13_similar_amount_ppmB\x15\n\x13_recycled_ratio_ppmB\x15\n\x13_working_hours_fromB\x13\n\x11_working_hours_to\"\x94\x01\n\rPolicyAdopted\x12\x18\n\x06policy\x18\x01 \x01(\x05\x42\x08\xe2\x41\x01\x02\xa8\xbb\x18\x15\x12\x35\n\x13\x61pproval_thresholds\x18\x02 \x03(\x0b\x32\x12.google.type.MoneyB\x04\xa8\xbb\x18\n\x12\x32\n\nexceptions\x18\x03 \x01(\x0b\x32\x1e.gigaledger.v1.ExceptionPolicy\"\x8f\x01\n\x0f\x45xceptionOpened\x12\x1b\n\texception\x18\x01 \x01(\tB\x08\xe2\x41\x01\x02\xa8\xbb\x18\x02\x12\x12\n\x04rule\x18\x02 \x01(\tB\x04\xa8\xbb\x18\x01\x12\x1d\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x08\xe2\x41\x01\x02\xa8\xbb\x18\x01\x12\x17\n\tpositions\x18\x04 \x03(\x03\x42\x04\xa8\xbb\x18\x16\x12\x13\n\x05owner\x18\x05 \x01(\tB\x04\xa8\xbb\x18\x01\"K\n\x11\x45xceptionReviewed\x12\x1b\n\texception\x18\x01 \x01(\tB\x08\xe2\x41\x01\x02\xa8\xbb\x18\x02\x12\x19\n\x07\x66inding\x18\x02 \x01(\tB\x08\xe2\x41\x01\x02\xa8\xbb\x18\x01\"L\n\x0f\x45xceptionClosed\x12\x1b\n\texception\x18\x01 \x01(\tB\x08\xe2\x41\x01\x02\xa8\xbb\x18\x02\x12\x1c\n\nresolution\x18\x02 \x01(\tB\x08\xe2\x41\x01\x02\xa8\xbb\x18\x01\"\x96\x01\n\x1c\x45xternalConfirmationReceived\x12/\n\x05party\x18\x01 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\xa8\xbb\x18\x02\x12\x1b\n\tpositions\x18\x02 \x03(\x03\x42\x08\xe2\x41\x01\x02\xa8\xbb\x18\x16\x12\x0e\n\x06\x61greed\x18\x03 \x01(\x08\x12\x18\n\ndifference\x18\x04 \x01(\tB\x04\xa8\xbb\x18\x01*W\n\tBookClock\x12\x1a\n\x16\x42OOK_CLOCK_UNSPECIFIED\x10\x00\x12\x15\n\x11\x42OOK_CLOCK_SERVER\x10\x01\x12\x17\n\x13\x42OOK_CLOCK_IMPORTED\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,55 +36,95 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gigaledger.v1.control_facts
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_BOOKOPENED'].fields_by_name['book']._loaded_options = None
-  _globals['_BOOKOPENED'].fields_by_name['book']._serialized_options = b'\342A\001\002'
+  _globals['_BOOKOPENED'].fields_by_name['book']._serialized_options = b'\342A\001\002\250\273\030\001'
   _globals['_BOOKOPENED'].fields_by_name['clock']._loaded_options = None
   _globals['_BOOKOPENED'].fields_by_name['clock']._serialized_options = b'\342A\001\002'
   _globals['_ENTRYREVERSED'].fields_by_name['position']._loaded_options = None
-  _globals['_ENTRYREVERSED'].fields_by_name['position']._serialized_options = b'\342A\001\002'
+  _globals['_ENTRYREVERSED'].fields_by_name['position']._serialized_options = b'\342A\001\002\250\273\030\026'
   _globals['_ENTRYREVERSED'].fields_by_name['reason_code']._loaded_options = None
-  _globals['_ENTRYREVERSED'].fields_by_name['reason_code']._serialized_options = b'\342A\001\002'
+  _globals['_ENTRYREVERSED'].fields_by_name['reason_code']._serialized_options = b'\342A\001\002\250\273\030\001'
+  _globals['_ENTRYREVERSED'].fields_by_name['amount']._loaded_options = None
+  _globals['_ENTRYREVERSED'].fields_by_name['amount']._serialized_options = b'\250\273\030\n'
   _globals['_PERIODCLOSED'].fields_by_name['period']._loaded_options = None
-  _globals['_PERIODCLOSED'].fields_by_name['period']._serialized_options = b'\342A\001\002'
+  _globals['_PERIODCLOSED'].fields_by_name['period']._serialized_options = b'\342A\001\002\250\273\030\005'
   _globals['_PERIODREOPENED'].fields_by_name['period']._loaded_options = None
-  _globals['_PERIODREOPENED'].fields_by_name['period']._serialized_options = b'\342A\001\002'
+  _globals['_PERIODREOPENED'].fields_by_name['period']._serialized_options = b'\342A\001\002\250\273\030\005'
+  _globals['_PERIODREOPENED'].fields_by_name['reason']._loaded_options = None
+  _globals['_PERIODREOPENED'].fields_by_name['reason']._serialized_options = b'\250\273\030\001'
+  _globals['_EXCEPTIONPOLICY'].fields_by_name['unissued_days']._loaded_options = None
+  _globals['_EXCEPTIONPOLICY'].fields_by_name['unissued_days']._serialized_options = b'\250\273\030\030'
+  _globals['_EXCEPTIONPOLICY'].fields_by_name['valuation_age_days']._loaded_options = None
+  _globals['_EXCEPTIONPOLICY'].fields_by_name['valuation_age_days']._serialized_options = b'\250\273\030\030'
+  _globals['_EXCEPTIONPOLICY'].fields_by_name['hardware_tolerance_ppm']._loaded_options = None
+  _globals['_EXCEPTIONPOLICY'].fields_by_name['hardware_tolerance_ppm']._serialized_options = b'\250\273\030\027'
+  _globals['_EXCEPTIONPOLICY'].fields_by_name['split_order_days']._loaded_options = None
+  _globals['_EXCEPTIONPOLICY'].fields_by_name['split_order_days']._serialized_options = b'\250\273\030\030'
+  _globals['_EXCEPTIONPOLICY'].fields_by_name['late_recording_days']._loaded_options = None
+  _globals['_EXCEPTIONPOLICY'].fields_by_name['late_recording_days']._serialized_options = b'\250\273\030\030'
+  _globals['_EXCEPTIONPOLICY'].fields_by_name['reversal_after_period_days']._loaded_options = None
+  _globals['_EXCEPTIONPOLICY'].fields_by_name['reversal_after_period_days']._serialized_options = b'\250\273\030\030'
+  _globals['_EXCEPTIONPOLICY'].fields_by_name['contemporaneous_days']._loaded_options = None
+  _globals['_EXCEPTIONPOLICY'].fields_by_name['contemporaneous_days']._serialized_options = b'\250\273\030\030'
+  _globals['_EXCEPTIONPOLICY'].fields_by_name['similar_amount_ppm']._loaded_options = None
+  _globals['_EXCEPTIONPOLICY'].fields_by_name['similar_amount_ppm']._serialized_options = b'\250\273\030\027'
+  _globals['_EXCEPTIONPOLICY'].fields_by_name['recycled_ratio_ppm']._loaded_options = None
+  _globals['_EXCEPTIONPOLICY'].fields_by_name['recycled_ratio_ppm']._serialized_options = b'\250\273\030\027'
+  _globals['_EXCEPTIONPOLICY'].fields_by_name['round_amounts']._loaded_options = None
+  _globals['_EXCEPTIONPOLICY'].fields_by_name['round_amounts']._serialized_options = b'\250\273\030\n'
+  _globals['_EXCEPTIONPOLICY'].fields_by_name['usual_actors']._loaded_options = None
+  _globals['_EXCEPTIONPOLICY'].fields_by_name['usual_actors']._serialized_options = b'\250\273\030\001'
+  _globals['_EXCEPTIONPOLICY'].fields_by_name['working_hours_from']._loaded_options = None
+  _globals['_EXCEPTIONPOLICY'].fields_by_name['working_hours_from']._serialized_options = b'\250\273\030\031'
+  _globals['_EXCEPTIONPOLICY'].fields_by_name['working_hours_to']._loaded_options = None
+  _globals['_EXCEPTIONPOLICY'].fields_by_name['working_hours_to']._serialized_options = b'\250\273\030\031'
   _globals['_POLICYADOPTED'].fields_by_name['policy']._loaded_options = None
-  _globals['_POLICYADOPTED'].fields_by_name['policy']._serialized_options = b'\342A\001\002'
+  _globals['_POLICYADOPTED'].fields_by_name['policy']._serialized_options = b'\342A\001\002\250\273\030\025'
+  _globals['_POLICYADOPTED'].fields_by_name['approval_thresholds']._loaded_options = None
+  _globals['_POLICYADOPTED'].fields_by_name['approval_thresholds']._serialized_options = b'\250\273\030\n'
   _globals['_EXCEPTIONOPENED'].fields_by_name['exception']._loaded_options = None
-  _globals['_EXCEPTIONOPENED'].fields_by_name['exception']._serialized_options = b'\342A\001\002'
+  _globals['_EXCEPTIONOPENED'].fields_by_name['exception']._serialized_options = b'\342A\001\002\250\273\030\002'
+  _globals['_EXCEPTIONOPENED'].fields_by_name['rule']._loaded_options = None
+  _globals['_EXCEPTIONOPENED'].fields_by_name['rule']._serialized_options = b'\250\273\030\001'
   _globals['_EXCEPTIONOPENED'].fields_by_name['description']._loaded_options = None
-  _globals['_EXCEPTIONOPENED'].fields_by_name['description']._serialized_options = b'\342A\001\002'
+  _globals['_EXCEPTIONOPENED'].fields_by_name['description']._serialized_options = b'\342A\001\002\250\273\030\001'
+  _globals['_EXCEPTIONOPENED'].fields_by_name['positions']._loaded_options = None
+  _globals['_EXCEPTIONOPENED'].fields_by_name['positions']._serialized_options = b'\250\273\030\026'
+  _globals['_EXCEPTIONOPENED'].fields_by_name['owner']._loaded_options = None
+  _globals['_EXCEPTIONOPENED'].fields_by_name['owner']._serialized_options = b'\250\273\030\001'
   _globals['_EXCEPTIONREVIEWED'].fields_by_name['exception']._loaded_options = None
-  _globals['_EXCEPTIONREVIEWED'].fields_by_name['exception']._serialized_options = b'\342A\001\002'
+  _globals['_EXCEPTIONREVIEWED'].fields_by_name['exception']._serialized_options = b'\342A\001\002\250\273\030\002'
   _globals['_EXCEPTIONREVIEWED'].fields_by_name['finding']._loaded_options = None
-  _globals['_EXCEPTIONREVIEWED'].fields_by_name['finding']._serialized_options = b'\342A\001\002'
+  _globals['_EXCEPTIONREVIEWED'].fields_by_name['finding']._serialized_options = b'\342A\001\002\250\273\030\001'
   _globals['_EXCEPTIONCLOSED'].fields_by_name['exception']._loaded_options = None
-  _globals['_EXCEPTIONCLOSED'].fields_by_name['exception']._serialized_options = b'\342A\001\002'
+  _globals['_EXCEPTIONCLOSED'].fields_by_name['exception']._serialized_options = b'\342A\001\002\250\273\030\002'
   _globals['_EXCEPTIONCLOSED'].fields_by_name['resolution']._loaded_options = None
-  _globals['_EXCEPTIONCLOSED'].fields_by_name['resolution']._serialized_options = b'\342A\001\002'
+  _globals['_EXCEPTIONCLOSED'].fields_by_name['resolution']._serialized_options = b'\342A\001\002\250\273\030\001'
   _globals['_EXTERNALCONFIRMATIONRECEIVED'].fields_by_name['party']._loaded_options = None
-  _globals['_EXTERNALCONFIRMATIONRECEIVED'].fields_by_name['party']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party'
+  _globals['_EXTERNALCONFIRMATIONRECEIVED'].fields_by_name['party']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party\250\273\030\002'
   _globals['_EXTERNALCONFIRMATIONRECEIVED'].fields_by_name['positions']._loaded_options = None
-  _globals['_EXTERNALCONFIRMATIONRECEIVED'].fields_by_name['positions']._serialized_options = b'\342A\001\002'
-  _globals['_BOOKCLOCK']._serialized_start=1748
-  _globals['_BOOKCLOCK']._serialized_end=1835
-  _globals['_BOOKOPENED']._serialized_start=137
-  _globals['_BOOKOPENED']._serialized_end=216
-  _globals['_ENTRYREVERSED']._serialized_start=218
-  _globals['_ENTRYREVERSED']._serialized_end=320
-  _globals['_PERIODCLOSED']._serialized_start=322
-  _globals['_PERIODCLOSED']._serialized_end=358
-  _globals['_PERIODREOPENED']._serialized_start=360
-  _globals['_PERIODREOPENED']._serialized_end=414
-  _globals['_EXCEPTIONPOLICY']._serialized_start=417
-  _globals['_EXCEPTIONPOLICY']._serialized_end=1208
-  _globals['_POLICYADOPTED']._serialized_start=1211
-  _globals['_POLICYADOPTED']._serialized_end=1349
-  _globals['_EXCEPTIONOPENED']._serialized_start=1351
-  _globals['_EXCEPTIONOPENED']._serialized_end=1468
-  _globals['_EXCEPTIONREVIEWED']._serialized_start=1470
-  _globals['_EXCEPTIONREVIEWED']._serialized_end=1537
-  _globals['_EXCEPTIONCLOSED']._serialized_start=1539
-  _globals['_EXCEPTIONCLOSED']._serialized_end=1607
-  _globals['_EXTERNALCONFIRMATIONRECEIVED']._serialized_start=1610
-  _globals['_EXTERNALCONFIRMATIONRECEIVED']._serialized_end=1746
+  _globals['_EXTERNALCONFIRMATIONRECEIVED'].fields_by_name['positions']._serialized_options = b'\342A\001\002\250\273\030\026'
+  _globals['_EXTERNALCONFIRMATIONRECEIVED'].fields_by_name['difference']._loaded_options = None
+  _globals['_EXTERNALCONFIRMATIONRECEIVED'].fields_by_name['difference']._serialized_options = b'\250\273\030\001'
+  _globals['_BOOKCLOCK']._serialized_start=1958
+  _globals['_BOOKCLOCK']._serialized_end=2045
+  _globals['_BOOKOPENED']._serialized_start=170
+  _globals['_BOOKOPENED']._serialized_end=253
+  _globals['_ENTRYREVERSED']._serialized_start=255
+  _globals['_ENTRYREVERSED']._serialized_end=371
+  _globals['_PERIODCLOSED']._serialized_start=373
+  _globals['_PERIODCLOSED']._serialized_end=413
+  _globals['_PERIODREOPENED']._serialized_start=415
+  _globals['_PERIODREOPENED']._serialized_end=479
+  _globals['_EXCEPTIONPOLICY']._serialized_start=482
+  _globals['_EXCEPTIONPOLICY']._serialized_end=1351
+  _globals['_POLICYADOPTED']._serialized_start=1354
+  _globals['_POLICYADOPTED']._serialized_end=1502
+  _globals['_EXCEPTIONOPENED']._serialized_start=1505
+  _globals['_EXCEPTIONOPENED']._serialized_end=1648
+  _globals['_EXCEPTIONREVIEWED']._serialized_start=1650
+  _globals['_EXCEPTIONREVIEWED']._serialized_end=1725
+  _globals['_EXCEPTIONCLOSED']._serialized_start=1727
+  _globals['_EXCEPTIONCLOSED']._serialized_end=1803
+  _globals['_EXTERNALCONFIRMATIONRECEIVED']._serialized_start=1806
+  _globals['_EXTERNALCONFIRMATIONRECEIVED']._serialized_end=1956
 # @@protoc_insertion_point(module_scope)

@@ -23,11 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from gigaledger.v1 import common_pb2 as gigaledger_dot_v1_dot_common__pb2
+from gigaledger.v1 import field_rules_pb2 as gigaledger_dot_v1_dot_field__rules__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgigaledger/v1/party_facts.proto\x12\rgigaledger.v1\x1a\x1agigaledger/v1/common.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\"\xc0\x01\n\x0fPartyRegistered\x12\x13\n\x05party\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nlegal_name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0b\n\x03lei\x18\x03 \x01(\t\x12\x0b\n\x03\x63ik\x18\x04 \x01(\t\x12\x1b\n\x13registration_number\x18\x05 \x01(\t\x12\x14\n\x0cjurisdiction\x18\x06 \x01(\t\x12\"\n\x05roles\x18\x07 \x03(\x0e\x32\x13.gigaledger.v1.Role\x12\r\n\x05group\x18\x08 \x01(\t\"Z\n\x16GroupMembershipChanged\x12+\n\x05party\x18\x01 \x01(\tB\x1c\xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\x12\x13\n\x05group\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"r\n\x0cPartyAmended\x12+\n\x05party\x18\x01 \x01(\tB\x1c\xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\x12\x12\n\nlegal_name\x18\x02 \x01(\t\x12\x0b\n\x03lei\x18\x03 \x01(\t\x12\x14\n\x0cjurisdiction\x18\x04 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgigaledger/v1/party_facts.proto\x12\rgigaledger.v1\x1a\x1agigaledger/v1/common.proto\x1a\x1fgigaledger/v1/field_rules.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\"\xe6\x01\n\x0fPartyRegistered\x12\x17\n\x05party\x18\x01 \x01(\tB\x08\xe2\x41\x01\x02\xa8\xbb\x18\x02\x12\x1c\n\nlegal_name\x18\x02 \x01(\tB\x08\xe2\x41\x01\x02\xa8\xbb\x18\x01\x12\x11\n\x03lei\x18\x03 \x01(\tB\x04\xa8\xbb\x18\x04\x12\x11\n\x03\x63ik\x18\x04 \x01(\tB\x04\xa8\xbb\x18\x01\x12!\n\x13registration_number\x18\x05 \x01(\tB\x04\xa8\xbb\x18\x01\x12\x1a\n\x0cjurisdiction\x18\x06 \x01(\tB\x04\xa8\xbb\x18\x01\x12\"\n\x05roles\x18\x07 \x03(\x0e\x32\x13.gigaledger.v1.Role\x12\x13\n\x05group\x18\x08 \x01(\tB\x04\xa8\xbb\x18\x02\"b\n\x16GroupMembershipChanged\x12/\n\x05party\x18\x01 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\xa8\xbb\x18\x02\x12\x17\n\x05group\x18\x02 \x01(\tB\x08\xe2\x41\x01\x02\xa8\xbb\x18\x02\"\x88\x01\n\x0cPartyAmended\x12/\n\x05party\x18\x01 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\xa8\xbb\x18\x02\x12\x18\n\nlegal_name\x18\x02 \x01(\tB\x04\xa8\xbb\x18\x01\x12\x11\n\x03lei\x18\x03 \x01(\tB\x04\xa8\xbb\x18\x04\x12\x1a\n\x0cjurisdiction\x18\x04 \x01(\tB\x04\xa8\xbb\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,19 +36,35 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gigaledger.v1.party_facts_p
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PARTYREGISTERED'].fields_by_name['party']._loaded_options = None
-  _globals['_PARTYREGISTERED'].fields_by_name['party']._serialized_options = b'\342A\001\002'
+  _globals['_PARTYREGISTERED'].fields_by_name['party']._serialized_options = b'\342A\001\002\250\273\030\002'
   _globals['_PARTYREGISTERED'].fields_by_name['legal_name']._loaded_options = None
-  _globals['_PARTYREGISTERED'].fields_by_name['legal_name']._serialized_options = b'\342A\001\002'
+  _globals['_PARTYREGISTERED'].fields_by_name['legal_name']._serialized_options = b'\342A\001\002\250\273\030\001'
+  _globals['_PARTYREGISTERED'].fields_by_name['lei']._loaded_options = None
+  _globals['_PARTYREGISTERED'].fields_by_name['lei']._serialized_options = b'\250\273\030\004'
+  _globals['_PARTYREGISTERED'].fields_by_name['cik']._loaded_options = None
+  _globals['_PARTYREGISTERED'].fields_by_name['cik']._serialized_options = b'\250\273\030\001'
+  _globals['_PARTYREGISTERED'].fields_by_name['registration_number']._loaded_options = None
+  _globals['_PARTYREGISTERED'].fields_by_name['registration_number']._serialized_options = b'\250\273\030\001'
+  _globals['_PARTYREGISTERED'].fields_by_name['jurisdiction']._loaded_options = None
+  _globals['_PARTYREGISTERED'].fields_by_name['jurisdiction']._serialized_options = b'\250\273\030\001'
+  _globals['_PARTYREGISTERED'].fields_by_name['group']._loaded_options = None
+  _globals['_PARTYREGISTERED'].fields_by_name['group']._serialized_options = b'\250\273\030\002'
   _globals['_GROUPMEMBERSHIPCHANGED'].fields_by_name['party']._loaded_options = None
-  _globals['_GROUPMEMBERSHIPCHANGED'].fields_by_name['party']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party'
+  _globals['_GROUPMEMBERSHIPCHANGED'].fields_by_name['party']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party\250\273\030\002'
   _globals['_GROUPMEMBERSHIPCHANGED'].fields_by_name['group']._loaded_options = None
-  _globals['_GROUPMEMBERSHIPCHANGED'].fields_by_name['group']._serialized_options = b'\342A\001\002'
+  _globals['_GROUPMEMBERSHIPCHANGED'].fields_by_name['group']._serialized_options = b'\342A\001\002\250\273\030\002'
   _globals['_PARTYAMENDED'].fields_by_name['party']._loaded_options = None
-  _globals['_PARTYAMENDED'].fields_by_name['party']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party'
-  _globals['_PARTYREGISTERED']._serialized_start=139
-  _globals['_PARTYREGISTERED']._serialized_end=331
-  _globals['_GROUPMEMBERSHIPCHANGED']._serialized_start=333
-  _globals['_GROUPMEMBERSHIPCHANGED']._serialized_end=423
-  _globals['_PARTYAMENDED']._serialized_start=425
-  _globals['_PARTYAMENDED']._serialized_end=539
+  _globals['_PARTYAMENDED'].fields_by_name['party']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party\250\273\030\002'
+  _globals['_PARTYAMENDED'].fields_by_name['legal_name']._loaded_options = None
+  _globals['_PARTYAMENDED'].fields_by_name['legal_name']._serialized_options = b'\250\273\030\001'
+  _globals['_PARTYAMENDED'].fields_by_name['lei']._loaded_options = None
+  _globals['_PARTYAMENDED'].fields_by_name['lei']._serialized_options = b'\250\273\030\004'
+  _globals['_PARTYAMENDED'].fields_by_name['jurisdiction']._loaded_options = None
+  _globals['_PARTYAMENDED'].fields_by_name['jurisdiction']._serialized_options = b'\250\273\030\001'
+  _globals['_PARTYREGISTERED']._serialized_start=172
+  _globals['_PARTYREGISTERED']._serialized_end=402
+  _globals['_GROUPMEMBERSHIPCHANGED']._serialized_start=404
+  _globals['_GROUPMEMBERSHIPCHANGED']._serialized_end=502
+  _globals['_PARTYAMENDED']._serialized_start=505
+  _globals['_PARTYAMENDED']._serialized_end=641
 # @@protoc_insertion_point(module_scope)

@@ -22,13 +22,14 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from gigaledger.v1 import field_rules_pb2 as gigaledger_dot_v1_dot_field__rules__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.type import date_pb2 as google_dot_type_dot_date__pb2
 from google.type import money_pb2 as google_dot_type_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gigaledger/v1/support_facts.proto\x12\rgigaledger.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x16google/type/date.proto\x1a\x17google/type/money.proto\"\xc4\x02\n\x0eLeaseCommenced\x12\x13\n\x05lease\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12/\n\tagreement\x18\x02 \x01(\tB\x1c\xfa\x41\x19\n\x17gigaledger.v1/Agreement\x12,\n\x06lessor\x18\x03 \x01(\tB\x1c\xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\x12,\n\x06lessee\x18\x04 \x01(\tB\x1c\xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\x12,\n\nlease_kind\x18\x05 \x01(\x0e\x32\x18.gigaledger.v1.LeaseKind\x12\x13\n\x0bterm_months\x18\x06 \x01(\x05\x12\"\n\x06\x61mount\x18\x07 \x01(\x0b\x32\x12.google.type.Money\x12\x1a\n\x12\x61mount_undisclosed\x18\x08 \x01(\x08\x12\r\n\x05\x61sset\x18\t \x01(\t\"\xf5\x01\n\x13LeasePaymentSettled\x12+\n\x05lease\x18\x01 \x01(\tB\x1c\xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Lease\x12\x15\n\x07payment\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12+\n\x05payer\x18\x03 \x01(\tB\x1c\xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\x12+\n\x05payee\x18\x04 \x01(\tB\x1c\xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\x12(\n\x06\x61mount\x18\x05 \x01(\x0b\x32\x12.google.type.MoneyB\x04\xe2\x41\x01\x02\x12\x16\n\x0e\x62\x61nk_reference\x18\x06 \x01(\t\"\xa4\x02\n\x0f\x42\x61\x63kstopGranted\x12\x16\n\x08\x62\x61\x63kstop\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12/\n\tagreement\x18\x02 \x01(\tB\x1c\xfa\x41\x19\n\x17gigaledger.v1/Agreement\x12-\n\x07grantor\x18\x03 \x01(\tB\x1c\xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\x12\x31\n\x0b\x62\x65neficiary\x18\x04 \x01(\tB\x1c\xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\x12\"\n\x06\x61mount\x18\x05 \x01(\x0b\x32\x12.google.type.Money\x12\x1a\n\x12\x61mount_undisclosed\x18\x06 \x01(\x08\x12&\n\x0b\x65xpiry_date\x18\x07 \x01(\x0b\x32\x11.google.type.Date\"\xff\x01\n\x17\x42\x61\x63kstopPurchaseSettled\x12\x31\n\x08\x62\x61\x63kstop\x18\x01 \x01(\tB\x1f\xe2\x41\x01\x02\xfa\x41\x18\n\x16gigaledger.v1/Backstop\x12\x15\n\x07payment\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12+\n\x05payer\x18\x03 \x01(\tB\x1c\xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\x12+\n\x05payee\x18\x04 \x01(\tB\x1c\xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\x12(\n\x06\x61mount\x18\x05 \x01(\x0b\x32\x12.google.type.MoneyB\x04\xe2\x41\x01\x02\x12\x16\n\x0e\x62\x61nk_reference\x18\x06 \x01(\t\"\xe7\x02\n\x10GuaranteeGranted\x12\x17\n\tguarantee\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12/\n\tagreement\x18\x02 \x01(\tB\x1c\xfa\x41\x19\n\x17gigaledger.v1/Agreement\x12/\n\tguarantor\x18\x03 \x01(\tB\x1c\xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\x12,\n\x06\x64\x65\x62tor\x18\x04 \x01(\tB\x1c\xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\x12.\n\x08\x63reditor\x18\x05 \x01(\tB\x1c\xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\x12\"\n\x06\x61mount\x18\x06 \x01(\x0b\x32\x12.google.type.Money\x12\x1a\n\x12\x61mount_undisclosed\x18\x07 \x01(\x08\x12\x12\n\nobligation\x18\x08 \x01(\t\x12&\n\x0b\x65xpiry_date\x18\t \x01(\x0b\x32\x11.google.type.Date\"\x9e\x01\n\x0fGuaranteeCalled\x12\x33\n\tguarantee\x18\x01 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x19\n\x17gigaledger.v1/Guarantee\x12\x14\n\x06\x64\x65mand\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12(\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x12.google.type.MoneyB\x04\xe2\x41\x01\x02\x12\x16\n\x0e\x62\x61nk_reference\x18\x04 \x01(\t*\x87\x01\n\tLeaseKind\x12\x1a\n\x16LEASE_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10LEASE_KIND_GROSS\x10\x01\x12\x12\n\x0eLEASE_KIND_NET\x10\x02\x12\x19\n\x15LEASE_KIND_DOUBLE_NET\x10\x03\x12\x19\n\x15LEASE_KIND_TRIPLE_NET\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gigaledger/v1/support_facts.proto\x12\rgigaledger.v1\x1a\x1fgigaledger/v1/field_rules.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x16google/type/date.proto\x1a\x17google/type/money.proto\"\xe6\x02\n\x0eLeaseCommenced\x12\x17\n\x05lease\x18\x01 \x01(\tB\x08\xe2\x41\x01\x02\xa8\xbb\x18\x02\x12\x33\n\tagreement\x18\x02 \x01(\tB \xfa\x41\x19\n\x17gigaledger.v1/Agreement\xa8\xbb\x18\x02\x12\x30\n\x06lessor\x18\x03 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\xa8\xbb\x18\x02\x12\x30\n\x06lessee\x18\x04 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\xa8\xbb\x18\x02\x12,\n\nlease_kind\x18\x05 \x01(\x0e\x32\x18.gigaledger.v1.LeaseKind\x12\x19\n\x0bterm_months\x18\x06 \x01(\x05\x42\x04\xa8\xbb\x18\x1a\x12(\n\x06\x61mount\x18\x07 \x01(\x0b\x32\x12.google.type.MoneyB\x04\xa8\xbb\x18\n\x12\x1a\n\x12\x61mount_undisclosed\x18\x08 \x01(\x08\x12\x13\n\x05\x61sset\x18\t \x01(\tB\x04\xa8\xbb\x18\x01\"\x8f\x02\n\x13LeasePaymentSettled\x12/\n\x05lease\x18\x01 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Lease\xa8\xbb\x18\x02\x12\x19\n\x07payment\x18\x02 \x01(\tB\x08\xe2\x41\x01\x02\xa8\xbb\x18\x03\x12/\n\x05payer\x18\x03 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\xa8\xbb\x18\x02\x12/\n\x05payee\x18\x04 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\xa8\xbb\x18\x02\x12,\n\x06\x61mount\x18\x05 \x01(\x0b\x32\x12.google.type.MoneyB\x08\xe2\x41\x01\x02\xa8\xbb\x18\n\x12\x1c\n\x0e\x62\x61nk_reference\x18\x06 \x01(\tB\x04\xa8\xbb\x18\x03\"\xc0\x02\n\x0f\x42\x61\x63kstopGranted\x12\x1a\n\x08\x62\x61\x63kstop\x18\x01 \x01(\tB\x08\xe2\x41\x01\x02\xa8\xbb\x18\x02\x12\x33\n\tagreement\x18\x02 \x01(\tB \xfa\x41\x19\n\x17gigaledger.v1/Agreement\xa8\xbb\x18\x02\x12\x31\n\x07grantor\x18\x03 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\xa8\xbb\x18\x02\x12\x35\n\x0b\x62\x65neficiary\x18\x04 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\xa8\xbb\x18\x02\x12(\n\x06\x61mount\x18\x05 \x01(\x0b\x32\x12.google.type.MoneyB\x04\xa8\xbb\x18\n\x12\x1a\n\x12\x61mount_undisclosed\x18\x06 \x01(\x08\x12,\n\x0b\x65xpiry_date\x18\x07 \x01(\x0b\x32\x11.google.type.DateB\x04\xa8\xbb\x18\t\"\x99\x02\n\x17\x42\x61\x63kstopPurchaseSettled\x12\x35\n\x08\x62\x61\x63kstop\x18\x01 \x01(\tB#\xe2\x41\x01\x02\xfa\x41\x18\n\x16gigaledger.v1/Backstop\xa8\xbb\x18\x02\x12\x19\n\x07payment\x18\x02 \x01(\tB\x08\xe2\x41\x01\x02\xa8\xbb\x18\x03\x12/\n\x05payer\x18\x03 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\xa8\xbb\x18\x02\x12/\n\x05payee\x18\x04 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\xa8\xbb\x18\x02\x12,\n\x06\x61mount\x18\x05 \x01(\x0b\x32\x12.google.type.MoneyB\x08\xe2\x41\x01\x02\xa8\xbb\x18\n\x12\x1c\n\x0e\x62\x61nk_reference\x18\x06 \x01(\tB\x04\xa8\xbb\x18\x03\"\x8d\x03\n\x10GuaranteeGranted\x12\x1b\n\tguarantee\x18\x01 \x01(\tB\x08\xe2\x41\x01\x02\xa8\xbb\x18\x02\x12\x33\n\tagreement\x18\x02 \x01(\tB \xfa\x41\x19\n\x17gigaledger.v1/Agreement\xa8\xbb\x18\x02\x12\x33\n\tguarantor\x18\x03 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\xa8\xbb\x18\x02\x12\x30\n\x06\x64\x65\x62tor\x18\x04 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\xa8\xbb\x18\x02\x12\x32\n\x08\x63reditor\x18\x05 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\xa8\xbb\x18\x02\x12(\n\x06\x61mount\x18\x06 \x01(\x0b\x32\x12.google.type.MoneyB\x04\xa8\xbb\x18\n\x12\x1a\n\x12\x61mount_undisclosed\x18\x07 \x01(\x08\x12\x18\n\nobligation\x18\x08 \x01(\tB\x04\xa8\xbb\x18\x01\x12,\n\x0b\x65xpiry_date\x18\t \x01(\x0b\x32\x11.google.type.DateB\x04\xa8\xbb\x18\t\"\xb0\x01\n\x0fGuaranteeCalled\x12\x37\n\tguarantee\x18\x01 \x01(\tB$\xe2\x41\x01\x02\xfa\x41\x19\n\x17gigaledger.v1/Guarantee\xa8\xbb\x18\x02\x12\x18\n\x06\x64\x65mand\x18\x02 \x01(\tB\x08\xe2\x41\x01\x02\xa8\xbb\x18\x03\x12,\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x12.google.type.MoneyB\x08\xe2\x41\x01\x02\xa8\xbb\x18\n\x12\x1c\n\x0e\x62\x61nk_reference\x18\x04 \x01(\tB\x04\xa8\xbb\x18\x03*\x87\x01\n\tLeaseKind\x12\x1a\n\x16LEASE_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10LEASE_KIND_GROSS\x10\x01\x12\x12\n\x0eLEASE_KIND_NET\x10\x02\x12\x19\n\x15LEASE_KIND_DOUBLE_NET\x10\x03\x12\x19\n\x15LEASE_KIND_TRIPLE_NET\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,69 +37,91 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gigaledger.v1.support_facts
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LEASECOMMENCED'].fields_by_name['lease']._loaded_options = None
-  _globals['_LEASECOMMENCED'].fields_by_name['lease']._serialized_options = b'\342A\001\002'
+  _globals['_LEASECOMMENCED'].fields_by_name['lease']._serialized_options = b'\342A\001\002\250\273\030\002'
   _globals['_LEASECOMMENCED'].fields_by_name['agreement']._loaded_options = None
-  _globals['_LEASECOMMENCED'].fields_by_name['agreement']._serialized_options = b'\372A\031\n\027gigaledger.v1/Agreement'
+  _globals['_LEASECOMMENCED'].fields_by_name['agreement']._serialized_options = b'\372A\031\n\027gigaledger.v1/Agreement\250\273\030\002'
   _globals['_LEASECOMMENCED'].fields_by_name['lessor']._loaded_options = None
-  _globals['_LEASECOMMENCED'].fields_by_name['lessor']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party'
+  _globals['_LEASECOMMENCED'].fields_by_name['lessor']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party\250\273\030\002'
   _globals['_LEASECOMMENCED'].fields_by_name['lessee']._loaded_options = None
-  _globals['_LEASECOMMENCED'].fields_by_name['lessee']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party'
+  _globals['_LEASECOMMENCED'].fields_by_name['lessee']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party\250\273\030\002'
+  _globals['_LEASECOMMENCED'].fields_by_name['term_months']._loaded_options = None
+  _globals['_LEASECOMMENCED'].fields_by_name['term_months']._serialized_options = b'\250\273\030\032'
+  _globals['_LEASECOMMENCED'].fields_by_name['amount']._loaded_options = None
+  _globals['_LEASECOMMENCED'].fields_by_name['amount']._serialized_options = b'\250\273\030\n'
+  _globals['_LEASECOMMENCED'].fields_by_name['asset']._loaded_options = None
+  _globals['_LEASECOMMENCED'].fields_by_name['asset']._serialized_options = b'\250\273\030\001'
   _globals['_LEASEPAYMENTSETTLED'].fields_by_name['lease']._loaded_options = None
-  _globals['_LEASEPAYMENTSETTLED'].fields_by_name['lease']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Lease'
+  _globals['_LEASEPAYMENTSETTLED'].fields_by_name['lease']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Lease\250\273\030\002'
   _globals['_LEASEPAYMENTSETTLED'].fields_by_name['payment']._loaded_options = None
-  _globals['_LEASEPAYMENTSETTLED'].fields_by_name['payment']._serialized_options = b'\342A\001\002'
+  _globals['_LEASEPAYMENTSETTLED'].fields_by_name['payment']._serialized_options = b'\342A\001\002\250\273\030\003'
   _globals['_LEASEPAYMENTSETTLED'].fields_by_name['payer']._loaded_options = None
-  _globals['_LEASEPAYMENTSETTLED'].fields_by_name['payer']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party'
+  _globals['_LEASEPAYMENTSETTLED'].fields_by_name['payer']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party\250\273\030\002'
   _globals['_LEASEPAYMENTSETTLED'].fields_by_name['payee']._loaded_options = None
-  _globals['_LEASEPAYMENTSETTLED'].fields_by_name['payee']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party'
+  _globals['_LEASEPAYMENTSETTLED'].fields_by_name['payee']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party\250\273\030\002'
   _globals['_LEASEPAYMENTSETTLED'].fields_by_name['amount']._loaded_options = None
-  _globals['_LEASEPAYMENTSETTLED'].fields_by_name['amount']._serialized_options = b'\342A\001\002'
+  _globals['_LEASEPAYMENTSETTLED'].fields_by_name['amount']._serialized_options = b'\342A\001\002\250\273\030\n'
+  _globals['_LEASEPAYMENTSETTLED'].fields_by_name['bank_reference']._loaded_options = None
+  _globals['_LEASEPAYMENTSETTLED'].fields_by_name['bank_reference']._serialized_options = b'\250\273\030\003'
   _globals['_BACKSTOPGRANTED'].fields_by_name['backstop']._loaded_options = None
-  _globals['_BACKSTOPGRANTED'].fields_by_name['backstop']._serialized_options = b'\342A\001\002'
+  _globals['_BACKSTOPGRANTED'].fields_by_name['backstop']._serialized_options = b'\342A\001\002\250\273\030\002'
   _globals['_BACKSTOPGRANTED'].fields_by_name['agreement']._loaded_options = None
-  _globals['_BACKSTOPGRANTED'].fields_by_name['agreement']._serialized_options = b'\372A\031\n\027gigaledger.v1/Agreement'
+  _globals['_BACKSTOPGRANTED'].fields_by_name['agreement']._serialized_options = b'\372A\031\n\027gigaledger.v1/Agreement\250\273\030\002'
   _globals['_BACKSTOPGRANTED'].fields_by_name['grantor']._loaded_options = None
-  _globals['_BACKSTOPGRANTED'].fields_by_name['grantor']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party'
+  _globals['_BACKSTOPGRANTED'].fields_by_name['grantor']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party\250\273\030\002'
   _globals['_BACKSTOPGRANTED'].fields_by_name['beneficiary']._loaded_options = None
-  _globals['_BACKSTOPGRANTED'].fields_by_name['beneficiary']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party'
+  _globals['_BACKSTOPGRANTED'].fields_by_name['beneficiary']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party\250\273\030\002'
+  _globals['_BACKSTOPGRANTED'].fields_by_name['amount']._loaded_options = None
+  _globals['_BACKSTOPGRANTED'].fields_by_name['amount']._serialized_options = b'\250\273\030\n'
+  _globals['_BACKSTOPGRANTED'].fields_by_name['expiry_date']._loaded_options = None
+  _globals['_BACKSTOPGRANTED'].fields_by_name['expiry_date']._serialized_options = b'\250\273\030\t'
   _globals['_BACKSTOPPURCHASESETTLED'].fields_by_name['backstop']._loaded_options = None
-  _globals['_BACKSTOPPURCHASESETTLED'].fields_by_name['backstop']._serialized_options = b'\342A\001\002\372A\030\n\026gigaledger.v1/Backstop'
+  _globals['_BACKSTOPPURCHASESETTLED'].fields_by_name['backstop']._serialized_options = b'\342A\001\002\372A\030\n\026gigaledger.v1/Backstop\250\273\030\002'
   _globals['_BACKSTOPPURCHASESETTLED'].fields_by_name['payment']._loaded_options = None
-  _globals['_BACKSTOPPURCHASESETTLED'].fields_by_name['payment']._serialized_options = b'\342A\001\002'
+  _globals['_BACKSTOPPURCHASESETTLED'].fields_by_name['payment']._serialized_options = b'\342A\001\002\250\273\030\003'
   _globals['_BACKSTOPPURCHASESETTLED'].fields_by_name['payer']._loaded_options = None
-  _globals['_BACKSTOPPURCHASESETTLED'].fields_by_name['payer']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party'
+  _globals['_BACKSTOPPURCHASESETTLED'].fields_by_name['payer']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party\250\273\030\002'
   _globals['_BACKSTOPPURCHASESETTLED'].fields_by_name['payee']._loaded_options = None
-  _globals['_BACKSTOPPURCHASESETTLED'].fields_by_name['payee']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party'
+  _globals['_BACKSTOPPURCHASESETTLED'].fields_by_name['payee']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party\250\273\030\002'
   _globals['_BACKSTOPPURCHASESETTLED'].fields_by_name['amount']._loaded_options = None
-  _globals['_BACKSTOPPURCHASESETTLED'].fields_by_name['amount']._serialized_options = b'\342A\001\002'
+  _globals['_BACKSTOPPURCHASESETTLED'].fields_by_name['amount']._serialized_options = b'\342A\001\002\250\273\030\n'
+  _globals['_BACKSTOPPURCHASESETTLED'].fields_by_name['bank_reference']._loaded_options = None
+  _globals['_BACKSTOPPURCHASESETTLED'].fields_by_name['bank_reference']._serialized_options = b'\250\273\030\003'
   _globals['_GUARANTEEGRANTED'].fields_by_name['guarantee']._loaded_options = None
-  _globals['_GUARANTEEGRANTED'].fields_by_name['guarantee']._serialized_options = b'\342A\001\002'
+  _globals['_GUARANTEEGRANTED'].fields_by_name['guarantee']._serialized_options = b'\342A\001\002\250\273\030\002'
   _globals['_GUARANTEEGRANTED'].fields_by_name['agreement']._loaded_options = None
-  _globals['_GUARANTEEGRANTED'].fields_by_name['agreement']._serialized_options = b'\372A\031\n\027gigaledger.v1/Agreement'
+  _globals['_GUARANTEEGRANTED'].fields_by_name['agreement']._serialized_options = b'\372A\031\n\027gigaledger.v1/Agreement\250\273\030\002'
   _globals['_GUARANTEEGRANTED'].fields_by_name['guarantor']._loaded_options = None
-  _globals['_GUARANTEEGRANTED'].fields_by_name['guarantor']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party'
+  _globals['_GUARANTEEGRANTED'].fields_by_name['guarantor']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party\250\273\030\002'
   _globals['_GUARANTEEGRANTED'].fields_by_name['debtor']._loaded_options = None
-  _globals['_GUARANTEEGRANTED'].fields_by_name['debtor']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party'
+  _globals['_GUARANTEEGRANTED'].fields_by_name['debtor']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party\250\273\030\002'
   _globals['_GUARANTEEGRANTED'].fields_by_name['creditor']._loaded_options = None
-  _globals['_GUARANTEEGRANTED'].fields_by_name['creditor']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party'
+  _globals['_GUARANTEEGRANTED'].fields_by_name['creditor']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party\250\273\030\002'
+  _globals['_GUARANTEEGRANTED'].fields_by_name['amount']._loaded_options = None
+  _globals['_GUARANTEEGRANTED'].fields_by_name['amount']._serialized_options = b'\250\273\030\n'
+  _globals['_GUARANTEEGRANTED'].fields_by_name['obligation']._loaded_options = None
+  _globals['_GUARANTEEGRANTED'].fields_by_name['obligation']._serialized_options = b'\250\273\030\001'
+  _globals['_GUARANTEEGRANTED'].fields_by_name['expiry_date']._loaded_options = None
+  _globals['_GUARANTEEGRANTED'].fields_by_name['expiry_date']._serialized_options = b'\250\273\030\t'
   _globals['_GUARANTEECALLED'].fields_by_name['guarantee']._loaded_options = None
-  _globals['_GUARANTEECALLED'].fields_by_name['guarantee']._serialized_options = b'\342A\001\002\372A\031\n\027gigaledger.v1/Guarantee'
+  _globals['_GUARANTEECALLED'].fields_by_name['guarantee']._serialized_options = b'\342A\001\002\372A\031\n\027gigaledger.v1/Guarantee\250\273\030\002'
   _globals['_GUARANTEECALLED'].fields_by_name['demand']._loaded_options = None
-  _globals['_GUARANTEECALLED'].fields_by_name['demand']._serialized_options = b'\342A\001\002'
+  _globals['_GUARANTEECALLED'].fields_by_name['demand']._serialized_options = b'\342A\001\002\250\273\030\003'
   _globals['_GUARANTEECALLED'].fields_by_name['amount']._loaded_options = None
-  _globals['_GUARANTEECALLED'].fields_by_name['amount']._serialized_options = b'\342A\001\002'
-  _globals['_LEASEKIND']._serialized_start=1813
-  _globals['_LEASEKIND']._serialized_end=1948
-  _globals['_LEASECOMMENCED']._serialized_start=162
-  _globals['_LEASECOMMENCED']._serialized_end=486
-  _globals['_LEASEPAYMENTSETTLED']._serialized_start=489
-  _globals['_LEASEPAYMENTSETTLED']._serialized_end=734
-  _globals['_BACKSTOPGRANTED']._serialized_start=737
-  _globals['_BACKSTOPGRANTED']._serialized_end=1029
-  _globals['_BACKSTOPPURCHASESETTLED']._serialized_start=1032
-  _globals['_BACKSTOPPURCHASESETTLED']._serialized_end=1287
-  _globals['_GUARANTEEGRANTED']._serialized_start=1290
-  _globals['_GUARANTEEGRANTED']._serialized_end=1649
-  _globals['_GUARANTEECALLED']._serialized_start=1652
-  _globals['_GUARANTEECALLED']._serialized_end=1810
+  _globals['_GUARANTEECALLED'].fields_by_name['amount']._serialized_options = b'\342A\001\002\250\273\030\n'
+  _globals['_GUARANTEECALLED'].fields_by_name['bank_reference']._loaded_options = None
+  _globals['_GUARANTEECALLED'].fields_by_name['bank_reference']._serialized_options = b'\250\273\030\003'
+  _globals['_LEASEKIND']._serialized_start=2016
+  _globals['_LEASEKIND']._serialized_end=2151
+  _globals['_LEASECOMMENCED']._serialized_start=195
+  _globals['_LEASECOMMENCED']._serialized_end=553
+  _globals['_LEASEPAYMENTSETTLED']._serialized_start=556
+  _globals['_LEASEPAYMENTSETTLED']._serialized_end=827
+  _globals['_BACKSTOPGRANTED']._serialized_start=830
+  _globals['_BACKSTOPGRANTED']._serialized_end=1150
+  _globals['_BACKSTOPPURCHASESETTLED']._serialized_start=1153
+  _globals['_BACKSTOPPURCHASESETTLED']._serialized_end=1434
+  _globals['_GUARANTEEGRANTED']._serialized_start=1437
+  _globals['_GUARANTEEGRANTED']._serialized_end=1834
+  _globals['_GUARANTEECALLED']._serialized_start=1837
+  _globals['_GUARANTEECALLED']._serialized_end=2013
 # @@protoc_insertion_point(module_scope)

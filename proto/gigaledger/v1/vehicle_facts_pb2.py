@@ -22,13 +22,14 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from gigaledger.v1 import field_rules_pb2 as gigaledger_dot_v1_dot_field__rules__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.type import date_pb2 as google_dot_type_dot_date__pb2
 from google.type import money_pb2 as google_dot_type_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gigaledger/v1/vehicle_facts.proto\x12\rgigaledger.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x16google/type/date.proto\x1a\x17google/type/money.proto\"f\n\rUseOfProceeds\x12+\n\x05payee\x18\x01 \x01(\tB\x1c\xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\x12\x17\n\tshare_ppm\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x0f\n\x07purpose\x18\x03 \x01(\t\"\xf8\x01\n\tSpvFormed\x12-\n\x07vehicle\x18\x01 \x01(\tB\x1c\xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\x12/\n\tagreement\x18\x02 \x01(\tB\x1c\xfa\x41\x19\n\x17gigaledger.v1/Agreement\x12*\n\x0eplanned_equity\x18\x03 \x01(\x0b\x32\x12.google.type.Money\x12(\n\x0cplanned_debt\x18\x04 \x01(\x0b\x32\x12.google.type.Money\x12\x35\n\x0fuse_of_proceeds\x18\x05 \x03(\x0b\x32\x1c.gigaledger.v1.UseOfProceeds\"\x9f\x02\n\x14SpvEquityContributed\x12/\n\x07vehicle\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15gigaledger.v1/Vehicle\x12\x1a\n\x0c\x63ontribution\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12+\n\x05payer\x18\x03 \x01(\tB\x1c\xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\x12\"\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x12.google.type.Money\x12\x1a\n\x12\x61mount_undisclosed\x18\x05 \x01(\x08\x12\x16\n\x0e\x62\x61nk_reference\x18\x06 \x01(\t\x12\x35\n\x0fuse_of_proceeds\x18\x07 \x03(\x0b\x32\x1c.gigaledger.v1.UseOfProceeds\"\xce\x01\n\x10\x44istributionPaid\x12/\n\x07vehicle\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15gigaledger.v1/Vehicle\x12\x1a\n\x0c\x64istribution\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12+\n\x05payee\x18\x03 \x01(\tB\x1c\xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\x12(\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x12.google.type.MoneyB\x04\xe2\x41\x01\x02\x12\x16\n\x0e\x62\x61nk_reference\x18\x05 \x01(\t\"\xe3\x02\n\tDebtDrawn\x12\x12\n\x04\x64\x65\x62t\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12/\n\tagreement\x18\x02 \x01(\tB\x1c\xfa\x41\x19\n\x17gigaledger.v1/Agreement\x12\x15\n\x07\x64rawing\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12,\n\x06lender\x18\x04 \x01(\tB\x1c\xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\x12.\n\x08\x62orrower\x18\x05 \x01(\tB\x1c\xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\x12(\n\x06\x61mount\x18\x06 \x01(\x0b\x32\x12.google.type.MoneyB\x04\xe2\x41\x01\x02\x12\x16\n\x0e\x62\x61nk_reference\x18\x07 \x01(\t\x12#\n\x08\x64ue_date\x18\x08 \x01(\x0b\x32\x11.google.type.Date\x12\x35\n\x0fuse_of_proceeds\x18\t \x03(\x0b\x32\x1c.gigaledger.v1.UseOfProceeds\"\xb8\x01\n\nDebtRepaid\x12)\n\x04\x64\x65\x62t\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12gigaledger.v1/Debt\x12\x17\n\trepayment\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12(\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x12.google.type.MoneyB\x04\xe2\x41\x01\x02\x12$\n\x08interest\x18\x04 \x01(\x0b\x32\x12.google.type.Money\x12\x16\n\x0e\x62\x61nk_reference\x18\x05 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gigaledger/v1/vehicle_facts.proto\x12\rgigaledger.v1\x1a\x1fgigaledger/v1/field_rules.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x16google/type/date.proto\x1a\x17google/type/money.proto\"t\n\rUseOfProceeds\x12/\n\x05payee\x18\x01 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\xa8\xbb\x18\x02\x12\x1b\n\tshare_ppm\x18\x02 \x01(\x05\x42\x08\xe2\x41\x01\x02\xa8\xbb\x18\x17\x12\x15\n\x07purpose\x18\x03 \x01(\tB\x04\xa8\xbb\x18\x01\"\x8c\x02\n\tSpvFormed\x12\x31\n\x07vehicle\x18\x01 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\xa8\xbb\x18\x02\x12\x33\n\tagreement\x18\x02 \x01(\tB \xfa\x41\x19\n\x17gigaledger.v1/Agreement\xa8\xbb\x18\x02\x12\x30\n\x0eplanned_equity\x18\x03 \x01(\x0b\x32\x12.google.type.MoneyB\x04\xa8\xbb\x18\n\x12.\n\x0cplanned_debt\x18\x04 \x01(\x0b\x32\x12.google.type.MoneyB\x04\xa8\xbb\x18\n\x12\x35\n\x0fuse_of_proceeds\x18\x05 \x03(\x0b\x32\x1c.gigaledger.v1.UseOfProceeds\"\xb7\x02\n\x14SpvEquityContributed\x12\x33\n\x07vehicle\x18\x01 \x01(\tB\"\xe2\x41\x01\x02\xfa\x41\x17\n\x15gigaledger.v1/Vehicle\xa8\xbb\x18\x02\x12\x1e\n\x0c\x63ontribution\x18\x02 \x01(\tB\x08\xe2\x41\x01\x02\xa8\xbb\x18\x03\x12/\n\x05payer\x18\x03 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\xa8\xbb\x18\x02\x12(\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x12.google.type.MoneyB\x04\xa8\xbb\x18\n\x12\x1a\n\x12\x61mount_undisclosed\x18\x05 \x01(\x08\x12\x1c\n\x0e\x62\x61nk_reference\x18\x06 \x01(\tB\x04\xa8\xbb\x18\x03\x12\x35\n\x0fuse_of_proceeds\x18\x07 \x03(\x0b\x32\x1c.gigaledger.v1.UseOfProceeds\"\xe4\x01\n\x10\x44istributionPaid\x12\x33\n\x07vehicle\x18\x01 \x01(\tB\"\xe2\x41\x01\x02\xfa\x41\x17\n\x15gigaledger.v1/Vehicle\xa8\xbb\x18\x02\x12\x1e\n\x0c\x64istribution\x18\x02 \x01(\tB\x08\xe2\x41\x01\x02\xa8\xbb\x18\x03\x12/\n\x05payee\x18\x03 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\xa8\xbb\x18\x02\x12,\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x12.google.type.MoneyB\x08\xe2\x41\x01\x02\xa8\xbb\x18\n\x12\x1c\n\x0e\x62\x61nk_reference\x18\x05 \x01(\tB\x04\xa8\xbb\x18\x03\"\x87\x03\n\tDebtDrawn\x12\x16\n\x04\x64\x65\x62t\x18\x01 \x01(\tB\x08\xe2\x41\x01\x02\xa8\xbb\x18\x02\x12\x33\n\tagreement\x18\x02 \x01(\tB \xfa\x41\x19\n\x17gigaledger.v1/Agreement\xa8\xbb\x18\x02\x12\x19\n\x07\x64rawing\x18\x03 \x01(\tB\x08\xe2\x41\x01\x02\xa8\xbb\x18\x03\x12\x30\n\x06lender\x18\x04 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\xa8\xbb\x18\x02\x12\x32\n\x08\x62orrower\x18\x05 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\xa8\xbb\x18\x02\x12,\n\x06\x61mount\x18\x06 \x01(\x0b\x32\x12.google.type.MoneyB\x08\xe2\x41\x01\x02\xa8\xbb\x18\n\x12\x1c\n\x0e\x62\x61nk_reference\x18\x07 \x01(\tB\x04\xa8\xbb\x18\x03\x12)\n\x08\x64ue_date\x18\x08 \x01(\x0b\x32\x11.google.type.DateB\x04\xa8\xbb\x18\t\x12\x35\n\x0fuse_of_proceeds\x18\t \x03(\x0b\x32\x1c.gigaledger.v1.UseOfProceeds\"\xd0\x01\n\nDebtRepaid\x12-\n\x04\x64\x65\x62t\x18\x01 \x01(\tB\x1f\xe2\x41\x01\x02\xfa\x41\x14\n\x12gigaledger.v1/Debt\xa8\xbb\x18\x02\x12\x1b\n\trepayment\x18\x02 \x01(\tB\x08\xe2\x41\x01\x02\xa8\xbb\x18\x03\x12,\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x12.google.type.MoneyB\x08\xe2\x41\x01\x02\xa8\xbb\x18\n\x12*\n\x08interest\x18\x04 \x01(\x0b\x32\x12.google.type.MoneyB\x04\xa8\xbb\x18\n\x12\x1c\n\x0e\x62\x61nk_reference\x18\x05 \x01(\tB\x04\xa8\xbb\x18\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,55 +37,75 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gigaledger.v1.vehicle_facts
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_USEOFPROCEEDS'].fields_by_name['payee']._loaded_options = None
-  _globals['_USEOFPROCEEDS'].fields_by_name['payee']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party'
+  _globals['_USEOFPROCEEDS'].fields_by_name['payee']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party\250\273\030\002'
   _globals['_USEOFPROCEEDS'].fields_by_name['share_ppm']._loaded_options = None
-  _globals['_USEOFPROCEEDS'].fields_by_name['share_ppm']._serialized_options = b'\342A\001\002'
+  _globals['_USEOFPROCEEDS'].fields_by_name['share_ppm']._serialized_options = b'\342A\001\002\250\273\030\027'
+  _globals['_USEOFPROCEEDS'].fields_by_name['purpose']._loaded_options = None
+  _globals['_USEOFPROCEEDS'].fields_by_name['purpose']._serialized_options = b'\250\273\030\001'
   _globals['_SPVFORMED'].fields_by_name['vehicle']._loaded_options = None
-  _globals['_SPVFORMED'].fields_by_name['vehicle']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party'
+  _globals['_SPVFORMED'].fields_by_name['vehicle']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party\250\273\030\002'
   _globals['_SPVFORMED'].fields_by_name['agreement']._loaded_options = None
-  _globals['_SPVFORMED'].fields_by_name['agreement']._serialized_options = b'\372A\031\n\027gigaledger.v1/Agreement'
+  _globals['_SPVFORMED'].fields_by_name['agreement']._serialized_options = b'\372A\031\n\027gigaledger.v1/Agreement\250\273\030\002'
+  _globals['_SPVFORMED'].fields_by_name['planned_equity']._loaded_options = None
+  _globals['_SPVFORMED'].fields_by_name['planned_equity']._serialized_options = b'\250\273\030\n'
+  _globals['_SPVFORMED'].fields_by_name['planned_debt']._loaded_options = None
+  _globals['_SPVFORMED'].fields_by_name['planned_debt']._serialized_options = b'\250\273\030\n'
   _globals['_SPVEQUITYCONTRIBUTED'].fields_by_name['vehicle']._loaded_options = None
-  _globals['_SPVEQUITYCONTRIBUTED'].fields_by_name['vehicle']._serialized_options = b'\342A\001\002\372A\027\n\025gigaledger.v1/Vehicle'
+  _globals['_SPVEQUITYCONTRIBUTED'].fields_by_name['vehicle']._serialized_options = b'\342A\001\002\372A\027\n\025gigaledger.v1/Vehicle\250\273\030\002'
   _globals['_SPVEQUITYCONTRIBUTED'].fields_by_name['contribution']._loaded_options = None
-  _globals['_SPVEQUITYCONTRIBUTED'].fields_by_name['contribution']._serialized_options = b'\342A\001\002'
+  _globals['_SPVEQUITYCONTRIBUTED'].fields_by_name['contribution']._serialized_options = b'\342A\001\002\250\273\030\003'
   _globals['_SPVEQUITYCONTRIBUTED'].fields_by_name['payer']._loaded_options = None
-  _globals['_SPVEQUITYCONTRIBUTED'].fields_by_name['payer']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party'
+  _globals['_SPVEQUITYCONTRIBUTED'].fields_by_name['payer']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party\250\273\030\002'
+  _globals['_SPVEQUITYCONTRIBUTED'].fields_by_name['amount']._loaded_options = None
+  _globals['_SPVEQUITYCONTRIBUTED'].fields_by_name['amount']._serialized_options = b'\250\273\030\n'
+  _globals['_SPVEQUITYCONTRIBUTED'].fields_by_name['bank_reference']._loaded_options = None
+  _globals['_SPVEQUITYCONTRIBUTED'].fields_by_name['bank_reference']._serialized_options = b'\250\273\030\003'
   _globals['_DISTRIBUTIONPAID'].fields_by_name['vehicle']._loaded_options = None
-  _globals['_DISTRIBUTIONPAID'].fields_by_name['vehicle']._serialized_options = b'\342A\001\002\372A\027\n\025gigaledger.v1/Vehicle'
+  _globals['_DISTRIBUTIONPAID'].fields_by_name['vehicle']._serialized_options = b'\342A\001\002\372A\027\n\025gigaledger.v1/Vehicle\250\273\030\002'
   _globals['_DISTRIBUTIONPAID'].fields_by_name['distribution']._loaded_options = None
-  _globals['_DISTRIBUTIONPAID'].fields_by_name['distribution']._serialized_options = b'\342A\001\002'
+  _globals['_DISTRIBUTIONPAID'].fields_by_name['distribution']._serialized_options = b'\342A\001\002\250\273\030\003'
   _globals['_DISTRIBUTIONPAID'].fields_by_name['payee']._loaded_options = None
-  _globals['_DISTRIBUTIONPAID'].fields_by_name['payee']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party'
+  _globals['_DISTRIBUTIONPAID'].fields_by_name['payee']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party\250\273\030\002'
   _globals['_DISTRIBUTIONPAID'].fields_by_name['amount']._loaded_options = None
-  _globals['_DISTRIBUTIONPAID'].fields_by_name['amount']._serialized_options = b'\342A\001\002'
+  _globals['_DISTRIBUTIONPAID'].fields_by_name['amount']._serialized_options = b'\342A\001\002\250\273\030\n'
+  _globals['_DISTRIBUTIONPAID'].fields_by_name['bank_reference']._loaded_options = None
+  _globals['_DISTRIBUTIONPAID'].fields_by_name['bank_reference']._serialized_options = b'\250\273\030\003'
   _globals['_DEBTDRAWN'].fields_by_name['debt']._loaded_options = None
-  _globals['_DEBTDRAWN'].fields_by_name['debt']._serialized_options = b'\342A\001\002'
+  _globals['_DEBTDRAWN'].fields_by_name['debt']._serialized_options = b'\342A\001\002\250\273\030\002'
   _globals['_DEBTDRAWN'].fields_by_name['agreement']._loaded_options = None
-  _globals['_DEBTDRAWN'].fields_by_name['agreement']._serialized_options = b'\372A\031\n\027gigaledger.v1/Agreement'
+  _globals['_DEBTDRAWN'].fields_by_name['agreement']._serialized_options = b'\372A\031\n\027gigaledger.v1/Agreement\250\273\030\002'
   _globals['_DEBTDRAWN'].fields_by_name['drawing']._loaded_options = None
-  _globals['_DEBTDRAWN'].fields_by_name['drawing']._serialized_options = b'\342A\001\002'
+  _globals['_DEBTDRAWN'].fields_by_name['drawing']._serialized_options = b'\342A\001\002\250\273\030\003'
   _globals['_DEBTDRAWN'].fields_by_name['lender']._loaded_options = None
-  _globals['_DEBTDRAWN'].fields_by_name['lender']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party'
+  _globals['_DEBTDRAWN'].fields_by_name['lender']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party\250\273\030\002'
   _globals['_DEBTDRAWN'].fields_by_name['borrower']._loaded_options = None
-  _globals['_DEBTDRAWN'].fields_by_name['borrower']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party'
+  _globals['_DEBTDRAWN'].fields_by_name['borrower']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party\250\273\030\002'
   _globals['_DEBTDRAWN'].fields_by_name['amount']._loaded_options = None
-  _globals['_DEBTDRAWN'].fields_by_name['amount']._serialized_options = b'\342A\001\002'
+  _globals['_DEBTDRAWN'].fields_by_name['amount']._serialized_options = b'\342A\001\002\250\273\030\n'
+  _globals['_DEBTDRAWN'].fields_by_name['bank_reference']._loaded_options = None
+  _globals['_DEBTDRAWN'].fields_by_name['bank_reference']._serialized_options = b'\250\273\030\003'
+  _globals['_DEBTDRAWN'].fields_by_name['due_date']._loaded_options = None
+  _globals['_DEBTDRAWN'].fields_by_name['due_date']._serialized_options = b'\250\273\030\t'
   _globals['_DEBTREPAID'].fields_by_name['debt']._loaded_options = None
-  _globals['_DEBTREPAID'].fields_by_name['debt']._serialized_options = b'\342A\001\002\372A\024\n\022gigaledger.v1/Debt'
+  _globals['_DEBTREPAID'].fields_by_name['debt']._serialized_options = b'\342A\001\002\372A\024\n\022gigaledger.v1/Debt\250\273\030\002'
   _globals['_DEBTREPAID'].fields_by_name['repayment']._loaded_options = None
-  _globals['_DEBTREPAID'].fields_by_name['repayment']._serialized_options = b'\342A\001\002'
+  _globals['_DEBTREPAID'].fields_by_name['repayment']._serialized_options = b'\342A\001\002\250\273\030\003'
   _globals['_DEBTREPAID'].fields_by_name['amount']._loaded_options = None
-  _globals['_DEBTREPAID'].fields_by_name['amount']._serialized_options = b'\342A\001\002'
-  _globals['_USEOFPROCEEDS']._serialized_start=161
-  _globals['_USEOFPROCEEDS']._serialized_end=263
-  _globals['_SPVFORMED']._serialized_start=266
-  _globals['_SPVFORMED']._serialized_end=514
-  _globals['_SPVEQUITYCONTRIBUTED']._serialized_start=517
-  _globals['_SPVEQUITYCONTRIBUTED']._serialized_end=804
-  _globals['_DISTRIBUTIONPAID']._serialized_start=807
-  _globals['_DISTRIBUTIONPAID']._serialized_end=1013
-  _globals['_DEBTDRAWN']._serialized_start=1016
-  _globals['_DEBTDRAWN']._serialized_end=1371
-  _globals['_DEBTREPAID']._serialized_start=1374
-  _globals['_DEBTREPAID']._serialized_end=1558
+  _globals['_DEBTREPAID'].fields_by_name['amount']._serialized_options = b'\342A\001\002\250\273\030\n'
+  _globals['_DEBTREPAID'].fields_by_name['interest']._loaded_options = None
+  _globals['_DEBTREPAID'].fields_by_name['interest']._serialized_options = b'\250\273\030\n'
+  _globals['_DEBTREPAID'].fields_by_name['bank_reference']._loaded_options = None
+  _globals['_DEBTREPAID'].fields_by_name['bank_reference']._serialized_options = b'\250\273\030\003'
+  _globals['_USEOFPROCEEDS']._serialized_start=194
+  _globals['_USEOFPROCEEDS']._serialized_end=310
+  _globals['_SPVFORMED']._serialized_start=313
+  _globals['_SPVFORMED']._serialized_end=581
+  _globals['_SPVEQUITYCONTRIBUTED']._serialized_start=584
+  _globals['_SPVEQUITYCONTRIBUTED']._serialized_end=895
+  _globals['_DISTRIBUTIONPAID']._serialized_start=898
+  _globals['_DISTRIBUTIONPAID']._serialized_end=1126
+  _globals['_DEBTDRAWN']._serialized_start=1129
+  _globals['_DEBTDRAWN']._serialized_end=1520
+  _globals['_DEBTREPAID']._serialized_start=1523
+  _globals['_DEBTREPAID']._serialized_end=1731
 # @@protoc_insertion_point(module_scope)

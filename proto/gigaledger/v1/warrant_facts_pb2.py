@@ -23,6 +23,7 @@ _sym_db = _symbol_database.Default()
 
 
 from gigaledger.v1 import agreement_facts_pb2 as gigaledger_dot_v1_dot_agreement__facts__pb2
+from gigaledger.v1 import field_rules_pb2 as gigaledger_dot_v1_dot_field__rules__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.type import date_pb2 as google_dot_type_dot_date__pb2
@@ -30,7 +31,7 @@ from google.type import decimal_pb2 as google_dot_type_dot_decimal__pb2
 from google.type import money_pb2 as google_dot_type_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gigaledger/v1/warrant_facts.proto\x12\rgigaledger.v1\x1a#gigaledger/v1/agreement_facts.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x16google/type/date.proto\x1a\x19google/type/decimal.proto\x1a\x17google/type/money.proto\"\xc7\x01\n\x0eWarrantTranche\x12\x14\n\x06number\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12$\n\x06shares\x18\x02 \x01(\x0b\x32\x14.google.type.Decimal\x12;\n\x12vesting_conditions\x18\x03 \x03(\x0b\x32\x1f.gigaledger.v1.TrancheCondition\x12<\n\x13\x65xercise_conditions\x18\x04 \x03(\x0b\x32\x1f.gigaledger.v1.TrancheCondition\"\xb8\x03\n\rWarrantIssued\x12\x15\n\x07warrant\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12/\n\tagreement\x18\x02 \x01(\tB\x1c\xfa\x41\x19\n\x17gigaledger.v1/Agreement\x12,\n\x06issuer\x18\x03 \x01(\tB\x1c\xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\x12,\n\x06holder\x18\x04 \x01(\tB\x1c\xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\x12\x13\n\x0bshare_class\x18\x05 \x01(\t\x12*\n\x06shares\x18\x06 \x01(\x0b\x32\x14.google.type.DecimalB\x04\xe2\x41\x01\x02\x12\x32\n\x0e\x65xercise_price\x18\x07 \x01(\x0b\x32\x14.google.type.DecimalB\x04\xe2\x41\x01\x02\x12/\n\rexercise_cost\x18\x08 \x01(\x0b\x32\x12.google.type.MoneyB\x04\xe2\x41\x01\x02\x12\x35\n\x08tranches\x18\t \x03(\x0b\x32\x1d.gigaledger.v1.WarrantTrancheB\x04\xe2\x41\x01\x02\x12&\n\x0b\x65xpiry_date\x18\n \x01(\x0b\x32\x11.google.type.Date\"\xac\x01\n\x19WarrantConditionSatisfied\x12/\n\x07warrant\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15gigaledger.v1/Warrant\x12\x15\n\x07tranche\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12.\n\x04gate\x18\x03 \x01(\x0e\x32\x1a.gigaledger.v1.WarrantGateB\x04\xe2\x41\x01\x02\x12\x17\n\tcondition\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x02\"\x8a\x01\n\x14WarrantTrancheVested\x12/\n\x07warrant\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15gigaledger.v1/Warrant\x12\x15\n\x07tranche\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12*\n\x06shares\x18\x03 \x01(\x0b\x32\x14.google.type.DecimalB\x04\xe2\x41\x01\x02\"\xc3\x01\n\x10WarrantExercised\x12/\n\x07warrant\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15gigaledger.v1/Warrant\x12\x16\n\x08\x65xercise\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12*\n\x06shares\x18\x03 \x01(\x0b\x32\x14.google.type.DecimalB\x04\xe2\x41\x01\x02\x12\"\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x12.google.type.Money\x12\x16\n\x0e\x62\x61nk_reference\x18\x05 \x01(\t\"Q\n\rWarrantLapsed\x12/\n\x07warrant\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15gigaledger.v1/Warrant\x12\x0f\n\x07tranche\x18\x02 \x01(\x05*`\n\x0bWarrantGate\x12\x1c\n\x18WARRANT_GATE_UNSPECIFIED\x10\x00\x12\x18\n\x14WARRANT_GATE_VESTING\x10\x01\x12\x19\n\x15WARRANT_GATE_EXERCISE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gigaledger/v1/warrant_facts.proto\x12\rgigaledger.v1\x1a#gigaledger/v1/agreement_facts.proto\x1a\x1fgigaledger/v1/field_rules.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x16google/type/date.proto\x1a\x19google/type/decimal.proto\x1a\x17google/type/money.proto\"\xd1\x01\n\x0eWarrantTranche\x12\x18\n\x06number\x18\x01 \x01(\x05\x42\x08\xe2\x41\x01\x02\xa8\xbb\x18\x15\x12*\n\x06shares\x18\x02 \x01(\x0b\x32\x14.google.type.DecimalB\x04\xa8\xbb\x18\r\x12;\n\x12vesting_conditions\x18\x03 \x03(\x0b\x32\x1f.gigaledger.v1.TrancheCondition\x12<\n\x13\x65xercise_conditions\x18\x04 \x03(\x0b\x32\x1f.gigaledger.v1.TrancheCondition\"\xe0\x03\n\rWarrantIssued\x12\x19\n\x07warrant\x18\x01 \x01(\tB\x08\xe2\x41\x01\x02\xa8\xbb\x18\x02\x12\x33\n\tagreement\x18\x02 \x01(\tB \xfa\x41\x19\n\x17gigaledger.v1/Agreement\xa8\xbb\x18\x02\x12\x30\n\x06issuer\x18\x03 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\xa8\xbb\x18\x02\x12\x30\n\x06holder\x18\x04 \x01(\tB \xe2\x41\x01\x02\xfa\x41\x15\n\x13gigaledger.v1/Party\xa8\xbb\x18\x02\x12\x19\n\x0bshare_class\x18\x05 \x01(\tB\x04\xa8\xbb\x18\x02\x12.\n\x06shares\x18\x06 \x01(\x0b\x32\x14.google.type.DecimalB\x08\xe2\x41\x01\x02\xa8\xbb\x18\r\x12\x36\n\x0e\x65xercise_price\x18\x07 \x01(\x0b\x32\x14.google.type.DecimalB\x08\xe2\x41\x01\x02\xa8\xbb\x18\x0e\x12\x33\n\rexercise_cost\x18\x08 \x01(\x0b\x32\x12.google.type.MoneyB\x08\xe2\x41\x01\x02\xa8\xbb\x18\n\x12\x35\n\x08tranches\x18\t \x03(\x0b\x32\x1d.gigaledger.v1.WarrantTrancheB\x04\xe2\x41\x01\x02\x12,\n\x0b\x65xpiry_date\x18\n \x01(\x0b\x32\x11.google.type.DateB\x04\xa8\xbb\x18\t\"\xb8\x01\n\x19WarrantConditionSatisfied\x12\x33\n\x07warrant\x18\x01 \x01(\tB\"\xe2\x41\x01\x02\xfa\x41\x17\n\x15gigaledger.v1/Warrant\xa8\xbb\x18\x02\x12\x19\n\x07tranche\x18\x02 \x01(\x05\x42\x08\xe2\x41\x01\x02\xa8\xbb\x18\x15\x12.\n\x04gate\x18\x03 \x01(\x0e\x32\x1a.gigaledger.v1.WarrantGateB\x04\xe2\x41\x01\x02\x12\x1b\n\tcondition\x18\x04 \x01(\x05\x42\x08\xe2\x41\x01\x02\xa8\xbb\x18\x15\"\x96\x01\n\x14WarrantTrancheVested\x12\x33\n\x07warrant\x18\x01 \x01(\tB\"\xe2\x41\x01\x02\xfa\x41\x17\n\x15gigaledger.v1/Warrant\xa8\xbb\x18\x02\x12\x19\n\x07tranche\x18\x02 \x01(\x05\x42\x08\xe2\x41\x01\x02\xa8\xbb\x18\x15\x12.\n\x06shares\x18\x03 \x01(\x0b\x32\x14.google.type.DecimalB\x08\xe2\x41\x01\x02\xa8\xbb\x18\r\"\xdb\x01\n\x10WarrantExercised\x12\x33\n\x07warrant\x18\x01 \x01(\tB\"\xe2\x41\x01\x02\xfa\x41\x17\n\x15gigaledger.v1/Warrant\xa8\xbb\x18\x02\x12\x1a\n\x08\x65xercise\x18\x02 \x01(\tB\x08\xe2\x41\x01\x02\xa8\xbb\x18\x03\x12.\n\x06shares\x18\x03 \x01(\x0b\x32\x14.google.type.DecimalB\x08\xe2\x41\x01\x02\xa8\xbb\x18\r\x12(\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x12.google.type.MoneyB\x04\xa8\xbb\x18\n\x12\x1c\n\x0e\x62\x61nk_reference\x18\x05 \x01(\tB\x04\xa8\xbb\x18\x03\"[\n\rWarrantLapsed\x12\x33\n\x07warrant\x18\x01 \x01(\tB\"\xe2\x41\x01\x02\xfa\x41\x17\n\x15gigaledger.v1/Warrant\xa8\xbb\x18\x02\x12\x15\n\x07tranche\x18\x02 \x01(\x05\x42\x04\xa8\xbb\x18\x15*`\n\x0bWarrantGate\x12\x1c\n\x18WARRANT_GATE_UNSPECIFIED\x10\x00\x12\x18\n\x14WARRANT_GATE_VESTING\x10\x01\x12\x19\n\x15WARRANT_GATE_EXERCISE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,57 +39,69 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gigaledger.v1.warrant_facts
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_WARRANTTRANCHE'].fields_by_name['number']._loaded_options = None
-  _globals['_WARRANTTRANCHE'].fields_by_name['number']._serialized_options = b'\342A\001\002'
+  _globals['_WARRANTTRANCHE'].fields_by_name['number']._serialized_options = b'\342A\001\002\250\273\030\025'
+  _globals['_WARRANTTRANCHE'].fields_by_name['shares']._loaded_options = None
+  _globals['_WARRANTTRANCHE'].fields_by_name['shares']._serialized_options = b'\250\273\030\r'
   _globals['_WARRANTISSUED'].fields_by_name['warrant']._loaded_options = None
-  _globals['_WARRANTISSUED'].fields_by_name['warrant']._serialized_options = b'\342A\001\002'
+  _globals['_WARRANTISSUED'].fields_by_name['warrant']._serialized_options = b'\342A\001\002\250\273\030\002'
   _globals['_WARRANTISSUED'].fields_by_name['agreement']._loaded_options = None
-  _globals['_WARRANTISSUED'].fields_by_name['agreement']._serialized_options = b'\372A\031\n\027gigaledger.v1/Agreement'
+  _globals['_WARRANTISSUED'].fields_by_name['agreement']._serialized_options = b'\372A\031\n\027gigaledger.v1/Agreement\250\273\030\002'
   _globals['_WARRANTISSUED'].fields_by_name['issuer']._loaded_options = None
-  _globals['_WARRANTISSUED'].fields_by_name['issuer']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party'
+  _globals['_WARRANTISSUED'].fields_by_name['issuer']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party\250\273\030\002'
   _globals['_WARRANTISSUED'].fields_by_name['holder']._loaded_options = None
-  _globals['_WARRANTISSUED'].fields_by_name['holder']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party'
+  _globals['_WARRANTISSUED'].fields_by_name['holder']._serialized_options = b'\342A\001\002\372A\025\n\023gigaledger.v1/Party\250\273\030\002'
+  _globals['_WARRANTISSUED'].fields_by_name['share_class']._loaded_options = None
+  _globals['_WARRANTISSUED'].fields_by_name['share_class']._serialized_options = b'\250\273\030\002'
   _globals['_WARRANTISSUED'].fields_by_name['shares']._loaded_options = None
-  _globals['_WARRANTISSUED'].fields_by_name['shares']._serialized_options = b'\342A\001\002'
+  _globals['_WARRANTISSUED'].fields_by_name['shares']._serialized_options = b'\342A\001\002\250\273\030\r'
   _globals['_WARRANTISSUED'].fields_by_name['exercise_price']._loaded_options = None
-  _globals['_WARRANTISSUED'].fields_by_name['exercise_price']._serialized_options = b'\342A\001\002'
+  _globals['_WARRANTISSUED'].fields_by_name['exercise_price']._serialized_options = b'\342A\001\002\250\273\030\016'
   _globals['_WARRANTISSUED'].fields_by_name['exercise_cost']._loaded_options = None
-  _globals['_WARRANTISSUED'].fields_by_name['exercise_cost']._serialized_options = b'\342A\001\002'
+  _globals['_WARRANTISSUED'].fields_by_name['exercise_cost']._serialized_options = b'\342A\001\002\250\273\030\n'
   _globals['_WARRANTISSUED'].fields_by_name['tranches']._loaded_options = None
   _globals['_WARRANTISSUED'].fields_by_name['tranches']._serialized_options = b'\342A\001\002'
+  _globals['_WARRANTISSUED'].fields_by_name['expiry_date']._loaded_options = None
+  _globals['_WARRANTISSUED'].fields_by_name['expiry_date']._serialized_options = b'\250\273\030\t'
   _globals['_WARRANTCONDITIONSATISFIED'].fields_by_name['warrant']._loaded_options = None
-  _globals['_WARRANTCONDITIONSATISFIED'].fields_by_name['warrant']._serialized_options = b'\342A\001\002\372A\027\n\025gigaledger.v1/Warrant'
+  _globals['_WARRANTCONDITIONSATISFIED'].fields_by_name['warrant']._serialized_options = b'\342A\001\002\372A\027\n\025gigaledger.v1/Warrant\250\273\030\002'
   _globals['_WARRANTCONDITIONSATISFIED'].fields_by_name['tranche']._loaded_options = None
-  _globals['_WARRANTCONDITIONSATISFIED'].fields_by_name['tranche']._serialized_options = b'\342A\001\002'
+  _globals['_WARRANTCONDITIONSATISFIED'].fields_by_name['tranche']._serialized_options = b'\342A\001\002\250\273\030\025'
   _globals['_WARRANTCONDITIONSATISFIED'].fields_by_name['gate']._loaded_options = None
   _globals['_WARRANTCONDITIONSATISFIED'].fields_by_name['gate']._serialized_options = b'\342A\001\002'
   _globals['_WARRANTCONDITIONSATISFIED'].fields_by_name['condition']._loaded_options = None
-  _globals['_WARRANTCONDITIONSATISFIED'].fields_by_name['condition']._serialized_options = b'\342A\001\002'
+  _globals['_WARRANTCONDITIONSATISFIED'].fields_by_name['condition']._serialized_options = b'\342A\001\002\250\273\030\025'
   _globals['_WARRANTTRANCHEVESTED'].fields_by_name['warrant']._loaded_options = None
-  _globals['_WARRANTTRANCHEVESTED'].fields_by_name['warrant']._serialized_options = b'\342A\001\002\372A\027\n\025gigaledger.v1/Warrant'
+  _globals['_WARRANTTRANCHEVESTED'].fields_by_name['warrant']._serialized_options = b'\342A\001\002\372A\027\n\025gigaledger.v1/Warrant\250\273\030\002'
   _globals['_WARRANTTRANCHEVESTED'].fields_by_name['tranche']._loaded_options = None
-  _globals['_WARRANTTRANCHEVESTED'].fields_by_name['tranche']._serialized_options = b'\342A\001\002'
+  _globals['_WARRANTTRANCHEVESTED'].fields_by_name['tranche']._serialized_options = b'\342A\001\002\250\273\030\025'
   _globals['_WARRANTTRANCHEVESTED'].fields_by_name['shares']._loaded_options = None
-  _globals['_WARRANTTRANCHEVESTED'].fields_by_name['shares']._serialized_options = b'\342A\001\002'
+  _globals['_WARRANTTRANCHEVESTED'].fields_by_name['shares']._serialized_options = b'\342A\001\002\250\273\030\r'
   _globals['_WARRANTEXERCISED'].fields_by_name['warrant']._loaded_options = None
-  _globals['_WARRANTEXERCISED'].fields_by_name['warrant']._serialized_options = b'\342A\001\002\372A\027\n\025gigaledger.v1/Warrant'
+  _globals['_WARRANTEXERCISED'].fields_by_name['warrant']._serialized_options = b'\342A\001\002\372A\027\n\025gigaledger.v1/Warrant\250\273\030\002'
   _globals['_WARRANTEXERCISED'].fields_by_name['exercise']._loaded_options = None
-  _globals['_WARRANTEXERCISED'].fields_by_name['exercise']._serialized_options = b'\342A\001\002'
+  _globals['_WARRANTEXERCISED'].fields_by_name['exercise']._serialized_options = b'\342A\001\002\250\273\030\003'
   _globals['_WARRANTEXERCISED'].fields_by_name['shares']._loaded_options = None
-  _globals['_WARRANTEXERCISED'].fields_by_name['shares']._serialized_options = b'\342A\001\002'
+  _globals['_WARRANTEXERCISED'].fields_by_name['shares']._serialized_options = b'\342A\001\002\250\273\030\r'
+  _globals['_WARRANTEXERCISED'].fields_by_name['amount']._loaded_options = None
+  _globals['_WARRANTEXERCISED'].fields_by_name['amount']._serialized_options = b'\250\273\030\n'
+  _globals['_WARRANTEXERCISED'].fields_by_name['bank_reference']._loaded_options = None
+  _globals['_WARRANTEXERCISED'].fields_by_name['bank_reference']._serialized_options = b'\250\273\030\003'
   _globals['_WARRANTLAPSED'].fields_by_name['warrant']._loaded_options = None
-  _globals['_WARRANTLAPSED'].fields_by_name['warrant']._serialized_options = b'\342A\001\002\372A\027\n\025gigaledger.v1/Warrant'
-  _globals['_WARRANTGATE']._serialized_start=1467
-  _globals['_WARRANTGATE']._serialized_end=1563
-  _globals['_WARRANTTRANCHE']._serialized_start=226
-  _globals['_WARRANTTRANCHE']._serialized_end=425
-  _globals['_WARRANTISSUED']._serialized_start=428
-  _globals['_WARRANTISSUED']._serialized_end=868
-  _globals['_WARRANTCONDITIONSATISFIED']._serialized_start=871
-  _globals['_WARRANTCONDITIONSATISFIED']._serialized_end=1043
-  _globals['_WARRANTTRANCHEVESTED']._serialized_start=1046
-  _globals['_WARRANTTRANCHEVESTED']._serialized_end=1184
-  _globals['_WARRANTEXERCISED']._serialized_start=1187
-  _globals['_WARRANTEXERCISED']._serialized_end=1382
-  _globals['_WARRANTLAPSED']._serialized_start=1384
-  _globals['_WARRANTLAPSED']._serialized_end=1465
+  _globals['_WARRANTLAPSED'].fields_by_name['warrant']._serialized_options = b'\342A\001\002\372A\027\n\025gigaledger.v1/Warrant\250\273\030\002'
+  _globals['_WARRANTLAPSED'].fields_by_name['tranche']._loaded_options = None
+  _globals['_WARRANTLAPSED'].fields_by_name['tranche']._serialized_options = b'\250\273\030\025'
+  _globals['_WARRANTGATE']._serialized_start=1608
+  _globals['_WARRANTGATE']._serialized_end=1704
+  _globals['_WARRANTTRANCHE']._serialized_start=259
+  _globals['_WARRANTTRANCHE']._serialized_end=468
+  _globals['_WARRANTISSUED']._serialized_start=471
+  _globals['_WARRANTISSUED']._serialized_end=951
+  _globals['_WARRANTCONDITIONSATISFIED']._serialized_start=954
+  _globals['_WARRANTCONDITIONSATISFIED']._serialized_end=1138
+  _globals['_WARRANTTRANCHEVESTED']._serialized_start=1141
+  _globals['_WARRANTTRANCHEVESTED']._serialized_end=1291
+  _globals['_WARRANTEXERCISED']._serialized_start=1294
+  _globals['_WARRANTEXERCISED']._serialized_end=1513
+  _globals['_WARRANTLAPSED']._serialized_start=1515
+  _globals['_WARRANTLAPSED']._serialized_end=1606
 # @@protoc_insertion_point(module_scope)

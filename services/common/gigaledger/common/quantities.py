@@ -64,6 +64,21 @@ def currency_exponent(currency: str) -> int:
         raise QuantityError(f"{currency!r} is not an ISO 4217 currency code") from None
 
 
+def check_legal_tender(currency: str, day: dt.date) -> None:
+    """Check that a currency was legal tender on a day.
+
+    Raises:
+        QuantityError: there is no such currency, or the day is before it was introduced or after it
+            was withdrawn.
+    """
+    currency_exponent(currency)
+    known = CURRENCIES[currency]
+    if known.first_day is not None and day < known.first_day:
+        raise QuantityError(f"{currency} was introduced on {known.first_day}, after {day}")
+    if known.last_day is not None and day > known.last_day:
+        raise QuantityError(f"{currency} was legal tender until {known.last_day}, not on {day}")
+
+
 def money_from_message(message: MoneyMessage) -> Money:
     """Return the exact amount of a `google.type.Money`.
 

@@ -23,7 +23,9 @@ from gigaledger.ledger.domain.book_view import (
     wrong_state,
 )
 from gigaledger.ledger.domain.entries import Entry
+from gigaledger.ledger.domain.field_forms import MAX_AMOUNT_MINOR
 from gigaledger.ledger.domain.refusals import Rule, Violation
+from google.type.money_pb2 import Money as MoneyMessage
 
 
 @dataclass(slots=True)
@@ -193,6 +195,15 @@ def decide_placed(state: PurchaseOrder, entry: Entry, _given: BookView) -> Viola
                 yield from same_currency(
                     getattr(line, name), f"{path}.{name}", currency, "the order"
                 )
+        yield from _value_within_bounds(line.quantity, line.unit_price, f"{path}.unit_price")
+
+
+def _value_within_bounds(quantity: int, unit_price: MoneyMessage, field: str) -> Violations:
+    """Refuse units whose value at a price is beyond the largest amount (HR-TYPE-01)."""
+    value = abs(quantity) * minor(unit_price)
+    if value > MAX_AMOUNT_MINOR:
+        message = f"times {quantity} units is {value} minor units; at most {MAX_AMOUNT_MINOR}"
+        yield Violation(Rule.TYPE_01, field, message, {"amount_minor": str(value)})
 
 
 def _order_currency(fact: object) -> str:
@@ -230,6 +241,7 @@ def decide_amended(state: PurchaseOrder, entry: Entry, _given: BookView) -> Viol
     for name in ("unit_price", "amount_delta"):
         if fact.HasField(name):
             yield from same_currency(getattr(fact, name), name, state.currency, "the order")
+    yield from _value_within_bounds(fact.quantity_delta, fact.unit_price, "unit_price")
     line = state.lines.get(fact.line)
     if line is None:
         yield from _unknown_line(state, entry)
@@ -344,6 +356,9 @@ def _in_currency(entry: Entry, currency: str, document: str) -> Violations:
     if fact.HasField("fx"):
         converted = fact.fx.document_amount
         yield from same_currency(converted, "fx.document_amount", currency, document)
+        if converted.currency_code == fact.amount.currency_code:
+            message = f"is in {currency} like the amount: there is nothing to convert"
+            yield Violation(Rule.TYPE_02, "fx.document_amount", message)
     else:
         yield from same_currency(fact.amount, "amount", currency, document)
 

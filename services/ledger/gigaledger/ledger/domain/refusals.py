@@ -48,7 +48,11 @@ class Rule(Enum):
     ID_03 = ("HR-ID-03", Kind.PRECONDITION, "what a fact refers to is in the book")
     ID_04 = ("HR-ID-04", Kind.MALFORMED, "a Legal Entity Identifier has the form of ISO 17442")
     ID_05 = ("HR-ID-05", Kind.MALFORMED, "the two sides are different legal entities")
-    TYPE_01 = ("HR-TYPE-01", Kind.MALFORMED, "an amount is positive, exact and within 64 bits")
+    TYPE_01 = (
+        "HR-TYPE-01",
+        Kind.MALFORMED,
+        "an amount is positive, exact and at most 10^17 minor units",
+    )
     TYPE_02 = (
         "HR-TYPE-02",
         Kind.PRECONDITION,
