@@ -27,6 +27,8 @@ MAX_DECIMAL_PLACES = 10
 MAX_DECIMAL_DIGITS = 38
 """Digits of a decimal in all: what SQL systems store exactly."""
 
+FIRST_DAY, LAST_DAY = dt.date(1900, 1, 1), dt.date(2199, 12, 31)
+"""Days that facts and questions can be about."""
 EXACT = Context(prec=4 * MAX_DECIMAL_DIGITS, traps=[Inexact, InvalidOperation])
 """Decimal arithmetic that never rounds. It holds the product of two decimals, and sums of more of
 them than a book has events."""
@@ -126,6 +128,18 @@ def date_from_message(message: Date) -> dt.date:
         return dt.date(message.year, message.month, message.day)
     except ValueError as error:
         raise QuantityError(f"no such day: {error}") from None
+
+
+def bounded_date_from_message(message: Date) -> dt.date:
+    """Return the day of a `google.type.Date` from `FIRST_DAY` to `LAST_DAY`.
+
+    Raises:
+        QuantityError: there is no such day, or it is out of these bounds.
+    """
+    day = date_from_message(message)
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise QuantityError(f"must be from {FIRST_DAY} to {LAST_DAY}, is {day}")
+    return day
 
 
 def date_to_message(day: dt.date) -> Date:

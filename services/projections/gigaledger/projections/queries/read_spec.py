@@ -14,7 +14,7 @@ from gigaledger.common.grpc.status import reason_of
 from gigaledger.common.quantities import (
     NANOS_PER_UNIT,
     QuantityError,
-    date_from_message,
+    bounded_date_from_message,
     instant_from_message,
 )
 from gigaledger.projections.engine.folding import enum_text
@@ -87,12 +87,12 @@ def day_of(message: Message, field: str, prefix: str = "") -> dt.date | None:
         prefix: path of the message in the request, for errors.
 
     Raises:
-        InvalidArgumentError: it is no day.
+        InvalidArgumentError: there is no such day, or it is out of bounds.
     """
     if not message.HasField(field):
         return None
     try:
-        return date_from_message(getattr(message, field))
+        return bounded_date_from_message(getattr(message, field))
     except QuantityError as error:
         raise InvalidArgumentError(prefix + field, str(error)) from error
 
