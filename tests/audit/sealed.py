@@ -71,7 +71,7 @@ class Sealed:
 
     def findings(self, trusted: Verifier = KEY.verifier, kept: str = "") -> list[Finding]:
         """Verify it, as the command does."""
-        keys, found = trusted_keys(self.keys, trusted)
+        keys, found = trusted_keys(self.keys, [trusted])
         checkpoints = Checkpoints(keys)
         for note in [*self.notes, *([kept] if kept else [])]:
             checkpoints.add(note)

@@ -266,7 +266,7 @@ def test_a_key_that_follows_another() -> None:
 def test_a_key_that_follows_without_a_statement() -> None:
     other = new_key("ledger.test").named(KEY.name)
     for book in (rotated(other, 16, 16), rotated(KEY, 16, 21)):
-        assert {f.kind for f in book.findings()} == {Kind.KEY, Kind.SIGNATURE}
+        assert {f.kind for f in book.findings()} == {Kind.KEY, Kind.SIGNATURE, Kind.UNSEALED}
 
 
 def test_hashes_that_do_not_lead_to_the_root_explain_nothing() -> None:

@@ -29,6 +29,7 @@ def test_a_key_is_made_shown_and_followed(alone: Shell, tmp_path: Path) -> None:
     assert second.public_key != first.public_key
     keys = read_keys(file)
     assert [key.verifier.public_key for key in keys] == [first.public_key, second.public_key]
+    assert alone("key", "show", file).out == made.out + rotated.out
     assert keys[0].seed.hex() not in made.out + made.err + rotated.out + rotated.err
 
 

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from gigaledger.cli.errors import ExitCode
-from gigaledger.common.transparency.checkpoints import open_checkpoint
+from gigaledger.common.transparency.checkpoints import Checkpoint, open_checkpoint
 from gigaledger.common.transparency.keys import new_key, write_keys
 from gigaledger.common.transparency.merkle import check_inclusion
 from gigaledger.common.transparency.notes import Verifier
@@ -109,8 +110,8 @@ def test_a_file_is_verified_offline(office: Office, alone: Shell, tmp_path: Path
     key = office.sealed_book("taken")
     file, kept = tmp_path / "taken.jsonl", tmp_path / "kept.txt"
     kept.write_text(office("audit", "checkpoint", "--book", "taken").out)
-    exported = office("audit", "export", "-o", file, "--book", "taken")
-    assert exported.code == ExitCode.OK, exported.err
+    taken = office("audit", "export", "-o", file, "--book", "taken")
+    assert taken.code == ExitCode.OK, taken.err
 
     verified = alone("audit", "verify", file, "--key", key, "--since", kept)
 
@@ -145,6 +146,78 @@ def test_an_altered_file(office: Office, alone: Shell, tmp_path: Path, alteratio
 
     assert verified.code == ExitCode.NOT_VERIFIED
     assert kind in {finding["kind"] for finding in json.loads(verified.out)["findings"]}
+
+
+def exported(office: Office, book: str, tmp_path: Path) -> tuple[str, list[str]]:
+    """The key of a book, and the lines of its export."""
+    key, file = office.sealed_book(book), tmp_path / "book.jsonl"
+    assert office("audit", "export", "-o", file, "--book", book).code == ExitCode.OK
+    return key, file.read_text().splitlines(keepends=True)
+
+
+def test_events_beyond_the_last_checkpoint(office: Office, alone: Shell, tmp_path: Path) -> None:
+    """Whoever strips checkpoints could alter everything behind them."""
+    key, lines = exported(office, "stripped", tmp_path)
+    notes = json.loads(lines[-1])["checkpoints"]
+    lines[-1] = json.dumps({"checkpoints": notes[:1]}) + "\n"
+    sealed, size = int(notes[0].split("\n")[1]), len(lines) - 2
+    assert sealed < size
+    file = tmp_path / "stripped.jsonl"
+    file.write_text("".join(lines))
+
+    refused = alone("audit", "verify", file, "--key", key, "--json")
+    allowed = alone("audit", "verify", file, "--key", key, "--allow-unsealed")
+
+    assert refused.code == ExitCode.NOT_VERIFIED
+    (finding,) = json.loads(refused.out)["findings"]
+    assert (finding["kind"], finding["position"]) == ("unsealed", str(size))
+    assert f"events {sealed + 1} to {size}" in finding["message"]
+    assert allowed.code == ExitCode.OK
+    assert f"The last {size - sealed} are beyond the last checkpoint" in allowed.out
+
+
+HEADS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "book": lambda head: head.update(book="books/other"),
+    "first size of the key": lambda head: head["keys"][0].update(fromSize="99"),
+    "another key": lambda head: head["keys"].insert(
+        0, {"verifierKey": str(new_key("ledger.test").verifier), "fromSize": "1"}
+    ),
+    "size as text": lambda head: head.update(size=str(head["size"])),
+    "a member more": lambda head: head.update(note="sealed by nobody"),
+    "a member of a key more": lambda head: head["keys"][0].update(note="trusted"),
+}
+
+
+def test_an_altered_head_is_noticed(office: Office, alone: Shell, tmp_path: Path) -> None:
+    key, lines = exported(office, "head", tmp_path)
+    file = tmp_path / "altered.jsonl"
+    for name, change in HEADS.items():
+        head = json.loads(lines[0])
+        change(head)
+        first = json.dumps(head, separators=(",", ":")) + "\n"
+        file.write_text("".join([first, *lines[1:]]))
+
+        verified = alone("audit", "verify", file, "--key", key)
+
+        assert verified.code in {ExitCode.NOT_VERIFIED, ExitCode.INVALID_INPUT}, name
+
+
+def test_a_live_book_that_does_not_go_on_from_a_kept_checkpoint(
+    office: Office, tmp_path: Path
+) -> None:
+    key = office.sealed_book("diverged")
+    size = int(office("audit", "checkpoint", "--book", "diverged").out.split("\n")[1])
+    origin = "ledger.test/books/diverged"
+    kept = tmp_path / "kept.txt"
+    kept.write_text(Checkpoint(origin, size - 1, bytes(32)).signed(KEY.named(origin)))
+
+    verified = office(
+        "audit", "verify", "--book", "diverged", "--key", key, "--since", kept, "--json"
+    )
+
+    assert verified.code == ExitCode.NOT_VERIFIED, verified.err
+    findings = json.loads(verified.out)["findings"]
+    assert {(f["kind"], f["position"]) for f in findings} >= {("root", str(size - 1))}
 
 
 def test_an_event_that_was_altered_in_the_database_is_named(office: Office) -> None:

@@ -101,9 +101,12 @@ def read_header(line: str) -> Header:
             )
             for key in found["keys"]
         )
-        return Header(str(found["book"]), int(found["size"]), keys)
+        header = Header(str(found["book"]), int(found["size"]), keys)
     except (KeyError, TypeError, ValueError) as error:
         raise ExportError(f"the first line lacks or misstates {error}") from None
+    if header_line(header) != line:
+        raise ExportError("the first line is not in the form in which an export writes it")
+    return header
 
 
 def read_event(line: str) -> tuple[bytes, Any] | None:

@@ -39,6 +39,8 @@ class Kind(StrEnum):
     """The events up to a checkpoint are not those that it was signed for."""
     TRUNCATED = "truncated"
     """There are fewer events than were signed."""
+    UNSEALED = "unsealed"
+    """There are events that no checkpoint covers."""
     FORK = "fork"
     """Two checkpoints of one size differ, or one names another book."""
     SIGNATURE = "signature"
@@ -69,23 +71,25 @@ class Finding:
 
 
 def trusted_keys(
-    keys: Sequence[SigningKey], trusted: Verifier
+    keys: Sequence[SigningKey], trusted: Sequence[Verifier]
 ) -> tuple[list[Verifier], list[Finding]]:
     """Follow the statements by which keys vouch for their successors, from a trusted key on.
 
     Args:
         keys: the keys of a book, in the order in which they signed.
-        trusted: the key that the auditor holds.
+        trusted: the keys that the auditor holds, at least one. The first that signs is followed.
 
     Returns:
         The keys that are thereby trusted, and the findings.
     """
     names = [key.verifier_key for key in keys]
-    if str(trusted) not in names:
-        message = f"the book is signed by {', '.join(names) or 'nobody'}, not by {trusted}"
-        return [trusted], [Finding(0, Kind.KEY, message)]
-    found = [trusted]
-    for key in keys[names.index(str(trusted)) + 1 :]:
+    known = [key for key in trusted if str(key) in names]
+    if not known:
+        held = ", ".join(map(str, trusted))
+        message = f"the book is signed by {', '.join(names) or 'nobody'}, not by {held}"
+        return list(trusted[:1]), [Finding(0, Kind.KEY, message)]
+    found = [min(known, key=lambda key: names.index(str(key)))]
+    for key in keys[names.index(str(found[0])) + 1 :]:
         stated = f"{SUCCESSION}\n{key.verifier_key}\n{key.from_size}\n"
         try:
             note = open_note(key.succession, [found[-1]])
@@ -117,6 +121,7 @@ class Checkpoints:
         self.origin = keys[0].name
         self.imported: bool | None = None
         self._keys = keys
+        self._first_sizes: dict[str, int] = {}
 
     @property
     def size(self) -> int:
@@ -143,6 +148,23 @@ class Checkpoints:
             self.findings.append(Finding(size, Kind.FORK, message))
         else:
             self._check_clock(checkpoint)
+            for signer in map(str, opened.signed_by):
+                self._first_sizes[signer] = min(size, self._first_sizes.get(signer, size))
+
+    def key_findings(self, keys: Iterable[SigningKey]) -> Iterator[Finding]:
+        """Yield keys whose first checkpoint is not of the size that is stated for them.
+
+        Only meaningful once all checkpoints of the book are added.
+        """
+        for key in keys:
+            first = self._first_sizes.get(key.verifier_key)
+            if first != key.from_size:
+                signs = "none" if first is None else f"the first of {first} events"
+                message = (
+                    f"{key.verifier_key} is said to sign checkpoints from {key.from_size} events"
+                    f" on, but signs {signs}"
+                )
+                yield Finding(key.from_size, Kind.KEY, message)
 
     def _check_clock(self, checkpoint: Checkpoint) -> None:
         if self.imported not in (None, checkpoint.imported):
@@ -257,12 +279,22 @@ class Verification:
                 message = f"event {position} of the log is not the one that was sealed"
                 yield Finding(position, Kind.ALTERED, message)
 
-    def finish(self) -> Iterable[Finding]:
-        """Yield what is missing at the end."""
+    def finish(self, *, allow_unsealed: bool = False) -> Iterable[Finding]:
+        """Yield what is missing at the end, and what no checkpoint covers.
+
+        Args:
+            allow_unsealed: accept events beyond the last checkpoint.
+        """
         signed = max(self._roots, default=0)
         if self.count < signed:
             message = f"{signed} events were signed, but there are only {self.count}"
             yield Finding(self.count + 1, Kind.TRUNCATED, message)
+        elif self.count > signed and not allow_unsealed:
+            which = f"events {signed + 1} to {self.count} are"
+            if self.count == signed + 1:
+                which = f"event {self.count} is"
+            message = f"{which} beyond the last checkpoint: no signature covers what they say"
+            yield Finding(self.count, Kind.UNSEALED, message)
 
 
 def _hashes(joined: bytes) -> list[bytes]:

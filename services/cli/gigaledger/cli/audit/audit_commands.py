@@ -142,7 +142,7 @@ def audit_explain(  # noqa: PLR0913 - options of the command line
     that the lines add up to the figure exactly. With --key, each event comes with a proof that it
     is in the signed history.
     """
-    verifier = verify.read_key(key) if key is not None else None
+    trusted = verify.read_keys(key) if key is not None else None
     day = parse_date(as_of, "--as-of") if as_of is not None else None
     about = {"agreement": agreement, "currency_code": currency} | _pair(pair)
     hashes: dict[int, bytes] = {}
@@ -154,9 +154,9 @@ def audit_explain(  # noqa: PLR0913 - options of the command line
         found = explain(figures.history, traced, figure, attributes)
     lines = [line for one in found for line in one.lines or ()]
     proofs = None
-    if verifier is not None:
+    if trusted is not None:
         positions = [line.entry.position for line in lines]
-        proofs = prove(positions, hashes, book_name(book), verifier, ledger_address(ledger))
+        proofs = prove(positions, hashes, book_name(book), trusted, ledger_address(ledger))
     if as_json:
         for one in found:
             print_json_text(json.dumps(explanation_json(one, position, proofs)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +58,7 @@ def prove(
     positions: Iterable[int],
     leaf_hashes: Mapping[int, bytes],
     book: str,
-    key: Verifier,
+    trusted: Sequence[Verifier],
     ledger: str,
 ) -> Proofs:
     """Return proofs that events are in the latest checkpoint of a book, all of them checked.
@@ -67,7 +67,7 @@ def prove(
         positions: of the events.
         leaf_hashes: by position, the hash of the bytes that were read.
         book: resource name of the book.
-        key: the public key that the auditor holds.
+        trusted: the public keys that the auditor holds.
         ledger: address of the ledger.
 
     Raises:
@@ -78,7 +78,7 @@ def prove(
         stub = AuditServiceStub(channel)
         keys = stub.ListSigningKeys(pb.ListSigningKeysRequest(parent=book)).keys
         latest = stub.GetLatestCheckpoint(pb.GetLatestCheckpointRequest(book=book)).checkpoint
-        report, checkpoints = held_against(keys, key, book, None, [latest.note])
+        report, checkpoints = held_against(keys, trusted, book, [latest.note])
         if not report.holds:
             raise CommandError(str(report.findings[0].message), ExitCode.NOT_VERIFIED)
         size, root = checkpoints.size, checkpoints.roots[checkpoints.size]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,21 +67,24 @@ class Report:
         return not self.findings
 
 
-def read_key(text: str) -> Verifier:
-    """Return a public key, given as it is or as a file that holds it.
+def read_keys(text: str) -> list[Verifier]:
+    """Return public keys: one that is given as it is, or those in a file, one a line.
 
     Raises:
         CommandError: neither.
     """
     path = Path(text)
     try:
-        return Verifier.parse(path.read_text("utf-8") if path.is_file() else text)
+        lines = path.read_text("utf-8").split() if path.is_file() else [text]
+        return [Verifier.parse(line) for line in lines or [""]]
     except (NoteError, OSError, UnicodeDecodeError) as error:
         raise CommandError(f"--key {text}: {error}", ExitCode.USAGE) from error
 
 
-def verify_file(path: Path, key: Verifier, kept: str | None) -> Report:
-    """Verify a file with nothing but the public key.
+def verify_file(
+    path: Path, trusted: Sequence[Verifier], kept: str | None, *, allow_unsealed: bool
+) -> Report:
+    """Verify a file with nothing but the public keys.
 
     Raises:
         CommandError: it can't be read as a book.
@@ -90,7 +93,8 @@ def verify_file(path: Path, key: Verifier, kept: str | None) -> Report:
         with path.open(encoding="utf-8", newline="\n") as file:
             header = read_header(next(file, ""))
             notes = read_footer(_last_line(path))
-            report, checkpoints = held_against(header.keys, key, header.book, kept, notes)
+            report, checkpoints = held_against(header.keys, trusted, header.book, notes, kept)
+            report.findings += checkpoints.key_findings(header.keys)
             verification = Verification(checkpoints.roots)
             with progress("Verifying", header.size) as advance:
                 for line in file:
@@ -112,7 +116,7 @@ def verify_file(path: Path, key: Verifier, kept: str | None) -> Report:
         raise CommandError(f"{path}: {error}", ExitCode.INVALID_INPUT) from error
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}", ExitCode.NOT_FOUND) from error
-    report.findings += verification.finish()
+    report.findings += verification.finish(allow_unsealed=allow_unsealed)
     report.events = verification.count
     if report.events != header.size:
         message = f"the file says that it holds {header.size} events, but holds {report.events}"
@@ -122,14 +126,17 @@ def verify_file(path: Path, key: Verifier, kept: str | None) -> Report:
 
 def held_against(
     keys: Iterable[pb.SigningKey],
-    key: Verifier,
+    trusted: Sequence[Verifier],
     book: str,
-    kept: str | None,
     notes: Iterable[str],
+    kept: str | None = None,
 ) -> tuple[Report, Checkpoints]:
     """Return the checkpoints that a book must match, with the findings about them."""
-    trusted, findings = trusted_keys(list(keys), key)
-    checkpoints = Checkpoints(trusted)
+    followed, findings = trusted_keys(list(keys), trusted)
+    checkpoints = Checkpoints(followed)
+    if not checkpoints.origin.endswith(f"/{book}"):
+        message = f"{book} is not the book of {checkpoints.origin}, whose key it is verified with"
+        findings.append(Finding(0, Kind.FORK, message))
     for note in notes:
         checkpoints.add(note)
     report = Report(book, checkpoints.origin, checkpoints.size, len(checkpoints.roots), findings=[])

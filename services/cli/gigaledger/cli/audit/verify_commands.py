@@ -41,7 +41,7 @@ def audit_verify(  # noqa: PLR0913 - options of the command line
         str,
         typer.Option(
             metavar="KEY|FILE",
-            help="The public key that you were given: NAME+ID+KEY, or a file that holds it.",
+            help="The public key that you were given: NAME+ID+KEY, or a file with one or more.",
             show_default=False,
         ),
     ],
@@ -54,6 +54,10 @@ def audit_verify(  # noqa: PLR0913 - options of the command line
         ),
     ] = None,
     book: Book = "main",
+    allow_unsealed: Annotated[
+        bool,
+        typer.Option("--allow-unsealed", help="Accept events beyond the last checkpoint."),
+    ] = False,
     log_only: Annotated[
         bool, typer.Option("--log-only", help="Leave out the figures that are published.")
     ] = False,
@@ -68,14 +72,21 @@ def audit_verify(  # noqa: PLR0913 - options of the command line
     and published figures and exceptions are recomputed from the facts. Exit code 0 only if
     everything holds.
     """
-    verifier = verify.read_key(key)
+    trusted = verify.read_keys(key)
     kept = _text(since) if since is not None else None
     if file is not None:
-        report = verify.verify_file(file, verifier, kept)
+        report = verify.verify_file(file, trusted, kept, allow_unsealed=allow_unsealed)
     else:
         query = None if log_only else projections_address(projections)
         name = book_name(book)
-        report = verify_live.verify_live(name, verifier, kept, ledger_address(ledger), query)
+        report = verify_live.verify_live(
+            name,
+            trusted,
+            kept,
+            ledger_address(ledger),
+            query,
+            allow_unsealed=allow_unsealed,
+        )
     if as_json:
         print_json_text(_json(report))
     else:
@@ -160,7 +171,7 @@ def _print(report: verify.Report) -> None:
     out.print(f"{report.origin}: {report.events:,} events read, {sealed}.")
     beyond = report.events - report.size
     if beyond > 0:
-        out.print(f"The last {beyond:,} are not sealed yet.")
+        out.print(f"The last {beyond:,} are beyond the last checkpoint: no signature covers them.")
     if report.filters is not None:
         out.print(f"{report.filters:,} filtered reads compared with the events.")
     if report.figures is not None:

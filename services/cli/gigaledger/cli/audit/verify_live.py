@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import grpc
 from gigaledger.audit.export.book_file import Header, write
@@ -32,23 +32,32 @@ READ_EVENTS = "/gigaledger.v1.LedgerService/ReadEvents"
 
 
 def verify_live(
-    book: str, key: Verifier, kept: str | None, ledger: str, projections: str | None
+    book: str,
+    trusted: Sequence[Verifier],
+    kept: str | None,
+    ledger: str,
+    projections: str | None,
+    *,
+    allow_unsealed: bool,
 ) -> Report:
     """Verify a book that is served.
 
     Args:
         book: resource name of the book.
-        key: the public key that the auditor holds.
+        trusted: the public keys that the auditor holds.
         kept: a checkpoint that the auditor kept, as it was signed.
         ledger: address of the ledger.
         projections: address of the projections whose figures are recomputed; None for none.
+        allow_unsealed: whether events beyond the last checkpoint are accepted.
     """
     filters = Filters()
     figures = Figures() if projections is not None else None
     leaves: list[bytes] = []
     with client.audit(ledger) as channel:
         stub = AuditServiceStub(channel)
-        report, checkpoints = held_against(_keys(stub, book), key, book, kept, _notes(stub, book))
+        keys = _keys(stub, book)
+        report, checkpoints = held_against(keys, trusted, book, _notes(stub, book), kept)
+        report.findings += checkpoints.key_findings(keys)
         verification = Verification(checkpoints.roots)
         with progress("Verifying", checkpoints.size) as advance:
             for leaf in read_leaves(channel, ReadEventsRequest(book=book)):
@@ -60,18 +69,30 @@ def verify_live(
                         _add(figures, recorded, report)
                         leaves.append(leaf)
                 advance()
-        report.findings += verification.finish()
+        report.findings += verification.finish(allow_unsealed=allow_unsealed)
         wrong = verification.first_wrong_size
         if wrong is not None:
-            name = f"{book}/checkpoints/{wrong}"
-            sealed = stub.GetLeafHashes(pb.GetLeafHashesRequest(name=name))
-            report.findings += verification.explain(sealed.first_position, sealed.hashes)
+            report.findings += _altered(stub, f"{book}/checkpoints/{wrong}", verification)
         report.events = verification.count
         if report.holds:
             _ask_filters(channel, filters, book, report)
         if figures is not None and projections is not None and report.holds:
             _compare(channel, (figures, leaves), book, projections, report)
     return report
+
+
+def _altered(stub: AuditServiceStub, name: str, verification: Verification) -> Iterable[Finding]:
+    """Return the altered events by the hashes that were sealed with a checkpoint.
+
+    None if the ledger lacks the checkpoint, because the auditor kept it from another history.
+    """
+    try:
+        sealed = stub.GetLeafHashes(pb.GetLeafHashesRequest(name=name))
+    except grpc.RpcError as error:
+        if error.code() is not grpc.StatusCode.NOT_FOUND:
+            raise
+        return []
+    return list(verification.explain(sealed.first_position, sealed.hashes))
 
 
 def export_book(book: str, ledger: str, out: Callable[[str], object]) -> int:

@@ -51,9 +51,14 @@ def make(
 
 @app.command("show")
 def show(file: KeyFile, *, book: Book = "main") -> None:
-    """Print the public key of a book's checkpoints, for auditors."""
+    """Print the public keys of a book's checkpoints, the oldest first, for auditors to keep.
+
+    The first verifies all books that were sealed before it was followed by another; a later one,
+    the books that were first sealed after that.
+    """
     with _errors(file):
-        typer.echo(_public(read_keys(file)[-1], book))
+        for key in read_keys(file):
+            typer.echo(_public(key, book))
 
 
 @app.command("rotate")
