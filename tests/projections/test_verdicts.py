@@ -331,6 +331,25 @@ async def test_the_policy_that_is_known_judges_documents_recorded_before_it(
     assert {item.rule for item in after} - {item.rule for item in before} == {"SX-CUT-02"}
 
 
+@pytest.mark.parametrize(("wrong", "right"), [("T-1", ""), ("", "T-1")])
+async def test_a_refund_follows_the_payment_that_replaces_an_erroneous_one(
+    read_models: ReadModels, wrong: str, right: str
+) -> None:
+    log = any_log(
+        [
+            paid(9_000, "TP-3", purchase_order="", invoice=wrong),
+            ("reverse", 1),
+            paid(12_000, "TP-3", purchase_order="", invoice=right),
+            refunded(1_000, "TR-3", purchase_order="", payment="TP-3"),
+        ]
+    )
+
+    _, after = await _compared_everywhere(read_models, log)
+
+    unapplied = {item.description for item in after if item.rule == "SX-PAY-02"}
+    assert ("USD 110.00 of payment TP-3 is unapplied" in unapplied) is (right == "")
+
+
 async def _compared_everywhere(
     read_models: ReadModels, log: Log
 ) -> tuple[list[ExceptionRecord], list[ExceptionRecord]]:

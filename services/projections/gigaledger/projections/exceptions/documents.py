@@ -65,9 +65,8 @@ def document_of(recorded: RecordedEvent) -> tuple[str, str]:
         return stream, ""
     invoice = getattr(fact, "invoice", "")
     payment = f"{stream}/payments/{fact.payment}" if "payment" in fields_of(kind) else ""
-    if invoice:
-        return f"{stream}/invoices/{invoice}", payment
-    return payment, ""
+    document = f"{stream}/invoices/{invoice}" if invoice else payment
+    return document, payment if kind == "supplier_payment_settled" else ""
 
 
 def referenced_entities(posting: Posting) -> set[str]:
