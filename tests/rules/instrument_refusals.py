@@ -25,7 +25,7 @@ from tests.instruments import (
     satisfied,
     vested,
 )
-from tests.rules.refusals import Case
+from tests.rules.refusals import EARLIER, LATER, Case
 
 PARTIES = parties("SUP", "CUS", "THIRD")
 GRANTED = [*PARTIES, granted()]
@@ -71,6 +71,21 @@ INSTRUMENT_CASES = [
     Case("more vested than granted", "HR-WAR-01", vested("101", 2), "shares", GRANTED),
     Case("more vested than the tranche", "HR-WAR-01", vested("41", 2), "shares", GRANTED),
     Case("vested before its conditions", "HR-STATE-01", vested("60"), "tranche", GRANTED),
+    Case(
+        "vested before the grant",
+        "HR-TIME-02",
+        vested("1", 2, on=EARLIER),
+        "effective_date",
+        GRANTED,
+    ),
+    Case("exercised before it vested", "HR-WAR-02", exercised("40", on=EARLIER), "shares", VESTED),
+    Case(
+        "exercised after it lapsed",
+        "HR-WAR-02",
+        exercised("40", on=LATER),
+        "shares",
+        [*VESTED, lapsed(2)],
+    ),
     Case("vested of no tranche", "HR-ID-03", vested("1", 3), "tranche", GRANTED),
     Case("vested when lapsed", "HR-STATE-01", vested("1", 2), "tranche", [*GRANTED, lapsed(2)]),
     Case("none vested", "FIELD_INVALID", vested("0", 2), "shares", GRANTED),

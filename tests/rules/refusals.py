@@ -53,6 +53,7 @@ class Case:
     given: list[Event] = field(default_factory=list)
 
 
+EARLIER, LATER = START - dt.timedelta(days=1), START + dt.timedelta(days=1)
 PARTIES = parties("SUP", "CUS", "THIRD")
 AGREED = [*PARTIES, definitive()]
 CERTIFIED = [*AGREED, claimed(), certified()]
@@ -77,14 +78,30 @@ def _returned(amount_minor: int) -> Event:
     )
 
 
-def _rescinded(shares: str, amount_minor: int | None = None) -> Event:
+def _rescinded(shares: str, amount_minor: int | None = None, on: dt.date = START) -> Event:
     return fact(
         "equity_issuance_rescinded",
+        on=on,
         agreement="AGR",
         security="SEC-1",
         shares=number(shares),
         amount=money(int(shares) * 500 if amount_minor is None else amount_minor),
     )
+
+
+def _turned_down(power_kw: int, on: dt.date) -> Event:
+    return fact(
+        "capacity_claim_rejected",
+        on=on,
+        agreement="AGR",
+        milestone="M1",
+        power_kw=power_kw,
+        power_basis="POWER_BASIS_IT_CRITICAL_LOAD",
+    )
+
+
+def _executed(on: dt.date) -> Event:
+    return fact("definitive_agreement_executed", on=on, agreement="AGR", terms=terms())
 
 
 def _ended(kind: str) -> Event:
@@ -595,6 +612,62 @@ CASES = [
         [*AGREED, authorised("1e11")],
     ),
     Case("a class that was never authorised", "HR-ID-03", issued(), "share_class", AGREED),
+    Case(
+        "certified before it was claimed",
+        "HR-TIME-02",
+        certified(on=EARLIER),
+        "effective_date",
+        [*AGREED, claimed()],
+    ),
+    Case(
+        "certified in part before the rest was claimed",
+        "HR-TIME-02",
+        certified(2, "CERT-2"),
+        "effective_date",
+        [*AGREED, claimed(2), claimed(2, on=LATER), certified(1)],
+    ),
+    Case(
+        "turned down before it was claimed",
+        "HR-TIME-02",
+        _turned_down(1, on=EARLIER),
+        "effective_date",
+        [*AGREED, claimed(1)],
+    ),
+    Case(
+        "a certificate withdrawn before its day",
+        "HR-TIME-02",
+        fact(
+            "capacity_certification_reversed",
+            on=EARLIER,
+            agreement="AGR",
+            certificate="CERT-1",
+            power_kw=1,
+            power_basis="POWER_BASIS_IT_CRITICAL_LOAD",
+        ),
+        "effective_date",
+        CERTIFIED,
+    ),
+    Case(
+        "issued before the class was authorised",
+        "HR-TIME-02",
+        issued(on=EARLIER),
+        "effective_date",
+        [*PARTIES, _executed(EARLIER), authorised("1000")],
+    ),
+    Case(
+        "issued before the agreement was executed",
+        "HR-TIME-02",
+        issued(on=EARLIER),
+        "effective_date",
+        [*AGREED, authorised("1000", on=EARLIER)],
+    ),
+    Case(
+        "rescinded before the issuance",
+        "HR-TIME-02",
+        _rescinded("1", on=EARLIER),
+        "effective_date",
+        [*ISSUABLE, issued()],
+    ),
     Case(
         "a class of another issuer",
         "HR-ID-03",

@@ -15,6 +15,7 @@ from decimal import Decimal
 from enum import Enum
 
 from gigaledger.ledger.domain.book_view import Violations, at_most, unknown, wrong_state
+from gigaledger.ledger.domain.dated_balance import DatedBalance
 from gigaledger.ledger.domain.entries import Entry
 from gigaledger.ledger.domain.refusals import Rule, Violation
 from gigaledger.v1.agreement_facts_pb2 import AgreementTerms, Tranche
@@ -58,6 +59,7 @@ class Milestone:
         power_basis: what the claims are measured at.
         capacity_layer: where they are counted.
         claimants: who made claims.
+        pending: claimed and neither turned down nor certified, by day.
     """
 
     planned: bool = False
@@ -68,6 +70,7 @@ class Milestone:
     power_basis: PowerBasis.ValueType = PowerBasis.POWER_BASIS_UNSPECIFIED
     capacity_layer: CapacityLayer.ValueType = CapacityLayer.CAPACITY_LAYER_UNSPECIFIED
     claimants: set[str] = field(default_factory=set)
+    pending: DatedBalance = field(default_factory=DatedBalance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +94,10 @@ class CapacityChange:
 
 @dataclass(slots=True)
 class Certificate:
-    """A certificate and what remains of it."""
+    """A certificate, the day on which it takes effect, and what remains of it."""
 
     milestone: str
+    effective_date: dt.date
     remaining_kw: int
 
 
@@ -145,6 +149,9 @@ class Capacity:
                 f"what milestone {name} claims",
                 "kW",
             )
+            if milestone.pending.lowest() < 0:
+                message = f"more of milestone {name} is certified on a day than was claimed by then"
+                yield Violation(Rule.TIME_02, "position", message)
             yield from at_most(
                 Rule.STATE_01,
                 "power_kw",
@@ -177,6 +184,7 @@ class Issuance:
         price_per_share: price of a share, in units of the currency.
         currency: currency of the issuance.
         outstanding: shares neither rescinded nor repurchased.
+        held: the same, by day.
         remaining_minor: amount that is not rescinded, in minor units.
     """
 
@@ -184,6 +192,7 @@ class Issuance:
     price_per_share: DecimalMessage
     currency: str
     outstanding: Decimal
+    held: DatedBalance
     remaining_minor: int
 
 

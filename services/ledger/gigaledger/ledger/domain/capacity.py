@@ -13,6 +13,7 @@ from gigaledger.ledger.domain.agreement_state import (
     Milestone,
 )
 from gigaledger.ledger.domain.book_view import BookView, Violations, at_most, unknown, wrong_state
+from gigaledger.ledger.domain.dated_balance import not_before
 from gigaledger.ledger.domain.entries import Entry
 from gigaledger.ledger.domain.refusals import Rule, Violation
 from gigaledger.v1.common_pb2 import CapacityLayer, PowerBasis
@@ -48,6 +49,7 @@ def apply_claimed(state: Agreement, entry: Entry) -> None:
     """Fold CapacityMilestoneClaimed."""
     milestone = _milestone(state, entry)
     milestone.claimed_kw += entry.fact.power_kw
+    milestone.pending.change(entry, entry.fact.power_kw)
     milestone.power_basis = entry.fact.power_basis
     milestone.capacity_layer = _layer(entry.fact.capacity_layer)
     if entry.fact.claimant:
@@ -74,13 +76,19 @@ def decide_certified(state: Agreement, entry: Entry, _given: BookView) -> Violat
         f"what milestone {fact.milestone} claims, counting what is certified already",
         "kW",
     )
+    what = f"what is claimed of milestone {fact.milestone} and not certified"
+    yield from milestone.pending.too_early(entry, fact.power_kw, what, "kW")
 
 
 def apply_certified(state: Agreement, entry: Entry) -> None:
     """Fold CapacityMilestoneCertified."""
     fact = entry.fact
-    _milestone(state, entry).certified_kw += fact.power_kw
-    state.capacity.certificates[certificate_key(fact)] = Certificate(fact.milestone, fact.power_kw)
+    milestone = _milestone(state, entry)
+    milestone.certified_kw += fact.power_kw
+    milestone.pending.change(entry, -fact.power_kw)
+    state.capacity.certificates[certificate_key(fact)] = Certificate(
+        fact.milestone, entry.effective_date, fact.power_kw
+    )
     state.capacity.change(entry, fact.power_basis, fact.power_kw, fact.certificate)
 
 
@@ -105,11 +113,15 @@ def decide_rejected(state: Agreement, entry: Entry, _given: BookView) -> Violati
         f"what is pending of milestone {fact.milestone}",
         "kW",
     )
+    what = f"what is pending of milestone {fact.milestone}"
+    yield from milestone.pending.too_early(entry, fact.power_kw, what, "kW")
 
 
 def apply_rejected(state: Agreement, entry: Entry) -> None:
     """Fold CapacityClaimRejected."""
-    _milestone(state, entry).rejected_kw += entry.fact.power_kw
+    milestone = _milestone(state, entry)
+    milestone.rejected_kw += entry.fact.power_kw
+    milestone.pending.change(entry, -entry.fact.power_kw)
 
 
 def decide_certification_reversed(state: Agreement, entry: Entry, _given: BookView) -> Violations:
@@ -121,6 +133,8 @@ def decide_certification_reversed(state: Agreement, entry: Entry, _given: BookVi
         return
     milestone = state.capacity.milestones[certificate.milestone]
     yield from _same_basis(milestone, entry)
+    what = f"certificate {fact.certificate}"
+    yield from not_before(entry, certificate.effective_date, what)
     yield from at_most(
         Rule.STATE_01,
         "power_kw",
@@ -136,11 +150,13 @@ def apply_certification_reversed(state: Agreement, entry: Entry) -> None:
     fact = entry.fact
     certificate = state.capacity.certificates.get(certificate_key(fact))
     if certificate is None:
-        certificate = Certificate("", 0)
+        certificate = Certificate("", entry.effective_date, 0)
         state.capacity.certificates[certificate_key(fact)] = certificate
     certificate.remaining_kw -= fact.power_kw
     if certificate.milestone:
-        state.capacity.milestones[certificate.milestone].certified_kw -= fact.power_kw
+        milestone = state.capacity.milestones[certificate.milestone]
+        milestone.certified_kw -= fact.power_kw
+        milestone.pending.change(entry, fact.power_kw)
     state.capacity.change(entry, fact.power_basis, -fact.power_kw, fact.certificate)
 
 

@@ -22,6 +22,7 @@ from gigaledger.ledger.domain.book_view import (
     unknown,
     wrong_state,
 )
+from gigaledger.ledger.domain.dated_balance import DatedBalance, not_before
 from gigaledger.ledger.domain.entries import Entry
 from gigaledger.ledger.domain.refusals import Rule, Violation
 from gigaledger.v1.common_pb2 import Role
@@ -59,6 +60,8 @@ def decide_issuance(state: Agreement, entry: Entry, given: BookView) -> Violatio
         yield wrong_state("agreement", "shares are registered under a binding agreement only")
     if state.exists and not state.party(Role.ROLE_ISSUER):
         yield wrong_state("agreement", "the agreement names no issuer")
+    if state.executed is not None:
+        yield from not_before(entry, state.executed.effective_date, "the agreement is executed")
     yield from same_currency(fact.amount, "amount", state.currency, "the agreement")
     yield from amount_of_shares(
         fact.amount, "amount", fact.shares, (fact.price_per_share, "price_per_share")
@@ -66,6 +69,9 @@ def decide_issuance(state: Agreement, entry: Entry, given: BookView) -> Violatio
     share_class = given.state(class_stream(state, fact.share_class))
     if share_class.exists:
         yield from share_class.issuable(entry)
+        what = f"what is authorised of class {fact.share_class} and not issued"
+        shares = decimal_from_message(fact.shares)
+        yield from share_class.unissued.too_early(entry, shares, what, "shares")
     elif state.party(Role.ROLE_ISSUER):
         yield unknown("share_class", "share class of the issuer", fact.share_class)
 
@@ -88,11 +94,14 @@ def rescission_links(state: Agreement, entry: Entry) -> list[str]:
 def apply_issuance(state: Agreement, entry: Entry) -> None:
     """Fold EquitySharesIssued."""
     fact = entry.fact
+    shares, held = decimal_from_message(fact.shares), DatedBalance()
+    held.change(entry, shares)
     state.equity.issuances[fact.security] = Issuance(
         class_stream(state, fact.share_class),
         fact.price_per_share,
         fact.amount.currency_code,
-        decimal_from_message(fact.shares),
+        shares,
+        held,
         minor(fact.amount),
     )
 
@@ -113,6 +122,9 @@ def decide_rescission(state: Agreement, entry: Entry, given: BookView) -> Violat
     issuance = state.equity.issuances.get(fact.security)
     if issuance is None or fact.amount.currency_code != issuance.currency:
         return
+    shares = decimal_from_message(fact.shares)
+    what = f"the outstanding shares of {fact.security}"
+    yield from issuance.held.too_early(entry, shares, what, "shares")
     price = (issuance.price_per_share, "security")
     yield from amount_of_shares(fact.amount, "amount", fact.shares, price)
     yield from at_most(
@@ -144,7 +156,9 @@ def apply_repurchase(state: Agreement, entry: Entry) -> None:
     if issuance is None:
         state.equity.missing(f"security {entry.fact.security}")
     else:
-        issuance.outstanding -= decimal_from_message(entry.fact.shares)
+        shares = decimal_from_message(entry.fact.shares)
+        issuance.outstanding -= shares
+        issuance.held.change(entry, -shares)
 
 
 def apply_rescission(state: Agreement, entry: Entry) -> None:
@@ -207,6 +221,7 @@ class ShareClass:
         self.exists = False
         self.authorised = Decimal(0)
         self.issued = Decimal(0)
+        self.unissued = DatedBalance()
         self.non_voting = False
 
     def issuable(self, entry: Entry) -> Violations:
@@ -226,6 +241,9 @@ class ShareClass:
         """Yield what must hold and does not."""
         what = "what is authorised of the class"
         yield from at_most(Rule.INV_04, "position", self.issued, self.authorised, what, "shares")
+        if self.unissued.lowest() < 0:
+            message = "more of the class is issued on a day than was authorised by then"
+            yield Violation(Rule.TIME_02, "position", message)
 
 
 def decide_share_class(_state: ShareClass, entry: Entry, _given: BookView) -> Violations:
@@ -245,15 +263,21 @@ def _votes(fact: object, *, non_voting: bool) -> Violations:
 def apply_share_class(state: ShareClass, entry: Entry) -> None:
     """Fold ShareClassAuthorised."""
     state.exists = True
-    state.authorised += decimal_from_message(entry.fact.authorised_shares)
+    authorised = decimal_from_message(entry.fact.authorised_shares)
+    state.authorised += authorised
+    state.unissued.change(entry, authorised)
     state.non_voting = entry.fact.non_voting
 
 
 def apply_class_issuance(state: ShareClass, entry: Entry) -> None:
     """Fold EquitySharesIssued where it is linked."""
-    state.issued += decimal_from_message(entry.fact.shares)
+    shares = decimal_from_message(entry.fact.shares)
+    state.issued += shares
+    state.unissued.change(entry, -shares)
 
 
 def apply_class_taken_back(state: ShareClass, entry: Entry) -> None:
     """Fold EquityIssuanceRescinded where it is linked."""
-    state.issued -= decimal_from_message(entry.fact.shares)
+    shares = decimal_from_message(entry.fact.shares)
+    state.issued -= shares
+    state.unissued.change(entry, shares)

@@ -64,6 +64,11 @@ class Rule(Enum):
         Kind.PRECONDITION,
         "only a PLAN is dated more than a day after it is recorded",
     )
+    TIME_02 = (
+        "HR-TIME-02",
+        Kind.PRECONDITION,
+        "a decision takes nothing that was not there on its own day, or is gone on a later one",
+    )
     SEQ_01 = ("HR-SEQ-01", Kind.CONFLICT, "a stream is as the caller expects it")
     STATE_01 = ("HR-STATE-01", Kind.PRECONDITION, "the subject is in a state that allows the fact")
     AUTH_01 = (

@@ -23,6 +23,7 @@ from gigaledger.ledger.domain.book_view import (
     unknown,
     wrong_state,
 )
+from gigaledger.ledger.domain.dated_balance import DatedBalance, not_before
 from gigaledger.ledger.domain.entries import Entry
 from gigaledger.ledger.domain.refusals import Rule, Violation
 from gigaledger.v1.agreement_facts_pb2 import ConditionType, TrancheCondition
@@ -39,10 +40,12 @@ class Warrant:
     def __init__(self) -> None:
         self.exists = False
         self.terms = WarrantIssued()
+        self.granted: dt.date | None = None
         self.satisfied: dict[ConditionKey, dt.date] = {}
         self.vested: dict[int, Decimal] = {}
+        self.vested_by_day: dict[int, DatedBalance] = {}
         self.exercised = Decimal(0)
-        self.lapsed: set[int] = set()
+        self.lapsed: dict[int, dt.date] = {}
 
     @property
     def agreement(self) -> str:
@@ -75,13 +78,15 @@ class Warrant:
         gate = WarrantGate.WARRANT_GATE_EXERCISE
         vested = sum(
             (
-                self.vested.get(tranche.number, Decimal(0))
+                self.vested_by_day[tranche.number].on(day)
                 for tranche in self.terms.tranches
-                if not any(self.open_conditions(tranche, gate, day))
+                if tranche.number in self.vested_by_day
+                and not any(self.open_conditions(tranche, gate, day))
+                and day <= self.lapsed.get(tranche.number, day)
             ),
             Decimal(0),
         )
-        return vested - self.exercised
+        return Decimal(vested) - self.exercised
 
     def invariants(self) -> Violations:
         """Yield what must hold and does not."""
@@ -138,6 +143,7 @@ def apply_issued(state: Warrant, entry: Entry) -> None:
     """Fold WarrantIssued."""
     state.exists = True
     state.terms = entry.fact
+    state.granted = entry.effective_date
 
 
 def decide_condition_satisfied(state: Warrant, entry: Entry, _given: BookView) -> Violations:
@@ -172,6 +178,8 @@ def decide_vested(state: Warrant, entry: Entry, _given: BookView) -> Violations:
         return
     if fact.tranche in state.lapsed:
         yield wrong_state("tranche", f"tranche {fact.tranche} has lapsed")
+    if state.granted is not None:
+        yield from not_before(entry, state.granted, "the warrant is granted")
     gate, day = WarrantGate.WARRANT_GATE_VESTING, entry.effective_date
     for index in state.open_conditions(tranche, gate, day):
         message = f"condition {index} of tranche {fact.tranche} does not hold on {day}"
@@ -193,6 +201,7 @@ def apply_vested(state: Warrant, entry: Entry) -> None:
     number = entry.fact.tranche
     shares = decimal_from_message(entry.fact.shares)
     state.vested[number] = state.vested.get(number, Decimal(0)) + shares
+    state.vested_by_day.setdefault(number, DatedBalance()).change(entry, shares)
 
 
 def decide_exercised(state: Warrant, entry: Entry, _given: BookView) -> Violations:
@@ -234,13 +243,14 @@ def decide_lapsed(state: Warrant, entry: Entry, _given: BookView) -> Violations:
         return
     if number and state.tranche(number) is None:
         yield unknown("tranche", "tranche", number)
-    elif _lapsing(state, number) <= state.lapsed:
+    elif _lapsing(state, number) <= state.lapsed.keys():
         yield wrong_state("tranche" if number else "warrant", "has lapsed already")
 
 
 def apply_lapsed(state: Warrant, entry: Entry) -> None:
     """Fold WarrantLapsed."""
-    state.lapsed |= _lapsing(state, entry.fact.tranche)
+    for number in _lapsing(state, entry.fact.tranche):
+        state.lapsed.setdefault(number, entry.effective_date)
 
 
 def _lapsing(state: Warrant, number: int) -> set[int]:
