@@ -26,7 +26,7 @@ _OPTIONS: tuple[tuple[str, int | str], ...] = (
     # Repeats are ours: a service that is back is found within a second.
     ("grpc.enable_retries", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 2000),  # the time that one attempt may take
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
 

@@ -32,7 +32,7 @@ from google.type.money_pb2 import Money
 _FACT = "capital_call_issued."
 _SOME_DAY = dt.date(2000, 1, 1)
 _ANY_AMOUNT = Money(currency_code="USD", units=1)
-"""Stands for the amount, where none is asked about, in the check of the other fields."""
+"""Amount used to check the other fields, if the question names none."""
 
 
 def question_of(request: EvaluateCapitalCallRequest, call: str) -> CallQuestion:

@@ -41,7 +41,7 @@ _EVALUATED_CONDITIONS = frozenset(
 
 
 def terms_violations(terms: AgreementTerms) -> Violations:
-    """Yield what is wrong with terms in themselves."""
+    """Yield the faults of terms by themselves."""
     roles = [entry.role for entry in terms.parties]
     for role in repeated(roles):
         if role in _UNIQUE_ROLES:

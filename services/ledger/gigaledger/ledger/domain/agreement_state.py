@@ -24,7 +24,7 @@ from google.type.decimal_pb2 import Decimal as DecimalMessage
 
 
 class Status(Enum):
-    """Where an agreement is in its life."""
+    """Life-cycle status of an agreement."""
 
     NONE = "not recorded"
     LETTER_OF_INTENT = "a letter of intent"
@@ -36,30 +36,30 @@ class Status(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Where a fact is recorded, and since when it holds."""
+    """Position and effective date of a fact."""
 
     effective_date: dt.date
     position: int
 
 
 CertificateKey = tuple[str, str]
-"""Certifier, empty where none is named, and number of the certificate."""
+"""Certifier, empty if none is named, and number of the certificate."""
 
 
 @dataclass(slots=True)
 class Milestone:
-    """What has been said of one milestone, in kilowatts.
+    """State of a milestone, in kilowatts.
 
     Attributes:
         planned: whether the milestone is in the plan.
         claimed_kw: claimed by the obligor.
-        rejected_kw: of that, turned down.
-        certified_kw: of that, accepted and not withdrawn.
-        retired_kw: of that, taken out of service.
-        power_basis: what the claims are measured at.
-        capacity_layer: where they are counted.
-        claimants: who made claims.
-        pending: claimed and neither turned down nor certified, by day.
+        rejected_kw: rejected claims.
+        certified_kw: accepted claims that are not withdrawn.
+        retired_kw: certified capacity taken out of service.
+        power_basis: power basis of the claims.
+        capacity_layer: layer of the claims.
+        claimants: parties that made claims.
+        pending: claimed and neither rejected nor certified, by day.
     """
 
     planned: bool = False
@@ -78,11 +78,11 @@ class CapacityChange:
     """A change of net certified capacity.
 
     Attributes:
-        effective_date: since when it holds.
-        power_basis: what it is measured at.
-        power_kw: kilowatts; negative where certification is withdrawn or capacity retired.
-        position: where it is recorded.
-        document: number of the certificate; the milestone where capacity is retired.
+        effective_date: the day from which on it counts.
+        power_basis: its power basis.
+        power_kw: kilowatts; negative if a certificate is withdrawn or capacity retired.
+        position: position of the fact.
+        document: number of the certificate; the milestone if capacity is retired.
     """
 
     effective_date: dt.date
@@ -120,7 +120,7 @@ class Capacity:
     def day_of_highest(self, basis: PowerBasis.ValueType, day: dt.date) -> dt.date:
         """Return the first day up to a day at whose end net certified capacity was highest.
 
-        The day itself where nothing was ever certified by it.
+        The day itself if nothing was certified by then.
         """
         changes = self.changes(basis, day)
         highest, highest_on, total_kw = 0, day, 0
@@ -169,7 +169,7 @@ class Capacity:
 
 @dataclass(slots=True)
 class Contribution:
-    """Capital received and what remains of it; None where the amount is not disclosed."""
+    """A capital contribution: what remains of it, None if it is not disclosed, and its currency."""
 
     remaining_minor: int | None
     currency: str
@@ -267,13 +267,13 @@ class Agreement:
 
     @property
     def currency(self) -> str:
-        """Currency of the investment; empty where none is agreed."""
+        """Currency of the investment; empty if none is agreed."""
         return self.terms.investment_commitment.currency_code or (
             self.terms.tranches[0].amount.currency_code if self.terms.tranches else ""
         )
 
     def party(self, role: Role.ValueType) -> str:
-        """Return who plays a part; empty where nobody does."""
+        """Return the party in a role; empty if there is none."""
         return next((entry.party for entry in self.terms.parties if entry.role == role), "")
 
     def tranche(self, number: int) -> Tranche | None:

@@ -1,8 +1,8 @@
-"""A book in memory: decides on requests, one after another, on top of what is recorded.
+"""A book in memory: decides on requests one by one, on top of the recorded entries.
 
-`Book` holds the states that decisions need, reads what it does not hold from a `Source`, and keeps
-what it has accepted as pending until it is recorded. With an empty source it is a whole ledger by
-itself: the model that the log is tested against.
+`Book` holds the states that decisions need, reads others from a `Source`, and keeps accepted
+entries as pending until they are recorded. With an empty source it is a complete ledger in memory:
+the model that the log is tested against.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from gigaledger.v1.events_pb2 import Event
 MAX_EVENTS_PER_REQUEST = 1000
 """Keeps the time for which one request holds up the others below a second."""
 MAX_EVENT_BYTES = 65_535
-"""What an entry bundle of the C2SP tlog-tiles format can hold, so that proofs fit outside tools."""
+"""Size limit of an entry in the format C2SP tlog-tiles, so that outside tools read proofs."""
 MAX_STREAMS = 100_000
 """How many streams are kept in memory: about 200 MB of orders."""
 FUTURE_TOLERANCE = dt.timedelta(days=1)
@@ -80,7 +80,7 @@ class Book:
     """A book as decisions see it.
 
     Attributes:
-        position: where it ends, counting what is pending.
+        position: position of its last entry, counting pending ones.
         recorded_at: when its last entry was recorded.
     """
 
@@ -88,7 +88,7 @@ class Book:
         """Start with nothing in memory.
 
         Args:
-            source: what is recorded.
+            source: the recorded entries.
             imported: whether recorded times come with the facts.
         """
         self.position = 0
@@ -103,7 +103,7 @@ class Book:
         return self._imported
 
     def clock(self, now: dt.datetime) -> dt.datetime:
-        """Return the book's own time: that of its head where it is imported.
+        """Return the book's own time: that of its head if it is imported.
 
         Args:
             now: the server's clock.
@@ -112,7 +112,7 @@ class Book:
 
     @property
     def pending(self) -> Sequence[Accepted]:
-        """What is accepted and not yet recorded."""
+        """The entries that are accepted and not yet recorded."""
         return self._pending.items
 
     def start(
@@ -138,7 +138,7 @@ class Book:
         if slot is None:
             return
         if entry.kind == REVERSAL:
-            # A fold cannot be undone: the stream is folded anew where it is asked for.
+            # A fold cannot be undone: the stream is folded again when it is needed.
             del self._slots[stream]
             return
         apply(slot.state, entry, stream)
@@ -170,14 +170,14 @@ class Book:
                 yield from FACT_TYPES[kind].keys(self.state(draft.stream), draft)
 
     def accept(self, request: Request, now: dt.datetime) -> Sequence[Accepted]:
-        """Decide on a request. What is accepted is pending until the next `start`.
+        """Decide on a request. Accepted entries are pending until the next `start`.
 
         Args:
             request: the facts.
             now: the server's clock; not used by an imported book.
 
         Raises:
-            Refused: a rule stands against it. The book is as it was.
+            Refused: a rule refuses it. The book is unchanged.
         """
         mark, position, recorded_at = len(self.pending), self.position, self.recorded_at
         violations = list(self._check_violations(request.checks))
@@ -367,7 +367,7 @@ class Book:
         self._pending.add(accepted)
         self.position, self.recorded_at = entry.position, entry.recorded_at
         if target is not None:
-            # A fold cannot be undone: the streams are folded anew without the target.
+            # A fold cannot be undone: the streams are folded again without the target.
             for stream in accepted.streams:
                 self._slots.pop(stream, None)
             return

@@ -20,7 +20,7 @@ Violations = Iterator[Violation]
 
 
 class State(Protocol):
-    """What a stream has come to: the fold of its entries that are not reversed."""
+    """State of a stream: the fold of its entries that are not reversed."""
 
     @property
     def exists(self) -> bool:
@@ -39,12 +39,12 @@ class BookView(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NaturalKey:
-    """A number that the world gives a document, and that names it once in a book (HR-ID-02).
+    """A number that others give a document, unique in a book (HR-ID-02).
 
     Attributes:
-        kind: what is numbered, e.g. "invoice".
-        key: whose number, and the number.
-        field: the field of the fact that holds the number.
+        kind: kind of document, e.g. "invoice".
+        key: who gave the number, and the number.
+        field: field of the fact that holds the number.
     """
 
     kind: str
@@ -122,7 +122,7 @@ def amount_told(fact: Any) -> Violations:
 
 
 def bank_keys(_state: object, entry: Entry) -> list[NaturalKey]:
-    """Return the bank's reference of a movement of cash, where it is known."""
+    """Return the bank's reference of a movement of cash, if it is known."""
     reference = entry.fact.bank_reference
     return [NaturalKey("bank reference", (reference,), "bank_reference")] if reference else []
 
@@ -138,7 +138,7 @@ def wrong_state(field: str, message: str, **values: str) -> Violation:
 
 
 def minor(message: MoneyMessage) -> int:
-    """Return the minor units of an amount that is known to be well formed; 0 where it is unset."""
+    """Return the minor units of an amount that is known to be well formed; 0 if it is unset."""
     return money_from_message(message).amount_minor if message.currency_code else 0
 
 

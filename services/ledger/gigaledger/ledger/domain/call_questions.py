@@ -25,14 +25,14 @@ _HYPOTHETICAL = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class CallQuestion:
-    """A call that is thought of.
+    """A capital call under consideration.
 
     Attributes:
         agreement: id of the agreement.
         tranches: numbers of the tranches.
         call: number of the call notice.
-        amount: how much; what the tranches come to where None.
-        effective_date: when it takes effect; the day on which it is asked where None.
+        amount: the amount; that of the tranches if None.
+        effective_date: when it takes effect; the day of the question if None.
     """
 
     agreement: str
@@ -57,20 +57,20 @@ class CallQuestion:
 
 @dataclass(frozen=True, slots=True)
 class CallAnswer:
-    """What comes of a call.
+    """The assessment of a capital call under consideration.
 
     Attributes:
-        position: where the book ended that answers.
+        position: head of the book that answers.
         recorded_at: when its last entry was recorded.
-        status: where the agreement is in its life.
-        currency: of the agreement; empty where none is agreed.
+        status: status of the agreement.
+        currency: of the agreement; empty if none is agreed.
         effective_date: when the call would take effect.
-        amount: how much is called.
-        approval_required: whether the call has to name an approver (HR-AUTH-01).
-        assessment: what the rule of calls finds.
-        objections: everything that stands against the call once it is approved.
-        remedies: what would change the answer.
-        hypothetical: whether a PLAN or an ASSUMPTION stands under the agreement.
+        amount: the amount called.
+        approval_required: whether the call must name an approver (HR-AUTH-01).
+        assessment: findings of the rule of calls.
+        objections: all violations that remain once the call is approved.
+        remedies: events that would change the answer.
+        hypothetical: whether the agreement depends on a PLAN or an ASSUMPTION.
     """
 
     position: int
@@ -87,15 +87,15 @@ class CallAnswer:
 
     @property
     def allowed(self) -> bool:
-        """Whether the book would take the call, approved where it has to be."""
+        """Whether the book would accept the call, with an approval if one is required."""
         return not self.objections
 
 
 def answer_call(book: Book, question: CallQuestion, now: dt.datetime) -> CallAnswer:
-    """Return what comes of a call, and leave the book as it was.
+    """Assess a call, and leave the book unchanged.
 
-    The call is tried out on the book, as a request that only validates is; a book that is imported
-    takes it as recorded on its day, or at the head where that is later.
+    The call is tried on the book, like a request that is only validated. An imported book takes it
+    as recorded on its day, or at the head if that is later.
 
     Args:
         book: at its head.
@@ -113,7 +113,7 @@ def answer_call(book: Book, question: CallQuestion, now: dt.datetime) -> CallAns
     objections = _objections(book, Request("asking", [event], [recorded]), now)
     approval = [found for found in objections if found.rule is Rule.AUTH_01]
     objections = [found for found in objections if found.rule is not Rule.AUTH_01]
-    # What was tried out was folded into the state: only now is it that of the book again.
+    # The trial was folded into the state. From here on the state is that of the book again.
     state: Agreement = book.state(stream)
     assessment = assess(state, question.tranches, amount, day)
     found = []
@@ -140,7 +140,7 @@ def answer_call(book: Book, question: CallQuestion, now: dt.datetime) -> CallAns
 
 
 def _amount_of(state: Agreement, tranches: tuple[int, ...]) -> MoneyMessage:
-    """Return what tranches come to; unset where no currency is agreed."""
+    """Return the sum of tranches; unset if no currency is agreed."""
     known = [state.tranche(number) for number in dict.fromkeys(tranches)]
     total = sum(minor(tranche.amount) for tranche in known if tranche is not None)
     return money_to_message(total, state.currency) if state.currency else MoneyMessage()

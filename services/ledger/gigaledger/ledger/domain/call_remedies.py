@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """An event that would change the answer, alone or together with the others.
+    """An event that would change the answer, alone or together with others.
 
     Attributes:
         message: what has to happen.
-        fact_type: name in `Event` of the fact that would record it; empty where only time passes.
-        tranche: number of the tranche that it opens; 0 where none.
-        condition: which of its conditions, from 1; 0 where none.
-        power_kw: capacity to be certified; 0 where none.
-        date: day to be reached; None where none.
-        amount_minor: amount in minor units of the agreement; None where none.
+        fact_type: name in `Event` of the fact that would record it; empty if only time passes.
+        tranche: number of the tranche that it opens; 0 if none.
+        condition: number of the condition in the tranche, from 1; 0 if none.
+        power_kw: capacity to be certified; 0 if none.
+        date: day to be reached; None if none.
+        amount_minor: amount in minor units of the agreement; None if none.
     """
 
     message: str
@@ -123,7 +123,7 @@ def _of_condition(agreement: str, tranche: int, finding: ConditionFinding) -> Re
 def _of_amount(
     state: Agreement, agreement: str, assessment: CallAssessment, amount: MoneyMessage
 ) -> Iterator[Remedy]:
-    """Yield what is missing beyond the tranches that are named: entitlement, or commitment."""
+    """Yield what is missing beyond the named tranches: entitlement or commitment."""
     if not amount.currency_code or amount.currency_code != state.currency:
         return
     needed = assessment.called_minor + minor(amount)

@@ -1,7 +1,7 @@
-"""Calls of capital: the rule that decides on them, and what it finds. Pure.
+"""Capital calls: the rule that decides on them, and its findings. Pure.
 
-`assess` is the one rule (HR-INV-01, HR-INV-02). A call is refused where it finds a violation; who
-asks before money moves is shown everything else that it finds.
+`assess` is the one rule (HR-INV-01, HR-INV-02). A violation in its findings refuses a call; a
+question before money moves gets all findings.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CallAssessment:
-    """What the rule finds of a call on a day. Amounts are in minor units of the agreement.
+    """Findings of the rule about a call on a day. Amounts are in minor units of the agreement.
 
     Attributes:
-        committed_minor: the most that the investor is bound to invest; None where not disclosed.
-        entitled_minor: the tranches whose conditions hold, at most the commitment; 0 where the
+        committed_minor: the most that the investor is bound to invest; None if not disclosed.
+        entitled_minor: the tranches whose conditions hold, at most the commitment; 0 if the
             agreement does not bind.
-        called_minor: what all calls so far come to.
-        ladder: what is found of each tranche of the agreement.
+        called_minor: sum of all calls so far.
+        ladder: findings about each tranche of the agreement.
         named: those of them that the call names.
-        violations: what stands against the call.
+        violations: violations that refuse the call.
     """
 
     committed_minor: int | None

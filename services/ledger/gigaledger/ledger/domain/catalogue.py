@@ -382,4 +382,4 @@ REFERENCED_STREAMS = {
     "Backstop": "backstops/{}",
     "Guarantee": "guarantees/{}",
 }
-"""Where the resources are recorded that the contract lets facts refer to."""
+"""Streams of the resources that facts can refer to."""

@@ -69,7 +69,7 @@ def decide_policy(state: Control, entry: Entry, _given: BookView) -> Violations:
 
 
 def _exception_violations(thresholds: ExceptionPolicy) -> Violations:
-    """Yield what is wrong with thresholds of the rules that flag."""
+    """Yield the faults of thresholds for the rules that flag."""
     for currency in repeated(money.currency_code for money in thresholds.round_amounts):
         message = f"{currency} has more than one amount"
         yield Violation(Rule.FIELD_INVALID, "exceptions.round_amounts", message)

@@ -42,11 +42,11 @@ class DatedBalance:
     def too_early(self, entry: Entry, amount: Quantity, what: str, unit: str) -> Violations:
         """Refuse a decision that takes more than is left on its day or a later one (HR-TIME-02).
 
-        What is more than is left in the end is refused by a rule of its own.
+        A decision that takes more than is left in the end breaks a rule of its own instead.
 
         Args:
             entry: the decision.
-            amount: what it takes.
+            amount: the amount it takes.
             what: the balance in words.
             unit: unit of the amounts.
         """

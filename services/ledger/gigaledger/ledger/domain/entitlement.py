@@ -1,7 +1,7 @@
-"""Which tranches of an agreement are entitled on a day, and what makes them so. Pure.
+"""Entitlement: the tranches of an agreement that may be called on a day, and why. Pure.
 
-The one rule that capital is called by (HR-INV-02): decisions on calls use it, and whoever asks
-beforehand gets its findings with the events that they rest on.
+This is the one rule for capital calls (HR-INV-02): decisions use it, and questions beforehand get
+its findings with the events behind them.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class Cause:
     """An event that counts for a condition.
 
     Attributes:
-        position: where it is recorded.
-        effective_date: since when it holds.
-        document: number of the certificate; empty where the fact has none.
-        power_kw: kilowatts that it adds to net certified capacity, negative where it takes away; 0
-            for a condition that is not on capacity.
+        position: position of the event.
+        effective_date: the day from which on it counts.
+        document: number of the certificate; empty if the fact has none.
+        power_kw: kilowatts that it adds to net certified capacity, negative if it takes away; 0 for
+            a condition that is not about capacity.
     """
 
     position: int
@@ -42,10 +42,11 @@ class ConditionFinding:
     """Whether one condition of a tranche holds.
 
     Attributes:
-        number: which of the tranche's conditions, from 1.
+        number: number of the condition in the tranche, from 1.
         condition: its terms.
         held: whether it holds.
-        certified_kw: what stands against a threshold of certified capacity; None for another type.
+        certified_kw: capacity compared with a threshold of certified capacity; None for other
+            types.
         causes: the events that count, in order of position.
     """
 
@@ -62,7 +63,7 @@ class TrancheFinding:
 
     Attributes:
         tranche: its terms.
-        conditions: what is found of each of its conditions, in their order.
+        conditions: findings about each of its conditions, in their order.
         expired: whether its last day has passed.
     """
 
@@ -77,7 +78,7 @@ class TrancheFinding:
 
 
 def find_tranche(state: Agreement, tranche: Tranche, day: dt.date) -> TrancheFinding:
-    """Return what is found of a tranche on a day."""
+    """Return the findings about a tranche on a day."""
     conditions = tuple(
         _find_condition(state, tranche.number, number, condition, day)
         for number, condition in enumerate(tranche.conditions, start=1)
@@ -87,16 +88,15 @@ def find_tranche(state: Agreement, tranche: Tranche, day: dt.date) -> TrancheFin
 
 
 def find_tranches(state: Agreement, day: dt.date) -> tuple[TrancheFinding, ...]:
-    """Return what is found of each tranche of the ladder, in the order of the terms."""
+    """Return the findings about each tranche of the ladder, in the order of the terms."""
     return tuple(find_tranche(state, tranche, day) for tranche in state.terms.tranches)
 
 
 def entitlement(state: Agreement, findings: tuple[TrancheFinding, ...]) -> int:
-    """Return what may be called in all, in minor units.
+    """Return the entitlement, in minor units.
 
     The sum of the tranches whose conditions hold, at most the commitment: whole tranches, not in
-    proportion (domain rules, section 2.2). Where the agreement latches, a tranche that was reached
-    once stays.
+    proportion (domain rules, section 2.2). If the agreement latches, a tranche once reached stays.
     """
     return at_most_committed(
         state, sum(minor(finding.tranche.amount) for finding in findings if finding.entitled)
@@ -104,7 +104,7 @@ def entitlement(state: Agreement, findings: tuple[TrancheFinding, ...]) -> int:
 
 
 def at_most_committed(state: Agreement, amount_minor: int) -> int:
-    """Return the lesser of an amount and the commitment, where that is disclosed."""
+    """Return the lesser of an amount and the commitment, if that is disclosed."""
     if state.terms.investment_undisclosed:
         return amount_minor
     return min(amount_minor, minor(state.terms.investment_commitment))

@@ -12,7 +12,7 @@ from gigaledger.v1.events_pb2 import Event
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A fact with its place in the book and what is known about it.
+    """A fact with its place in the book.
 
     An entry is a domain event in the sense of the eventsourcing library: its originator is the
     stream.

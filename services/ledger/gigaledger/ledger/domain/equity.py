@@ -1,7 +1,7 @@
 """Equity under an agreement: capital called, funded, returned; shares issued and taken back.
 
-A call and a registration of shares are decisions and are refused where a rule stands against them.
-Money that moved is recorded whatever the rules say; what is wrong with it is flagged by others.
+Calls and registrations of shares are decisions, which rules can refuse. Money that moved is
+recorded whatever the rules say, and flagged if it breaks one.
 """
 
 from __future__ import annotations
@@ -225,7 +225,7 @@ class ShareClass:
         self.non_voting = False
 
     def issuable(self, entry: Entry) -> Violations:
-        """Yield what stands against issuing shares of the class."""
+        """Yield violations of issuing shares of the class."""
         fact = entry.fact
         yield from at_most(
             Rule.INV_04,
@@ -270,14 +270,14 @@ def apply_share_class(state: ShareClass, entry: Entry) -> None:
 
 
 def apply_class_issuance(state: ShareClass, entry: Entry) -> None:
-    """Fold EquitySharesIssued where it is linked."""
+    """Fold EquitySharesIssued into the class of the shares."""
     shares = decimal_from_message(entry.fact.shares)
     state.issued += shares
     state.unissued.change(entry, -shares)
 
 
 def apply_class_taken_back(state: ShareClass, entry: Entry) -> None:
-    """Fold EquityIssuanceRescinded where it is linked."""
+    """Fold EquityIssuanceRescinded into the class of the shares."""
     shares = decimal_from_message(entry.fact.shares)
     state.issued -= shares
     state.unissued.change(entry, shares)

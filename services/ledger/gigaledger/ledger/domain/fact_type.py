@@ -34,15 +34,15 @@ def _no_links(_state: Any, _entry: Entry) -> Iterable[str]:
 
 @dataclass(frozen=True, slots=True)
 class FactType:
-    """What the ledger knows of a type of fact.
+    """How the ledger treats a type of fact.
 
     Attributes:
         nature: observation or decision.
-        stream: the stream of a fact.
+        stream: returns the stream of a fact.
         apply: folds the fact into the state of its stream.
-        decide: yields what stands against recording the fact.
-        keys: the natural keys of a fact (HR-ID-02).
-        links: other streams whose rules count the fact.
+        decide: yields the violations of recording the fact.
+        keys: returns the natural keys of a fact (HR-ID-02).
+        links: returns other streams whose rules count the fact.
         apply_link: folds the fact into the state of a stream that it is linked to.
         own: whether only the ledger itself records such facts.
     """

@@ -1,7 +1,6 @@
 """Forms of fields: the check behind each value of the contract's `FieldForm`. Pure.
 
-A check returns what is wrong with a value of the field's type, or nothing. What a form allows is
-stated in `field_rules.proto`.
+A check returns the violation of a value, or None. `field_rules.proto` states what a form allows.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ Check = Callable[[Any], Violation | None]
 """Returns a violation that does not name the field yet."""
 
 MAX_TEXT_LENGTH = 4000
-"""Characters of a text: a page. What is longer is attached as evidence."""
+"""Characters of a text: a page. Longer texts are attached as evidence."""
 MAX_DOCUMENT_NUMBER_LENGTH = 128
 SHA256_BYTES = 32
 LEI_LENGTH = 20

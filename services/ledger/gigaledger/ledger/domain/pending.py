@@ -1,4 +1,4 @@
-"""What is accepted and not yet recorded, on top of what is: one view for decisions."""
+"""Accepted entries that are not yet recorded, and the recorded ones, as one view for decisions."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from gigaledger.ledger.domain.entries import Entry
 
 
 class Source(Protocol):
-    """What is recorded, as far as decisions need it. Only what is committed."""
+    """The committed entries, as far as decisions need them."""
 
     def entries(self, stream: str) -> Sequence[Entry]:
         """Return the entries of a stream and those linked to it, in order of position."""
 
     def entry(self, position: int) -> Entry | None:
-        """Return the entry at a position; None where there is none."""
+        """Return the entry at a position; None if there is none."""
 
     def key_position(self, key: NaturalKey) -> int | None:
-        """Return where a natural key is used by an entry that stands; None where it is free."""
+        """Return the position of the entry that uses a natural key; None if it is free."""
 
     def reversal_of(self, position: int) -> int | None:
-        """Return the position that reverses an entry; None where it stands."""
+        """Return the position that reverses an entry; None if it is not reversed."""
 
     def dependant(self, entry: Entry) -> int | None:
         """Return the first entry that stands, in another stream, and refers to what one opened."""
@@ -56,13 +56,13 @@ class EmptySource:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """An entry with what goes into the log beside it.
+    """An entry with what the log stores beside it.
 
     Attributes:
         entry: the entry.
         keys: its natural keys.
         links: other streams that count it.
-        agreement: agreement that it concerns; empty where none.
+        agreement: agreement that it concerns; empty if none.
         parties: parties that it concerns.
     """
 
@@ -123,7 +123,7 @@ class Pending:
         return [*self._source.entries(stream), *self._by_stream.get(stream, ())]
 
     def entry(self, position: int) -> Entry | None:
-        """Return the entry at a position; None where there is none."""
+        """Return the entry at a position; None if there is none."""
         if self.items:
             place = position - self.items[0].entry.position
             if place >= 0:
@@ -131,7 +131,7 @@ class Pending:
         return self._source.entry(position)
 
     def key_position(self, key: NaturalKey) -> int | None:
-        """Return where a natural key is used by an entry that stands; None where it is free."""
+        """Return the position of the entry that uses a natural key; None if it is free."""
         for position in self._key_positions.get(key, ()):
             if position not in self._reversals:
                 return position
@@ -139,7 +139,7 @@ class Pending:
         return None if recorded in self._reversals else recorded
 
     def reversal_of(self, position: int) -> int | None:
-        """Return the position that reverses an entry; None where it stands."""
+        """Return the position that reverses an entry; None if it is not reversed."""
         return self._reversals.get(position) or self._source.reversal_of(position)
 
     def dependant(self, target: Entry) -> int | None:

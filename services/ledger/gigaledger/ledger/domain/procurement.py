@@ -33,9 +33,9 @@ class Line:
     """A line of an order, in units.
 
     Attributes:
-        ordered: ordered with amendments, not less cancellations.
+        ordered: ordered with amendments, before cancellations.
         cancelled: cancelled.
-        received: received, not less returns: what was returned is not open again.
+        received: received, before returns: returned units are not open again.
         returned: returned.
     """
 
@@ -103,7 +103,7 @@ class PurchaseOrder(TradeAccount):
         return self.placed
 
     def line(self, number: int) -> Line:
-        """Return a line; one without units where the order does not have it."""
+        """Return a line; one without units if the order does not have it."""
         if number not in self.lines:
             self.missing(f"line {number}")
             self.lines[number] = Line(0)

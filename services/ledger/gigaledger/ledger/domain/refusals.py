@@ -124,7 +124,7 @@ class Rule(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One rule that one field of a request breaks.
+    """The violation of one rule by one field of a request.
 
     Attributes:
         rule: the rule.

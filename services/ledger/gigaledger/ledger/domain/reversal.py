@@ -1,7 +1,7 @@
-"""Reversals: an entry was recorded in error and counts no more.
+"""Reversals: an entry was recorded in error and no longer counts.
 
-A reversal is in the stream of its target, takes the target's effective date, and undoes it whole.
-It is refused where later facts depend on the target: those are reversed first.
+A reversal is in the stream of its target, takes the target's effective date, and undoes all of it.
+It is refused if later facts depend on the target: those are reversed first.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def decide(entry: Entry, target: Entry, recorded: Pending) -> Violations:
     """
     position = target.position
     if target.kind == REVERSAL:
-        message = f"position {position} is itself a reversal: enter the fact anew"
+        message = f"position {position} is itself a reversal: record the fact again"
         yield Violation(Rule.REV_03, "position", message, {"position": str(position)})
         return
     reversal = recorded.reversal_of(position)

@@ -74,5 +74,5 @@ def decide_called(state: Commitment, entry: Entry, _given: BookView) -> Violatio
 
 
 def apply_followed(state: Commitment, _entry: Entry) -> None:
-    """Fold what is paid or demanded."""
+    """Fold a payment or a demand."""
     state.followed = True

@@ -1,7 +1,7 @@
-"""Special-purpose vehicles and debt: capital that comes in, and what goes back.
+"""Special-purpose vehicles and debt: capital that comes in and goes back.
 
-What moved is recorded whatever the rules say. Nothing is looked through a vehicle or a loan but
-where a fact states what its money is spent on.
+Movements are recorded whatever the rules say. A vehicle or a loan is looked through only if a fact
+states what its money is spent on.
 """
 
 from __future__ import annotations

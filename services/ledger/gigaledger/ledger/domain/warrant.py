@@ -49,7 +49,7 @@ class Warrant:
 
     @property
     def agreement(self) -> str:
-        """Agreement under which it was granted; empty where none."""
+        """Agreement under which it was granted; empty if none."""
         return self.terms.agreement
 
     @property
@@ -205,7 +205,7 @@ def apply_vested(state: Warrant, entry: Entry) -> None:
 
 
 def decide_exercised(state: Warrant, entry: Entry, _given: BookView) -> Violations:
-    """Decide on WarrantExercised: HR-WAR-02 and HR-WAR-03, HR-INV-06 where cash moved."""
+    """Decide on WarrantExercised: HR-WAR-02, HR-WAR-03, and HR-INV-06 if cash moved."""
     fact, day = entry.fact, entry.effective_date
     if not state.exists:
         return

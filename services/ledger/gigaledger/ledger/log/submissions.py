@@ -17,7 +17,7 @@ MAX_ATTEMPT_TEXT = 2000
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Where the facts of a request are recorded.
+    """Positions of the facts of a request.
 
     Attributes:
         entries: position, stream, version and event id of each fact; position 0 and no id for a

@@ -77,14 +77,14 @@ def _key_text(key: NaturalKey) -> str:
 
 @dataclass(slots=True)
 class Recording:
-    """What is recorded together.
+    """A group of events that are recorded together.
 
     Attributes:
         rows: the events.
         requests: the requests that they came in.
         keys: natural keys with the positions that use them.
         links: streams that count an event besides its own, with its position.
-        reversals: positions of what is reversed, with those of the reversals.
+        reversals: positions of reversed entries, with those of their reversals.
     """
 
     rows: list[EventRow] = field(default_factory=list)
@@ -223,7 +223,7 @@ class LogTables:
         return int(row[0])
 
     def record(self, connection: psycopg.Connection, head: Head, recording: Recording) -> None:
-        """Insert what was accepted, move the head, and notify the readers of the log.
+        """Insert accepted events, move the head, and notify the readers of the log.
 
         This is one statement, so that a group takes one round trip. PostgreSQL delivers the
         notification when the transaction commits.

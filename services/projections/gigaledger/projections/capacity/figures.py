@@ -14,7 +14,7 @@ _MONTHS_PER_QUARTER = 3
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A deployment schedule: where the plan stands at the end of its days, in kilowatts."""
+    """A deployment schedule: cumulative power at the end of its days, in kilowatts."""
 
     position: int
     effective_date: dt.date
@@ -24,7 +24,7 @@ class Schedule:
     points: tuple[tuple[dt.date, int], ...]
 
     def step_kw(self, day: dt.date) -> int:
-        """Return where the plan stands on a day, as a step at each of its points."""
+        """Return the planned power on a day: a step function with a step at each point."""
         return max((kw for by_date, kw in self.points if by_date <= day), default=0)
 
     def linear_kw(self, day: dt.date) -> int:
@@ -39,11 +39,11 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an agreement in force is measured against.
+    """The plan of an agreement in force.
 
     Attributes:
         latest: its latest schedule.
-        baseline: its latest baseline; None where the book holds none.
+        baseline: its latest baseline; None if the book has none.
     """
 
     latest: Schedule
@@ -51,7 +51,7 @@ class Plan:
 
     @property
     def target_kw(self) -> int:
-        """Where the plan ends."""
+        """The target of the plan."""
         return self.latest.points[-1][1] if self.latest.points else 0
 
     @property
@@ -66,7 +66,7 @@ def plan_of(
     schedules: Sequence[Schedule],
     until: dt.date,
 ) -> Plan | None:
-    """Return the plan of an agreement; None where there is none.
+    """Return the plan of an agreement; None if there is none.
 
     An agreement without a schedule of its own inherits that of the agreements that it supersedes.
 
@@ -101,7 +101,7 @@ def _quarters_ended(day: dt.date) -> int:
 def required_pace(missing_kw: int, quarters: int) -> int | None:
     """Return the capacity needed in each quarter, rounded up.
 
-    0 where nothing is missing, None where something is and no quarter is left.
+    0 if nothing is missing; None if something is missing and no quarter is left.
     """
     if missing_kw <= 0:
         return 0

@@ -1,4 +1,4 @@
-"""The hardware behind the gigawatts: ordered and received, by site and platform."""
+"""Hardware ordered and received, by site and platform."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from gigaledger.projections.engine.subtotals import subtotals
 from gigaledger.v1.common_pb2 import CapacityLayer, GpuBasis, PowerBasis
 from gigaledger.v1.projections_pb2 import CapacityBreakdown, GpuQuantity, HardwarePlace
 
-# What a line of an order stands for is told by the order. One that was recorded in error still
-# tells, where no other does, so that nothing received on it drops out. Receipts are many and lines
-# are few: they are summed up before anything is looked up for them.
+# The order states the SKU of its lines. An order recorded in error still does, if no other does, so
+# that nothing received on it drops out. Receipts are many and lines are few: receipts are summed
+# before their lines are looked up.
 _BY_DAY = """
     WITH order_line AS (
         SELECT DISTINCT ON (purchase_order, line)
@@ -48,7 +48,7 @@ _BY_DAY = """
     GROUP BY 1, 2, 3, 4, 5, 6
 """
 
-# All rows of an order share in other sums where what its lines stand for has changed.
+# If the lines of an order have changed, all rows of the order belong to other sums.
 _TOUCHED = statement("""
     WITH placed AS (
         SELECT DISTINCT purchase_order FROM capacity_order_line WHERE {affected}
@@ -131,7 +131,7 @@ RACKS_BY_PERIOD = SUBTOTALS.question("""
     WHERE contract_kind <> 'CLOUD_CAPACITY'
     GROUP BY 1, 2, 3 HAVING sum(moved.movements) > 0
 """)
-"""The same in each period: 0 is what was before the first day. Days are numbered."""
+"""The same in each period: 0 is everything before the first day. Days are numbered."""
 
 _UNRATED = "UNSPECIFIED"
 Rows = Sequence[Mapping[str, Any]]
@@ -152,11 +152,11 @@ class _Place:
 
 
 async def read_hardware(snapshot: Snapshot, agreements: list[str] | None) -> Rows:
-    """Return what was ordered and received by SKU and site, with the rating of the SKU.
+    """Return the units ordered and received by SKU and site, with the rating of the SKU.
 
     Args:
         snapshot: a snapshot of the projection.
-        agreements: only orders under these; all where None.
+        agreements: only orders under these; all if None.
     """
     rows = await snapshot.sums(_MOVED, agreements=agreements)
     for row in rows:
@@ -167,10 +167,10 @@ async def read_hardware(snapshot: Snapshot, agreements: list[str] | None) -> Row
 
 
 def hardware_places(rows: Rows, breakdown: Iterable[CapacityBreakdown]) -> list[HardwarePlace]:
-    """Return hardware by basis, site and platform, beside what is certified there.
+    """Return hardware by basis, site and platform, beside the capacity certified there.
 
     Args:
-        rows: what was ordered and received.
+        rows: units ordered and received.
         breakdown: net certified capacity by place.
     """
     places: dict[_Key, _Place] = defaultdict(_Place)

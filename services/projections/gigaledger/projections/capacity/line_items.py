@@ -75,7 +75,7 @@ _RACK_QUANTITY = "capacity.hardware.rack_quantity"
 SUMS = frozenset(
     {_RACK_QUANTITY, *(f"capacity.{name}" for signs in _SIGNS.values() for name in signs)}
 )
-"""Figures that are sums of what events add."""
+"""Figures that are sums of contributions of events."""
 
 _CERTIFIED = ("capacity.certified_kw",)
 INPUTS = {
@@ -137,7 +137,7 @@ class _Racks:
 
     async def batch(self, first_position: int, most_rows: int) -> Batch:
         """Return those of so many rows from a position on."""
-        # Of no SKU are those that no order tells of.
+        # Without a SKU are those whose order states none.
         sku = dict(self.wanted.about).get("sku", "")
         rows = await self.snapshot.planned_rows(
             _RACKS_OF_SKU if sku else _RACKS,

@@ -14,13 +14,13 @@ Changes = Sequence[tuple[dt.date, int]]
 
 @dataclass(slots=True)
 class Milestone:
-    """What counts of one milestone, in kilowatts.
+    """The state of one milestone, in kilowatts.
 
     Attributes:
-        planned_kw: in the plan; 0 where it is not.
-        planned_date: when it is to be certified; None where the plan does not tell.
+        planned_kw: in the plan; 0 if it is not planned.
+        planned_date: when it is to be certified; None if the plan does not state it.
         claimed_kw: claimed and not rejected.
-        claimed_date: when it was first claimed; None where it was not.
+        claimed_date: when it was first claimed; None if it was not.
         certified: changes of net certified capacity.
     """
 
@@ -37,24 +37,24 @@ class Milestone:
 
     @property
     def completed_date(self) -> dt.date | None:
-        """Since when all that is planned, or else claimed, is certified; None where it is not."""
+        """Since when all that is planned, or else claimed, is certified; None if it is not."""
         goal_kw = self.planned_kw or self.claimed_kw
         return reached_since(self.certified, goal_kw) if goal_kw > 0 else None
 
 
 def forecast_date(today: dt.date, missing_kw: int, gained_kw: int) -> dt.date | None:
-    """Return when what is missing is reached at the pace of the last four quarters.
+    """Return the day on which the target is reached at the pace of the last four quarters.
 
-    The pace is the gain over the exact days of those quarters, not the rounded gain of one of them;
-    the days from today on are rounded up.
+    The pace is the gain over the exact days of those quarters, not the rounded gain of one of them.
+    The number of days from today on is rounded up.
 
     Args:
-        today: the day up to which was gained.
-        missing_kw: what is missing.
-        gained_kw: the gain since the same day of the year before.
+        today: the day up to which the gain is measured.
+        missing_kw: capacity missing to the target.
+        gained_kw: gain since the same day of the year before.
 
     Returns:
-        The day. None where nothing is missing or nothing was gained, and beyond the year 9999.
+        The day. None if nothing is missing, nothing was gained, or the day is beyond the year 9999.
     """
     if missing_kw <= 0 or gained_kw <= 0:
         return None
@@ -68,10 +68,10 @@ def gained_days(today: dt.date) -> int:
 
 
 def reached_since(changes: Changes, goal_kw: int) -> dt.date | None:
-    """Return since when a running total has been at a goal without a break; None where it is not.
+    """Return since when a running total has been at a goal without a break; None if it is not.
 
     Args:
-        changes: what the total is made of.
+        changes: the changes of the total.
         goal_kw: the goal, more than 0.
     """
     by_day: dict[dt.date, int] = {}
@@ -88,15 +88,15 @@ def reached_since(changes: Changes, goal_kw: int) -> dt.date | None:
 
 
 def days_late(planned: dt.date | None, actual: dt.date | None, today: dt.date) -> int | None:
-    """Return by how many days something is later than planned; negative where it is earlier.
+    """Return by how many days something is later than planned; negative if it is earlier.
 
     Args:
-        planned: when it was planned for; None where no plan tells.
-        actual: when it happened; None where it has not.
-        today: what is compared with the plan while it has not happened.
+        planned: the planned day; None if no plan states it.
+        actual: when it happened; None if it has not.
+        today: compared with the plan as long as it has not happened.
 
     Returns:
-        The days. None where no plan tells, and where it has not happened and is not due yet.
+        The days. None if no plan states the day, or if it has not happened and is not due yet.
     """
     if planned is None or (actual is None and today <= planned):
         return None

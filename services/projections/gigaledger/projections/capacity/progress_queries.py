@@ -37,12 +37,12 @@ _Rows = Sequence[Mapping[str, Any]]
 def forecast_message(
     figures: CapacityFigures, gained_kw: int, today: dt.date
 ) -> CompletionForecast | None:
-    """Return when a target is reached at the pace so far; None where there is no target.
+    """Return when a target is reached at the pace so far; None if there is no target.
 
     Args:
         figures: of the layer and basis.
         gained_kw: gain of net certified capacity in the four quarters up to today.
-        today: the day that is asked for.
+        today: the requested day.
     """
     if not figures.target_kw:
         return None
@@ -121,9 +121,9 @@ def schedule_points(
     """Return the points of the latest schedule of each agreement in force.
 
     Args:
-        scope: what is counted.
+        scope: the facts that count.
         agreements: the agreements of the book.
-        only: those that are asked for; all where None.
+        only: the requested agreements; all if None.
         schedules: all schedules that count.
         entries: changes by milestone and day.
     """

@@ -45,9 +45,9 @@ _SCHEDULES = statement("""
     FROM capacity_schedule WHERE {counted}
 """)
 
-# What a milestone is - its layer, site, platform - is told by its latest claim, or else by the
-# plan; what a withdrawn certificate stood for, by the certificate. A document that was recorded in
-# error still tells, where no other does, so that nothing recorded under it drops out.
+# Layer, site and platform of a milestone are those of its latest claim, or else of the plan; those
+# of a withdrawal are found by its certificate. A document recorded in error still defines them, if
+# no other does, so that nothing recorded under it drops out.
 PLACED = """
     milestone AS (
         SELECT DISTINCT ON (agreement, milestone)
@@ -149,7 +149,7 @@ async def query_capacity(snapshot: Snapshot, agreement: str) -> QueryCapacityRes
 
     Args:
         snapshot: a snapshot of the projection.
-        agreement: only this agreement and those that it supersedes; all where empty.
+        agreement: only this agreement and those that it supersedes; all if empty.
     """
     scope = snapshot.scope
     agreements = await read_agreements(snapshot, "capacity_terms")

@@ -10,7 +10,7 @@ CREATE TABLE capacity_schedule (
 );
 COMMENT ON TABLE capacity_schedule IS 'Deployment schedules: baselines and revisions, whole';
 COMMENT ON COLUMN capacity_schedule.by_dates IS 'Days of the points, ascending';
-COMMENT ON COLUMN capacity_schedule.cumulative_power_kw IS 'Where the plan stands at the end of each of these days, in kilowatts';
+COMMENT ON COLUMN capacity_schedule.cumulative_power_kw IS 'Cumulative plan at the end of each of these days, in kilowatts';
 
 CREATE TABLE capacity_entry (
     LIKE template_entry INCLUDING ALL,
@@ -28,8 +28,8 @@ CREATE TABLE capacity_entry (
 );
 COMMENT ON TABLE capacity_entry IS 'Changes of capacity, as increments';
 COMMENT ON COLUMN capacity_entry.measure IS 'PLANNED, CLAIMED, REJECTED, CERTIFIED, DECERTIFIED, RETIRED or ENERGISED';
-COMMENT ON COLUMN capacity_entry.planned_date IS 'When a milestone that is PLANNED is to be certified; null where open';
-COMMENT ON COLUMN capacity_entry.capacity_layer IS 'Empty where the milestone tells';
+COMMENT ON COLUMN capacity_entry.planned_date IS 'When a milestone that is PLANNED is to be certified; null if open';
+COMMENT ON COLUMN capacity_entry.capacity_layer IS 'Empty if the milestone states it';
 
 CREATE TABLE capacity_order_line (
     LIKE template_entry INCLUDING ALL,
@@ -89,11 +89,11 @@ CREATE TABLE capacity_subtotal (
     movements bigint[] NOT NULL,
     entries bigint[] NOT NULL
 );
-COMMENT ON TABLE capacity_subtotal IS 'By how much a block of the log changed what was ordered and received by the end of each day';
-COMMENT ON COLUMN capacity_subtotal.sku IS 'Empty where no order tells';
-COMMENT ON COLUMN capacity_subtotal.site IS 'Empty for what was ordered';
-COMMENT ON COLUMN capacity_subtotal.ordered IS 'Racks ordered by the end of each day, less what was taken off and cancelled';
-COMMENT ON COLUMN capacity_subtotal.received IS 'Racks received, less what was returned';
+COMMENT ON TABLE capacity_subtotal IS 'Change by a block of the log of the units ordered and received by the end of each day';
+COMMENT ON COLUMN capacity_subtotal.sku IS 'Empty if no order states it';
+COMMENT ON COLUMN capacity_subtotal.site IS 'Empty for orders';
+COMMENT ON COLUMN capacity_subtotal.ordered IS 'Racks ordered by the end of each day, less amendments and cancellations';
+COMMENT ON COLUMN capacity_subtotal.received IS 'Racks received, less returns';
 COMMENT ON COLUMN capacity_subtotal.returned IS 'The racks returned among them, negative';
 COMMENT ON COLUMN capacity_subtotal.movements IS 'Number of receipts and returns that count';
 COMMENT ON COLUMN capacity_subtotal.entries IS 'Number of entries that count';

@@ -1,4 +1,4 @@
-"""The worker that evaluates: woken by what is folded, it evaluates book after book.
+"""The worker that evaluates exceptions, woken by notifications of the folding workers.
 
 It keeps no connection, timer or query for a book in which nothing happens. A notification can be
 lost, so all books are checked now and then.
@@ -81,7 +81,7 @@ class EvaluationWorker:
                     await evaluation.release(working, schema, self._process)
 
     async def _evaluate_book(self, connection: _Connection, schema: str) -> None:
-        """Evaluate what is pending in a book, until nothing is or another process does it."""
+        """Evaluate what is pending in a book, until nothing is or another process has the lease."""
         for name, number, building in await evaluation.pending(connection, schema):
             projection = self._projections.get(name)
             if projection is None or projection.evaluator is None:

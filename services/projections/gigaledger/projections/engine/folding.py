@@ -1,9 +1,8 @@
-"""What folds are made of: a recorded event goes in, rows of a read model come out.
+"""Folds: pure functions from one recorded event to rows of a read model.
 
-A fold is pure and looks at one fact alone. It writes down what the fact says, by the names that the
-fact uses (an order, an invoice, a milestone); who and what these names stand for is looked up when
-a question is asked. So a fold does not depend on what came before, on how the log is cut into
-batches, or on whether a document that it names was corrected later.
+A fold writes down what the fact states, under the names that the fact uses (an order, an invoice, a
+milestone). Queries look up what these names refer to. A fold therefore does not depend on earlier
+events, on how the log is cut into batches, or on later corrections of the documents it names.
 """
 
 from __future__ import annotations
@@ -96,7 +95,7 @@ def money_columns(message: MoneyMessage, prefix: str = "") -> dict[str, object]:
 
 
 def disclosed_money_columns(fact: Any) -> dict[str, object]:
-    """Return the columns of a fact's `amount`: unknown where it is not disclosed.
+    """Return the columns of a fact's `amount`, which are null if it is not disclosed.
 
     Raises:
         QuantityError: the amount is not exact.

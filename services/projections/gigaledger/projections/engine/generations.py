@@ -1,9 +1,9 @@
-"""Generations of a read model: built beside each other, and one of them answers.
+"""Generations of a read model: several can be built side by side, and one of them answers.
 
-The tables of a generation carry its number behind their names, all in the schema of the book. A new
-generation is made from the beginning of the log while the live one goes on, and takes its place in
-one transaction once it has come as far. The one before it stays until the next is begun, for those
-who are still reading it.
+The tables of a generation have its number as a suffix, all in the schema of the book. A rebuild
+starts a new generation at the beginning of the log while the live one continues; once it has caught
+up, it replaces the live one in one transaction. The retired generation is kept until the next
+rebuild, for readers that still use it.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ async def enter(connection: Connection, schema: str) -> None:
 
 
 async def prepare(connection: Connection, schema: str, projections: Iterable[Projection]) -> None:
-    """Bring a book to what this version of the projections needs.
+    """Bring a book to the versions of the projections.
 
-    What is new gets its first generation. What was made by an older version gets another one, which
-    is built beside it.
+    A projection that the book lacks gets its first generation. One of an older version gets another
+    generation, which is built beside the live one.
 
     Args:
         connection: of the projections' role.

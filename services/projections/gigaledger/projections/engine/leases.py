@@ -1,8 +1,8 @@
-"""Who folds: one worker leads each generation of each projection, and another takes its place.
+"""Leases: one worker leads each generation of each projection, and another can take over.
 
-A leader holds a lease by the clock of the database and renews it. Every write names its leader
-under the lock of the row, so that one that has lost its lease writes nothing, however late it finds
-out.
+A leader holds a lease by the clock of the database and renews it. Every write checks the leader
+under the lock of the row, so a worker that has lost its lease writes nothing, however late it
+notices.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from psycopg import AsyncConnection
 Connection = AsyncConnection[Any]
 
 LEASE_SECONDS = 3.0
-"""How long a leader that is gone still has its place."""
+"""How long the lease of a leader that has died keeps others out."""
 HEARTBEAT_SECONDS = 1.0
 """How often a lease is renewed, and how often others look whether it has ended."""
 
@@ -29,17 +29,17 @@ async def claim(
     worker: str,
     tried: Collection[tuple[str, int]] = (),
 ) -> list[Generation]:
-    """Take the lead of what nobody leads, renew what this worker leads, and return both.
+    """Claim generations without a leader, renew the leases of this worker, and return both.
 
-    What was made by another version of a projection is left alone. What is being written to at this
-    moment has a leader, and is neither waited for nor returned. What has stopped is tried again by
-    each worker once: another one may be of a version that can fold what it stopped at.
+    Generations of other versions of a projection are ignored. A row that is being written has a
+    leader and is skipped. A generation that has stopped is tried once by each worker, because
+    another worker may have a version that can fold the event it stopped at.
 
     Args:
         connection: of the projections' role.
         schema: schema of the book.
         projections: the projections of this version.
-        worker: who claims.
+        worker: name of the worker that claims.
         tried: keys of generations that it has led before.
     """
     by_name = {projection.name: projection for projection in projections}
@@ -80,7 +80,7 @@ async def claim(
 
 
 async def release(connection: Connection, schemas: Iterable[str], worker: str) -> None:
-    """Give back what a worker leads, so that nobody has to wait for its lease to end."""
+    """Release all leases of a worker, so that others need not wait for them to expire."""
     for schema in schemas:
         async with connection.transaction():
             await enter(connection, schema)

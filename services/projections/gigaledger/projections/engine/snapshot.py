@@ -1,8 +1,7 @@
-"""Reading a projection: which facts count, in one snapshot, at a position that is stated.
+"""Consistent reading of a projection: the facts that count, at a stated position.
 
-All rows of a read model stay for ever. What was known at position K are the rows with position <= K
-that were not reversed by then; what counts as of a day are those of them that are effective by
-then.
+Rows of a read model are never deleted. The facts known at position K are the rows with position <=
+K that were not reversed by then; as of a day, those of them that are effective by that day count.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 LAG_FACTOR = 3
-"""Subtotals help while they reflect this many times as much as they lag behind."""
+"""Subtotals are used while they reflect this many times as many events as they lag behind."""
 
 MOST_EVENTS = 1_000_000
-"""Events that are looked at one by one for an answer, at the most: so many take some gigabytes."""
+"""Most events that an answer examines one by one. So many take some gigabytes of memory."""
 
 ALL_STATUSES = frozenset(enum_text(AssertionStatus, value) for value in AssertionStatus.values())
 _HYPOTHETICAL = frozenset({"PLAN", "ASSUMPTION"})
@@ -41,7 +40,7 @@ _HYPOTHETICAL = frozenset({"PLAN", "ASSUMPTION"})
 
 @dataclass(frozen=True, slots=True)
 class KnowledgePoint:
-    """A state of knowledge: what was recorded by a position.
+    """A state of knowledge: everything recorded up to a position.
 
     Attributes:
         position: the position.
@@ -54,14 +53,14 @@ class KnowledgePoint:
 
 @dataclass(frozen=True, slots=True)
 class ReadScope:
-    """Which facts an answer counts.
+    """The facts that an answer counts.
 
     Attributes:
         position: the last position that is known.
         recorded_time: when the event there was recorded.
-        as_of: the last effective date that counts; None where all do.
-        statuses: the statuses that count.
-        latest_position: what the projection reflects, where more than `position`; else 0.
+        as_of: the last effective date that counts; None if all do.
+        statuses: the assertion statuses that count.
+        latest_position: position that the projection reflects, if it is beyond `position`; else 0.
     """
 
     position: int
@@ -77,14 +76,14 @@ class ReadScope:
 
     @property
     def evaluation_date(self) -> dt.date:
-        """The day for which plans, last days and paces are looked at.
+        """The day on which plans, expiry dates and paces are evaluated.
 
         It is as_of, or else the day (UTC) on which the last known event was recorded.
         """
         return self.as_of or self.recorded_time.astimezone(dt.UTC).date()
 
     def counts(self, effective_date: dt.date, assertion_status: str) -> bool:
-        """Tell whether a row counts that is known."""
+        """Return whether a known row counts."""
         return effective_date <= self.as_of_end and assertion_status in self.statuses
 
 
@@ -94,11 +93,11 @@ class Snapshot:
 
     Attributes:
         connection: in a transaction that sees the projection at `scope.position`.
-        scope: which facts count.
+        scope: the facts that count.
         projection: the projection.
-        generation: number of the one that answers.
-        subtotal_position: subtotals are made of what was recorded by then.
-        block_events: how many events the shortest blocks of them span.
+        generation: number of the generation that answers.
+        subtotal_position: position up to which subtotals are built.
+        block_events: number of events that the shortest blocks of subtotals span.
     """
 
     connection: AsyncConnection[DictRow]
@@ -132,10 +131,10 @@ class Snapshot:
         return await cursor.fetchall()
 
     async def sums(self, question: Question, **parameters: object) -> list[dict[str, Any]]:
-        """Return the rows of a query of sums, of subtotals where these give the same.
+        """Return the rows of a query of sums, from subtotals if they give the same sooner.
 
-        Where they lag by a good part of the log, its rows are the shorter way: what changed since
-        is looked at twice, before and after.
+        If the subtotals lag by a good part of the log, summing its rows is faster, because
+        documents changed since the last block are summed twice, before and after.
         """
         position = self.scope.position
         summed = min(self.subtotal_position, position) // self.block_events
@@ -151,7 +150,7 @@ class Snapshot:
             **touched,
             **parameters,
         }
-        # Where subtotals lag, the best plan depends on how much was touched. Where they do not,
+        # If the subtotals lag, the best plan depends on how much has changed. If they do not,
         # that is never much, and a plan would take as long to make as the answer.
         lags = position - before >= self.block_events
         return await self._rows(question.of_blocks, given, prepare=False if lags else None)
@@ -186,7 +185,7 @@ class Snapshot:
         return replace(self, scope=scope, _statuses=set())
 
     def as_of(self, day: dt.date) -> Snapshot:
-        """Return a reader of the same snapshot that counts what is effective by another day."""
+        """Return a view of the same snapshot as of another day."""
         return replace(self, scope=replace(self.scope, as_of=day), _statuses=set())
 
 
@@ -198,10 +197,10 @@ class BookNotFoundError(Exception):
 
 
 class BehindError(Exception):
-    """The projection does not reflect the position that is asked for.
+    """The projection does not reflect the requested position.
 
     Attributes:
-        position: the position that it reflects; 0 where no worker has begun.
+        position: the position that it reflects; 0 if no worker has begun.
     """
 
     def __init__(self, position: int) -> None:
@@ -210,7 +209,7 @@ class BehindError(Exception):
 
 
 class TooManyEventsError(Exception):
-    """More events count than are looked at one by one for an answer."""
+    """More events count than an answer may examine one by one."""
 
     def __init__(self, most: int) -> None:
         super().__init__(
@@ -232,16 +231,16 @@ def reading_pool(database_url: str, size: int) -> AsyncConnectionPool[AsyncConne
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How far a generation of a projection is, who leads it, and what stopped it.
+    """Progress of a generation of a projection, its leader, and the failure that stopped it.
 
     Attributes:
         generation: its number.
-        version: of the folds that it is made by.
-        building: whether it is to take the place of the one that answers.
+        version: version of its folds.
+        building: whether it is to replace the generation that answers.
         recorded_time: when the event at its position was recorded; None before the first.
-        updated_time: when a worker last wrote; None where none did.
-        failed_position: the position that it stopped at; None where it runs.
-        leader: the worker that folds; empty where none does.
+        updated_time: when a worker last wrote; None if none has.
+        failed_position: the position at which it stopped; None if it runs.
+        leader: the worker that folds; empty if there is none.
     """
 
     generation: int
@@ -258,7 +257,7 @@ class Status:
 async def read_statuses(
     pool: AsyncConnectionPool[AsyncConnection[DictRow]], schema: str
 ) -> dict[str, list[Status]]:
-    """Return how far each projection of a book is; nothing where no worker has begun.
+    """Return the progress of each projection of a book; nothing if no worker has begun.
 
     The generation that answers comes first, then the one that is being built.
 
@@ -303,9 +302,9 @@ async def open_snapshot(
         pool: connections for reading snapshots.
         schema: schema of the book.
         projection: the projection.
-        min_position: what it must reflect.
-        as_of: the last effective date that counts; None where all do.
-        statuses: the statuses that count; all where empty.
+        min_position: position that it must reflect.
+        as_of: the last effective date that counts; None if all do.
+        statuses: the statuses that count; all if empty.
         known: the state of knowledge, which it must reflect as well; None for the latest.
 
     Raises:
@@ -338,7 +337,7 @@ async def open_snapshot(
 async def _progress(
     connection: AsyncConnection[DictRow], schema: str, projection: Projection
 ) -> DictRow | None:
-    """Return how far the live generation is; None where it is not of this version, or not there."""
+    """Return the progress of the live generation; None if it is missing or of another version."""
     if not await _enter(connection, schema):
         return None
     return await (
@@ -358,7 +357,7 @@ async def _progress(
 
 
 async def _enter(connection: AsyncConnection[DictRow], schema: str) -> bool:
-    """Make the names of tables stand for those of a book; False where a worker must make them.
+    """Put the schema of a book on the search path; return False if no worker has prepared it yet.
 
     Raises:
         BookNotFoundError: the schema does not exist.

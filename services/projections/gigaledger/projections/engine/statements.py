@@ -14,16 +14,16 @@ _AFFECTED = (
 
 
 def statement(text: str, **parts: str) -> bytes:
-    """Return a query in which names in braces stand for parts of it.
+    """Return a query with the names in braces replaced.
 
-    These stand for conditions on the header of a row. `{recorded}`: recorded by the position that
-    is read. `{known}`: and not reversed by then. `{counted}`: and effective by the day, and of a
-    status, that is asked for. `{affected}`: recorded or reversed after the position `before`, up to
-    the one that is read.
+    These names are conditions on the header of a row. `{recorded}`: recorded by the position that
+    is read. `{known}`: recorded and not reversed by then. `{counted}`: known, effective by the
+    as-of date, and of a requested status. `{affected}`: recorded or reversed after the position
+    `before`, up to the one that is read.
 
     Args:
         text: the query.
-        parts: what else names stand for; may contain those conditions.
+        parts: replacements of further names; may contain those conditions.
     """
     conditions = {
         "recorded": _RECORDED,

@@ -1,7 +1,7 @@
-"""Writing what projections fold: rows and position together.
+"""Writing of folded rows, together with the position they reflect.
 
-They are written in one transaction, under a lock on the generation's own row of progress, so that
-an event is counted once whatever dies when, and however many workers there are.
+Both are written in one transaction, under a lock on the generation's row of progress, so an event
+counts once whichever process dies, and however many workers there are.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from psycopg import AsyncConnection, sql
 Connection = AsyncConnection[Any]
 
 ANALYSED_FROM = 1024
-"""Position from which on the planner of PostgreSQL is told of tables each time the log doubles. The
-server's own analysis comes a minute late, in which a book that is filled fast is asked with plans
-for empty tables: up to twenty times as slow, as measured."""
+"""From this position on, PostgreSQL analyses the tables each time the log doubles. The server's own
+analysis comes a minute later; until then, questions about a book that fills quickly are planned for
+empty tables, which is up to twenty times as slow, as measured.
+"""
 
 Key = tuple[str, int]
 """Name of a projection and number of a generation."""
@@ -36,7 +37,7 @@ CHANNEL = "gigaledger_folded"
 
 
 class OvertakenError(RuntimeError):
-    """Another worker leads, or has written in between. What was folded was not written."""
+    """Another worker leads, or has written in between. The folded rows were not written."""
 
 
 class NotStoppedError(RuntimeError):
@@ -45,13 +46,13 @@ class NotStoppedError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a generation of a projection has come.
+    """Progress of a generation of a projection.
 
     Attributes:
         position: the log up to this position is reflected.
         resume_token: resumes the ledger's subscription there; empty at the beginning.
-        failure: why it stopped; empty where it runs.
-        building: whether it is to take the place of the one that answers.
+        failure: why it stopped; empty if it runs.
+        building: whether it is to replace the generation that answers.
         leader: the worker that folds, or did last.
     """
 
@@ -84,24 +85,24 @@ async def apply(
     resume_token: str,
     worker: str,
 ) -> dict[Key, FoldError]:
-    """Fold events that follow on what is reflected, and write rows and positions together.
+    """Fold the events after those that are reflected, and write rows and positions together.
 
-    Where a projection can't fold an event, those before it are written, and that it stopped.
+    If a projection cannot fold an event, the events before it are written, and that it stopped.
 
     Args:
         connection: of the projections' role.
         schema: schema of the book.
-        generations: those that fold, all of which reflect the log up to the first event.
-        events: the events, one at least.
+        generations: generations that reflect the log up to the first event.
+        events: the events, at least one.
         resume_token: resumes the ledger's subscription after the last.
-        worker: who leads them; its lease is renewed.
+        worker: name of their leader; its lease is renewed.
 
     Returns:
-        By the key of a generation that stopped, why.
+        For each generation that stopped, by its key, why.
 
     Raises:
-        OvertakenError: another worker leads one of them, or the events do not follow on what is
-            reflected.
+        OvertakenError: another worker leads one of them, or the events do not continue the log that
+            is reflected.
     """
     before, last = events[0].position - 1, events[-1].position
     keys = [generation.key for generation in generations]
@@ -189,7 +190,7 @@ def _has_doubled(before: int, last: int) -> bool:
 
 
 async def _analyse(connection: Connection, generation: Generation) -> None:
-    """Let PostgreSQL count what is in the tables of a generation."""
+    """Update the statistics by which PostgreSQL plans queries on the tables of a generation."""
     for table in generation.projection.all_tables:
         await connection.execute(sql.SQL("ANALYZE {}").format(generation.table(table)))
 

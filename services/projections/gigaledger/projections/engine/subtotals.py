@@ -1,18 +1,18 @@
-"""Subtotals: what blocks of the log changed, so that a question adds up a few of them. Pure.
+"""Subtotals: changes of sums by blocks of the log, so that a question adds up a few. Pure.
 
-A sum over rows takes the longer, the more rows there are. A block is a number of positions, and its
-subtotals say by how much each sum is more after its last position than before its first. Blocks of
-level 0 span so many events each; FAN_OUT blocks of a level make one of the next. So the sums at any
-position are those of some blocks, less than FAN_OUT of each level, and of what changed since the
-last of them.
+Summing rows takes longer the more rows there are. A block is a range of positions, and its
+subtotals are the differences of each sum between its last position and the one before its first.
+Blocks of level 0 span a fixed number of events; FAN_OUT blocks of a level make one of the next. The
+sums at any position are the sums over some blocks, fewer than FAN_OUT of each level, plus the
+changes since the last of them.
 
-The subtotals of a block are series: one row for all days of a sum, with the days in order and what
-the sum comes to at the end of each. So the sum as of a day is one element, however many days there
-are. Days are numbered as by `datetime.date.toordinal`: integers are read and compared sooner.
+The subtotals of a block are series: one row for all days of a sum, with the days in order and the
+sum at the end of each. The sum as of a day is then one element, however many days there are. Days
+are numbered as by `datetime.date.toordinal`, because integers are read and compared faster.
 
-What changed is made from rows: those of the documents that were touched, looked at before and
-after. Rows stay for ever and tell from when to when they are known, so that the subtotals of a
-block are the same whenever they are made. No reader depends on their being there.
+Changes are computed from rows: those of the documents that were affected, evaluated before and
+after. Rows are never deleted and state from when to when they are known, so the subtotals of a
+block are the same whenever they are built. No answer depends on whether they exist.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A query of sums, which can be made in two ways.
+    """A query of sums, in two forms.
 
     Attributes:
-        touched: finds what was touched after the position `before`, as one row of arrays.
-        of_rows: makes the sums of all rows that count.
-        of_blocks: makes the same, of whatever status, of blocks and what changed since. Takes these
-            arrays as parameters.
+        touched: finds the documents affected after the position `before`, as one row of arrays.
+        of_rows: computes the sums from all rows that count.
+        of_blocks: computes the same, whatever the statuses, from blocks and the changes since.
+            Takes these arrays as parameters.
     """
 
     touched: bytes
@@ -61,12 +61,12 @@ class Subtotals:
     """The subtotals of a projection.
 
     Attributes:
-        table: where they are kept.
-        touched: finds what was touched after the position `before`, as one row of arrays.
-        of_block: puts a block of level 0 in the table. Takes those arrays as parameters.
-        of_part_blocks: puts a block of a higher level in the table.
-        from_rows: what stands for sums and series in a question of rows.
-        from_blocks: what does in a question of blocks.
+        table: where they are stored.
+        touched: finds the documents affected after the position `before`, as one row of arrays.
+        of_block: inserts a block of level 0. Takes those arrays as parameters.
+        of_part_blocks: inserts a block of a higher level.
+        from_rows: replaces sums and series in a question of rows.
+        from_blocks: replaces them in a question of blocks.
     """
 
     table: str
@@ -80,11 +80,10 @@ class Subtotals:
         """Return a query of sums or of series.
 
         Args:
-            text: the query. `{sums}` in it stands for keys and amounts as of the day that is asked
-                for. `{series}` stands for what makes them: keys, `days` in order, and for each
-                amount what it comes to at the end of each day. `held` is the number of days until
-                the one that is asked for, at least one. What several series of the same keys come
-                to is to be added up.
+            text: the query. `{sums}` in it is replaced by keys and amounts as of the requested day.
+                `{series}` is replaced by keys, `days` in order, and for each amount its values at
+                the end of each day; `held` is the number of days up to the requested one, at least
+                one. Several series with the same keys are to be added up.
         """
         return Question(
             self.touched, statement(text, **self.from_rows), statement(text, **self.from_blocks)
@@ -147,15 +146,14 @@ def subtotals(
     of_rows: bytes,
     of_touched: bytes,
 ) -> Subtotals:
-    """Return how subtotals are made and added up.
+    """Return the definition of subtotals.
 
     Args:
-        table: where they are kept: `level`, `block`, `days`, keys, and an array of each amount.
-        keys: columns that tell what is summed, besides the day.
-        amounts: columns that are summed, with their types. A day is there where any of them is not
-            0.
-        touched: finds what was touched after the position `before`, as one row of arrays.
-        of_rows: gives keys, `day` and amounts of all rows that are counted.
+        table: where they are stored: `level`, `block`, `days`, keys, and an array of each amount.
+        keys: columns that identify a sum, besides the day.
+        amounts: columns that are summed, with their types. A day is stored if any of them is not 0.
+        touched: finds the documents affected after the position `before`, as one row of arrays.
+        of_rows: gives keys, `day` and amounts of all rows that count.
         of_touched: gives those of rows that are known, at least of all whose share in a sum may
             have changed. Takes the arrays as parameters.
     """

@@ -105,7 +105,7 @@ class Workers:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        """Stop, and leave the lead to others: what is not committed will be folded again."""
+        """Stop, and release the leases: events that are not committed will be folded again."""
         tasks = [self._discovery, *self._tasks]
         for task in tasks:
             task.cancel()
@@ -307,7 +307,7 @@ class Workers:
         return ()
 
     async def _promote(self, schema: str, followed: Sequence[Generation]) -> bool:
-        """Let generations answer that have caught up with those that do; tell whether all do."""
+        """Promote generations that have caught up with the live ones; return whether all have."""
         async with self._pool.connection() as connection:
             switched = [
                 await generations.promote(connection, schema, generation) for generation in followed
@@ -319,7 +319,7 @@ class Workers:
             return await store.read_progress(connection, schema_of(book))
 
     async def _stop(self, book: str, followed: Sequence[Generation], reason: str) -> None:
-        """Keep that generations can't go on from where they are."""
+        """Store why generations cannot continue."""
         progress = await self._progress(book)
         for generation in followed:
             if generation.key in progress:
@@ -353,7 +353,7 @@ def _equally_far(
 async def _in_background(
     work: Callable[[], Coroutine[Any, Any, None]],
 ) -> AsyncIterator[Callable[[], None]]:
-    """Give a function that asks for work to be done, once more where it is being done.
+    """Yield a function that requests work to be done, once more if it is being done.
 
     It raises what the work raised before.
     """
@@ -387,9 +387,9 @@ class _EndOfStreamError(Exception):
 async def _gathered(
     responses: AsyncIterable[SubscribeEventsResponse],
 ) -> AsyncIterator[AsyncIterator[tuple[list[RecordedEvent], str]]]:
-    """Read ahead, and give what has come in meanwhile as one batch with the last resume token.
+    """Read ahead, and yield everything received meanwhile as one batch, with the last resume token.
 
-    A worker that is behind so writes more at once, and one that is not waits for nobody.
+    A worker that lags thus writes larger batches, and one that does not lag never waits.
     """
     arrived: asyncio.Queue[SubscribeEventsResponse | Exception] = asyncio.Queue(
         READ_AHEAD_RESPONSES
@@ -400,7 +400,7 @@ async def _gathered(
             async for response in responses:
                 await arrived.put(response)
             await arrived.put(_EndOfStreamError())
-        except Exception as error:  # noqa: BLE001 - raised where the batch before it ends
+        except Exception as error:  # noqa: BLE001 - raised after the batch before it
             await arrived.put(error)
 
     async def batches() -> AsyncIterator[tuple[list[RecordedEvent], str]]:

@@ -58,13 +58,13 @@ def figures_under(
 
     Args:
         reading: the reading.
-        standing: how the agreement stands; None where its terms are in another currency, or where
-            it has none.
-        evidence: what the conditions of its tranches are held against.
-        recorded: what was recorded under it.
+        standing: terms and status of the agreement; None if its terms are in another currency, or
+            if it has none.
+        evidence: facts on which the conditions of its tranches depend.
+        recorded: amounts recorded under it.
 
     Returns:
-        The figures; None where capacity is read in proportion and none is agreed.
+        The figures; None if capacity is read in proportion and none is agreed.
     """
     if standing is None:
         return figures_of(None, evidence, recorded)
@@ -77,7 +77,7 @@ def figures_under(
 
 
 def _in_proportion(reading: Reading, standing: Standing, evidence: Evidence) -> Amount:
-    """Return what is entitled in proportion; with the signature, no less than the first tranche."""
+    """Return the proportional entitlement; with the signature, at least the first tranche."""
     terms = standing.terms
     if not standing.binds:
         return Amount()

@@ -22,7 +22,7 @@ from gigaledger.v1.projections_pb2 import (
 )
 
 MAX_READINGS = 20
-"""More than twice the combinations that there are."""
+"""More than twice the number of combinations."""
 _LATCHING = {
     LatchingReading.LATCHING_READING_UNSPECIFIED: None,
     LatchingReading.LATCHING_READING_ON: True,
@@ -100,7 +100,7 @@ def _outcome(
 
 
 def _figures(figures: Figures | None, own: Figures, currency: str) -> CounterfactualFigures:
-    """Return figures as the contract has them; those that are as recorded where there are none."""
+    """Return figures of the contract; those as recorded if there are none."""
     message = CounterfactualFigures()
     for name in _RECORDED:
         amount: Amount = getattr(own, name)

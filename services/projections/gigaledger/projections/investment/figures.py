@@ -1,9 +1,8 @@
 """The formulas of investment (domain rules, section 2.2). Pure.
 
-Entitlement follows the rule by which the ledger decides on calls, so that nobody is told of more
-than can be called. Tranches are judged by the terms of the day, against capacity that was certified
-under the agreement itself: an agreement does not inherit the certificates of those that it
-supersedes.
+Entitlement follows the rule by which the ledger decides on calls, so that no figure shows more than
+can be called. Tranches are evaluated by the terms of the day, against capacity certified under the
+agreement itself: an agreement does not inherit the certificates of those that it supersedes.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ _NONE = Amount()
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the conditions of an agreement's tranches are held against.
+    """Facts on which the conditions of an agreement's tranches depend.
 
     Attributes:
-        today: the day on which they are looked at.
+        today: the day of evaluation.
         certified: changes of net certified capacity up to then, in kilowatts, by basis and day.
-        documented: conditions that documents show to be met, by the number of the tranche and that
-            of the condition in it, from 1.
+        documented: conditions that documents show to be met, by the number of the tranche and the
+            number of the condition in it, from 1.
     """
 
     today: dt.date
@@ -48,10 +47,10 @@ class Evidence:
 
 
 def reached(standing: Standing, evidence: Evidence) -> frozenset[int]:
-    """Return the numbers of the tranches to which the parties are bound and whose conditions hold.
+    """Return the numbers of the binding tranches whose conditions hold.
 
-    Where the agreement latches, capacity counts at its highest: what is withdrawn later does not
-    undo what it had opened.
+    If the agreement latches, capacity counts at its highest: a later withdrawal does not undo the
+    entitlement.
     """
     if not standing.binds:
         return frozenset()
@@ -80,7 +79,7 @@ def reached(standing: Standing, evidence: Evidence) -> frozenset[int]:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What was recorded under an agreement in one currency."""
+    """Amounts recorded under an agreement in one currency."""
 
     called: Amount = _NONE
     funded_gross_cash: Amount = _NONE
@@ -95,7 +94,7 @@ class Recorded:
 class Figures:
     """The figures of the contract, by its names.
 
-    `entitled_pro_rata` is None where no capacity is agreed. `shares` are those outstanding.
+    `entitled_pro_rata` is None if no capacity is agreed. `shares` are those outstanding.
     """
 
     committed: Amount
@@ -117,7 +116,7 @@ class Figures:
     shares: Fraction
 
     def __add__(self, other: Figures) -> Figures:
-        """Add each figure: what is beyond one agreement does not make up for another."""
+        """Add figure by figure: an excess of one agreement does not offset a lack of another."""
         return Figures(
             *(
                 _sum(getattr(self, entry.name), getattr(other, entry.name))
@@ -131,7 +130,7 @@ class Figures:
         return {name: value for name, value in values.items() if isinstance(value, Amount)}
 
     def average_price(self, currency: str) -> str:
-        """Return the average price of an outstanding share, in units; empty where there are none.
+        """Return the average price of an outstanding share, in units; empty if there are none.
 
         Ten places, rounded half to even.
         """
@@ -156,11 +155,11 @@ def figures_of(
     """Return the figures of an agreement in one currency.
 
     Args:
-        standing: how the agreement stands; None where its terms are in another currency, or where
-            it has none.
-        evidence: what the conditions of its tranches are held against.
-        recorded: what was recorded under it.
-        entitled: what is entitled by another reading; by the rule of the ledger where None.
+        standing: terms and status of the agreement; None if its terms are in another currency, or
+            if it has none.
+        evidence: facts on which the conditions of its tranches depend.
+        recorded: amounts recorded under it.
+        entitled: the entitlement under another reading; by the rule of the ledger if None.
     """
     terms = standing.terms if standing else Terms()
     investment = Amount(terms.commitment_minor or 0, int(terms.undisclosed))
@@ -220,9 +219,9 @@ def pro_rata(committed: Amount, terms: Terms, certified_kw: int) -> Amount:
 
 
 def split_amount(amount: Amount, tranches: Sequence[int], terms: Terms) -> dict[int, Amount]:
-    """Split what several tranches share in proportion to their amounts, to the minor unit.
+    """Split an amount between tranches in proportion to their amounts, to the minor unit.
 
-    Where the amount is not disclosed, it is missing from each of them.
+    If the amount is not disclosed, it is undisclosed in each of them.
     """
     parts = split_in_proportion(amount.minor, _weights(tranches, terms))
     return {
@@ -232,12 +231,12 @@ def split_amount(amount: Amount, tranches: Sequence[int], terms: Terms) -> dict[
 
 
 def split_shares(shares: Fraction, tranches: Sequence[int], terms: Terms) -> dict[int, Fraction]:
-    """Split shares likewise: whole shares into whole shares, others to the last place they have.
+    """Split shares in the same way: whole shares into whole shares, others to their last place.
 
     Args:
         shares: a decimal of at most ten places.
         tranches: numbers of the tranches that share them.
-        terms: tell the amounts of the tranches.
+        terms: terms with the amounts of the tranches.
     """
     scales = (10**places for places in range(MAX_DECIMAL_PLACES + 1))
     scale = next(scale for scale in scales if (shares * scale).denominator == 1)

@@ -58,7 +58,7 @@ SUMS = frozenset(
         ),
     }
 )
-"""Figures that are sums of what events add. `investment.certified_kw` is what entitles."""
+"""Figures that are sums of contributions. Entitlement depends on `investment.certified_kw`."""
 
 INPUTS = {
     "investment.entitled": (_CERTIFIED_KW,),

@@ -46,9 +46,9 @@ _CONDITIONS = statement("""
     GROUP BY 1, 2, 3
 """)
 
-# Which tranches capital is for is told by the contribution, or else by the call that it answers. A
-# document that was recorded in error still tells, where no other does, so that nothing recorded
-# under it drops out. What is for one tranche alone, or for none, is summed up here; documents that
+# The contribution states the tranches of its capital, or else the call that it answers. A document
+# recorded in error still does, if no other does, so that nothing recorded under it drops out.
+# Amounts for one tranche, or for none, are summed here; documents that
 # name several stay apart, for each is split by itself.
 _CAPITAL = statement("""
     WITH call AS (
@@ -90,7 +90,7 @@ _CAPITAL = statement("""
     ORDER BY 1, 2, 3, 4, 5, 6
 """)
 
-# Likewise. Shares that are taken back had the price at which they were issued.
+# The same for shares. Shares taken back have the price at which they were issued.
 _SHARES = statement("""
     WITH issuance AS (
         SELECT DISTINCT ON (agreement, security)
@@ -143,14 +143,14 @@ class _Records:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An agreement and what counts under it.
+    """An agreement and the facts that count under it.
 
     Attributes:
-        history: by the changes that count; None where none does.
-        standing: how it stands; None before its first terms.
+        history: by the changes that count; None if none does.
+        standing: terms and status on the day; None before the first terms.
         terms: those of the day, or else the first that are known.
-        currency: of the investment; that of the facts where the terms tell none, and empty where
-            they are in several or tell none either.
+        currency: of the investment; that of the facts if the terms state none, and empty if these
+            are in several or state none either.
     """
 
     name: str
@@ -170,7 +170,7 @@ class Account:
         )
 
     def currency_of(self, row: dict[str, Any]) -> str:
-        """Return the currency of a row: that of the investment, where it is not disclosed."""
+        """Return the currency of a row: that of the investment if it is not disclosed."""
         return row["currency"] or self.currency
 
     def weights(self, row: dict[str, Any]) -> Terms:
@@ -183,7 +183,7 @@ async def query_investment(snapshot: Snapshot, agreement: str) -> QueryInvestmen
 
     Args:
         snapshot: a snapshot of the projection.
-        agreement: only this agreement and those that it supersedes; all where empty.
+        agreement: only this agreement and those that it supersedes; all if empty.
     """
     agreements = await read_agreements(snapshot, "investment_terms")
     lines: list[InvestmentFigures] = []
@@ -206,12 +206,12 @@ async def query_investment(snapshot: Snapshot, agreement: str) -> QueryInvestmen
 async def read_accounts(
     snapshot: Snapshot, agreements: Agreements, agreement: str
 ) -> list[tuple[Account, dict[str, Figures]]]:
-    """Return the agreements under which something is invested, with their figures by currency.
+    """Return the agreements with investments, with their figures by currency.
 
     Args:
         snapshot: a snapshot of the projection.
         agreements: the agreements of the book.
-        agreement: only this agreement and those that it supersedes; all where empty.
+        agreement: only this agreement and those that it supersedes; all if empty.
     """
     only = agreements.only(agreement)
     records = await _read_records(snapshot, only)
@@ -284,7 +284,7 @@ def _figures(account: Account) -> dict[str, Figures]:
 
 
 def recorded_of(account: Account, currency: str) -> Recorded:
-    """Return what was recorded under an agreement in one currency."""
+    """Return the amounts recorded under an agreement in one currency."""
 
     def rows(given: _Rows) -> _Rows:
         return [row for row in given if account.currency_of(row) == currency]
@@ -312,7 +312,7 @@ def _amount(row: dict[str, Any]) -> Amount:
 
 
 def _tranches(account: Account) -> Iterator[TrancheFigures]:
-    """Return the ladder of an agreement in force, with what was recorded for each step."""
+    """Return the ladder of an agreement in force, with the amounts recorded for each tranche."""
     standing = account.standing
     if standing is None or not standing.in_force:
         return
@@ -336,7 +336,7 @@ def _tranches(account: Account) -> Iterator[TrancheFigures]:
 
 
 def _documents(account: Account, rows: _Rows) -> Iterator[_Rows]:
-    """Return the rows of the investment's currency, together where they are of one document."""
+    """Return the rows of the investment's currency, grouped by document."""
     documents: dict[tuple[Any, ...], _Rows] = defaultdict(list)
     for row in rows:
         if account.currency_of(row) == account.currency:

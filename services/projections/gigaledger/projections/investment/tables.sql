@@ -18,7 +18,7 @@ CREATE TABLE investment_certified (
     certificate text NOT NULL
 );
 COMMENT ON TABLE investment_certified IS 'Changes of net certified capacity: certified, withdrawn and retired (negative)';
-COMMENT ON COLUMN investment_certified.certificate IS 'Number of the certificate; empty where capacity is retired';
+COMMENT ON COLUMN investment_certified.certificate IS 'Number of the certificate; empty if capacity is retired';
 
 CREATE TABLE investment_capital (
     LIKE template_entry INCLUDING ALL,
@@ -33,8 +33,8 @@ CREATE TABLE investment_capital (
 COMMENT ON TABLE investment_capital IS 'Capital called, funded and returned';
 COMMENT ON COLUMN investment_capital.measure IS 'CALLED, FUNDED_CASH, FUNDED_NON_CASH or RETURNED';
 COMMENT ON COLUMN investment_capital.contribution IS 'The contribution that is funded or returned; empty for a call';
-COMMENT ON COLUMN investment_capital.call_notice IS 'The call, or the one that a contribution answers; empty where none';
-COMMENT ON COLUMN investment_capital.amount_minor IS 'In minor units of the currency; null where not disclosed';
+COMMENT ON COLUMN investment_capital.call_notice IS 'The call, or the one that a contribution answers; empty if none';
+COMMENT ON COLUMN investment_capital.amount_minor IS 'In minor units of the currency; null if not disclosed';
 
 CREATE TABLE investment_shares (
     LIKE template_entry INCLUDING ALL,
@@ -49,4 +49,4 @@ CREATE TABLE investment_shares (
 );
 COMMENT ON TABLE investment_shares IS 'Shares issued, rescinded, repurchased and transferred';
 COMMENT ON COLUMN investment_shares.measure IS 'ISSUED, RESCINDED, REPURCHASED or TRANSFERRED';
-COMMENT ON COLUMN investment_shares.amount_minor IS 'In minor units of the currency; null where none is told';
+COMMENT ON COLUMN investment_shares.amount_minor IS 'In minor units of the currency; null if none is stated';

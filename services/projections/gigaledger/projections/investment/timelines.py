@@ -70,7 +70,7 @@ async def timelines(
     Args:
         snapshot: a snapshot of the projection.
         agreements: the agreements of the book.
-        only: those that are asked for; all where None.
+        only: the requested agreements; all if None.
     """
     names = sorted(only) if only is not None else None
     events: dict[str, _Events] = defaultdict(_Events)
@@ -94,14 +94,14 @@ async def timelines(
 
 
 def entitled_since(scope: ReadScope, history: History, events: _Events) -> dict[int, dt.date]:
-    """Return since when each tranche that is entitled has been so without a break.
+    """Return since when each entitled tranche has been entitled without a break.
 
-    Entitlement is looked at on each day on which it may change, by the rule of the figures.
+    Entitlement is evaluated on each day on which it may change, by the rule of the figures.
 
     Args:
-        scope: what is counted.
+        scope: the facts that count.
         history: of the agreement.
-        events: what counts for its tranches.
+        events: facts that count for its tranches.
     """
     changes: dict[dt.date, list[Mapping[str, Any]]] = defaultdict(list)
     for row in (*events.certified, *events.documented):
@@ -133,7 +133,7 @@ def entitled_since(scope: ReadScope, history: History, events: _Events) -> dict[
 def _counts(
     scope: ReadScope, history: History, day: dt.date, changes: Mapping[dt.date, object]
 ) -> bool:
-    """Tell whether a day counts: by facts of that day, or because time has come so far."""
+    """Return whether a day counts: by facts of that day, or because time has come so far."""
     if day > scope.as_of_end:
         return False
     by_fact = day in changes or any(change.effective_date == day for change in history.changes)

@@ -1,7 +1,7 @@
-"""Which events moved figures between two states of knowledge, and by how much each did.
+"""Differences of figures between two states of knowledge, event by event.
 
-A question is asked again after each event that the projection has rows of, and the answers are
-compared. So whatever rule makes a figure, what events did to it adds up to the difference.
+The question is answered again after each event that the projection has rows of, and the answers are
+compared. Whatever rule makes a figure, the differences thus add up to the total.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ async def changes(
     events: AsyncIterable[RecordedEvent],
     touched: frozenset[int],
 ) -> AsyncIterator[EventChanges | TotalChanges]:
-    """Yield what each event did to the figures of a question, and at the end all together.
+    """Yield the difference that each event made to the figures of a question, then the total.
 
-    What time alone did, where the question names no day, comes without a position.
+    Differences caused by time alone, if the question names no day, come without a position.
 
     Args:
         snapshot: a snapshot of the projection, at the later state of knowledge.
-        question: what is asked.
+        question: the question.
         since: the earlier state of knowledge.
-        events: what was recorded after it up to the later one, in order.
+        events: events recorded after it up to the later one, in order.
         touched: positions of those events that the projection has rows of.
 
     Raises:
@@ -106,7 +106,7 @@ class _Walk:
         )
 
     async def take(self, event: RecordedEvent) -> EventChanges:
-        """Go on to what is known after an event."""
+        """Advance to the knowledge after an event."""
         known = KnowledgePoint(event.position, instant_from_message(event.recorded_time))
         return EventChanges(
             position=event.position,

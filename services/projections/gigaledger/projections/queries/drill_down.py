@@ -24,7 +24,7 @@ from gigaledger.v1.projections_pb2 import (
 )
 
 SUMS = capacity.SUMS | investment.SUMS | round_trip.SUMS
-"""Figures that are sums of what events add."""
+"""Figures that are sums of contributions of events."""
 INPUTS = capacity.INPUTS | investment.INPUTS | round_trip.INPUTS
 """Figures that a rule makes, and the sums that go into them."""
 
@@ -34,7 +34,7 @@ class UnknownFigureError(ValueError):
 
 
 def sums_behind(figure: str) -> tuple[str, ...]:
-    """Return the sums that a figure is made of: itself, where it is one.
+    """Return the sums that a figure is made of: itself if it is one.
 
     Raises:
         UnknownFigureError: there is no such figure.
@@ -69,9 +69,9 @@ async def list_contributions(
     """Answer ListContributions.
 
     Args:
-        snapshot: a snapshot of the projection that knows the figure.
+        snapshot: a snapshot of the projection that has the figure.
         request: the request.
-        place: where the page starts.
+        place: start of the page.
 
     Raises:
         UnknownFigureError: there is no such figure.

@@ -47,12 +47,12 @@ MAX_WAIT_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Which facts an answer counts, and how fresh it must be, as a request has it.
+    """The facts that a request counts, and how fresh the answer must be.
 
     Attributes:
-        as_of: the last effective date that counts; None where all do.
-        statuses: the statuses that count; all where empty.
-        min_position: what the answer must reflect.
+        as_of: the last effective date that counts; None if all do.
+        statuses: the statuses that count; all if empty.
+        min_position: position that the answer must reflect.
         max_wait_seconds: how long to wait for it.
     """
 
@@ -79,7 +79,7 @@ def asked_by(read: ReadSpec) -> Asked:
 
 
 def day_of(message: Message, field: str, prefix: str = "") -> dt.date | None:
-    """Return the day in a field of a message; None where it is unset.
+    """Return the day in a field of a message; None if it is unset.
 
     Args:
         message: the message.
@@ -119,10 +119,9 @@ def _max_wait_seconds(read: ReadSpec) -> float:
 async def known_by(
     read: ReadSpec, book: str, ledger: LedgerServiceAsyncStub
 ) -> KnowledgePoint | None:
-    """Return the state of knowledge that a ReadSpec asks for; None for the latest.
+    """Return the state of knowledge that a ReadSpec requests; None for the latest.
 
-    Which position an instant stands for, and when a position was recorded, the ledger tells: a
-    projection may not have come as far.
+    The ledger resolves instants and positions, because a projection may lag behind.
 
     Args:
         read: the ReadSpec.

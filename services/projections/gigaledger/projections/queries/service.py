@@ -107,7 +107,7 @@ Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
 
 
 class Written:
-    """Tells those who wait for a position that a projection of a book has moved on."""
+    """Wakes calls that wait for a position when a projection of a book has advanced."""
 
     def __init__(self) -> None:
         self._events: dict[str, asyncio.Event] = {}
@@ -137,9 +137,9 @@ class ProjectionService(ProjectionServiceServicer):
 
         Args:
             pool: connections for reading snapshots.
-            writing: connections for what people ask to be done with projections.
-            ledger: tells where the log ends.
-            written: tells when a worker of this process has written.
+            writing: connections for rebuilding and resuming projections.
+            ledger: the ledger, which knows the head of the log.
+            written: wakes waiting calls when a worker of this process has written.
         """
         self._pool = pool
         self._writing = writing
@@ -308,14 +308,14 @@ class ProjectionService(ProjectionServiceServicer):
     async def GetProjection(  # noqa: N802 - the name of the contract
         self, request: GetProjectionRequest, _context: Context
     ) -> GetProjectionResponse:
-        """Tell how far a projection is."""
+        """Return the progress of a projection."""
         _named(request.name)
         return GetProjectionResponse(projection=await self._status(request.name))
 
     async def RebuildProjection(  # noqa: N802 - the name of the contract
         self, request: RebuildProjectionRequest, _context: Context
     ) -> RebuildProjectionResponse:
-        """Make a projection anew, beside the one that answers."""
+        """Rebuild a projection beside the generation that answers."""
         schema, projection = _named(request.name)
         await self._status(request.name)
         async with self._writing.connection() as connection:
@@ -335,7 +335,7 @@ class ProjectionService(ProjectionServiceServicer):
     async def ListProjections(  # noqa: N802 - the name of the contract
         self, request: ListProjectionsRequest, _context: Context
     ) -> ListProjectionsResponse:
-        """Tell how far all projections of a book are. They always fit on one page."""
+        """Return the progress of all projections of a book. They always fit on one page."""
         schema_of(request.parent, "parent")
         if request.page_token:
             raise InvalidArgumentError("page_token", "is not a token of this service")
@@ -353,7 +353,7 @@ class ProjectionService(ProjectionServiceServicer):
 
     @asynccontextmanager
     async def _reader(self, book: str, projection: str, read: ReadSpec) -> AsyncIterator[Snapshot]:
-        """Open a snapshot as a request asks for it, waiting for its position where need be."""
+        """Open a snapshot as requested, waiting for its position if necessary."""
         schema = schema_of(book)
         asked = asked_by(read)
         known = await known_by(read, book, self._ledger)
@@ -384,7 +384,7 @@ class ProjectionService(ProjectionServiceServicer):
 
 
 def _known_at(asked: ReadSpec, position: int) -> ReadSpec:
-    """Return what is asked for by what is known at a position, unless that is 0."""
+    """Return the ReadSpec with the knowledge of a position, unless that is 0."""
     if not position:
         return asked
     read = ReadSpec()
@@ -418,10 +418,10 @@ def _message(book: str, name: str, found: Sequence[Status], head: int) -> Projec
 
     Args:
         book: resource name of the book.
-        name: of the projection.
-        found: the generation that answers, and the one that is being built; none where no worker
-            has begun.
-        head: where the log ended.
+        name: name of the projection.
+        found: the generation that answers, and the one that is being built; empty if no worker has
+            begun.
+        head: head of the log.
     """
     message = ProjectionMessage(
         name=f"{book}/projections/{name}",
@@ -447,7 +447,7 @@ def _message(book: str, name: str, found: Sequence[Status], head: int) -> Projec
     if status.updated_time is None:
         return message
     message.position = status.position
-    # The projection can have moved on after the head was asked for.
+    # The projection may have advanced after the head was requested.
     message.head_position = max(head, status.position)
     message.lag = message.head_position - status.position
     message.updated_time.CopyFrom(instant_to_message(status.updated_time))

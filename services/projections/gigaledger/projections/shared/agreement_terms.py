@@ -49,7 +49,7 @@ _PARTS = {
 
 
 def layer_text(layer: int) -> str:
-    """Return the name of a layer: that of chip supply where none is stated."""
+    """Return the name of a layer: chip supply if none is stated."""
     return enum_text(CapacityLayer, layer) if layer else CHIP_SUPPLY
 
 
@@ -159,15 +159,15 @@ class Agreements:
 
     Attributes:
         counted: their histories by the changes that count.
-        known: their histories by all changes that are known. They answer what a name stands for,
-            which does not depend on the day or the statuses that are asked for.
+        known: their histories by all changes that are known. References between documents are
+            resolved by them, whatever day and statuses are requested.
     """
 
     counted: dict[str, History]
     known: dict[str, History]
 
     def only(self, agreement: str) -> frozenset[str] | None:
-        """Return the agreements that a query for one of them covers; None where it names none."""
+        """Return the agreements that a query for one of them covers; None if it names none."""
         return covered(self.known, agreement) if agreement else None
 
     def statuses(self, agreement: str) -> Iterator[str]:

@@ -1,7 +1,8 @@
-"""Agreements over time: what stands on a day, by the changes up to it. Pure.
+"""Agreements over time: terms and status on a day, by the changes up to it. Pure.
 
-Changes apply in the order of effective date and then of position. A definitive agreement that takes
-the place of others ends them from its effective date on, and inherits what they are measured by.
+Changes apply in the order of effective date and then of position. A definitive agreement that
+supersedes others ends them from its effective date on, and inherits the terms that they are
+measured by.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 CHIP_SUPPLY = "CHIP_SUPPLY"
-"""The layer that is meant where none is stated."""
+"""The layer of terms that state none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A condition of a tranche. `power_kw` and `date` are given where the type needs them."""
+    """A condition of a tranche. `power_kw` and `date` are set if the type needs them."""
 
     type: str
     power_kw: int = 0
@@ -35,10 +36,10 @@ class Tranche:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Terms of an agreement, whole. Texts are empty where nothing is said.
+    """The complete terms of an agreement. Texts are empty if nothing is stated.
 
     Attributes:
-        commitment_minor: the investment in minor units; None where the terms state no amount.
+        commitment_minor: the investment in minor units; None if the terms state no amount.
         undisclosed: whether there is an investment whose amount is not disclosed.
         contingent_minor: the part of it that depends on events outside the tranches.
         currency: of the investment and its tranches.
@@ -109,8 +110,8 @@ class History:
     """The changes of one agreement.
 
     Args:
-        changes: its own changes, one at least.
-        superseded_by: the change by which another agreement took its place; None where none did.
+        changes: its own changes, at least one.
+        superseded_by: the change by which another agreement superseded it; None if none did.
     """
 
     def __init__(self, changes: Iterable[Change], superseded_by: Change | None = None) -> None:
@@ -120,13 +121,13 @@ class History:
 
     @property
     def superseded_on(self) -> dt.date | None:
-        """The day from which on another agreement has its place; None where none has."""
+        """The day from which on another agreement supersedes it; None if none does."""
         return self._superseded_on
 
     def change_on(self, day: dt.date) -> Change:
-        """Return the change that made the agreement what it is on a day; the first one before it.
+        """Return the change in force on a day; the first change on days before it.
 
-        Where only time has passed since, it is the last one before that day.
+        If only time has passed since, it is the last change before that day.
         """
         changes = [change for change in self.changes if change.effective_date <= day]
         last = changes[-1] if changes else self.changes[0]
@@ -134,11 +135,11 @@ class History:
         return by if by and last.effective_date <= by.effective_date <= day else last
 
     def on(self, until: dt.date, today: dt.date | None = None) -> Standing | None:
-        """Return how the agreement stands by the changes up to a day; None before its first terms.
+        """Return terms and status by the changes up to a day; None before the first terms.
 
         Args:
             until: the last effective date that counts.
-            today: the day to which its last day is compared; `until` where None.
+            today: the day with which the expiry date is compared; `until` if None.
         """
         terms: Terms | None = None
         definitive = ended = False

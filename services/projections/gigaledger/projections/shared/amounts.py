@@ -40,11 +40,11 @@ class Amount:
         return Amount(self.minor - other.minor, self.undisclosed + other.undisclosed)
 
     def at_least_zero(self) -> Amount:
-        """Return the amount, or zero where it is negative."""
+        """Return the amount, or zero if it is negative."""
         return Amount(max(0, self.minor), self.undisclosed)
 
     def figure(self, currency: str) -> MoneyFigure:
-        """Return the figure of the contract; without an amount where no currency is known."""
+        """Return the figure of the contract; without an amount if no currency is known."""
         return MoneyFigure(
             amount=money(self.minor, currency) if currency else None,
             undisclosed_count=self.undisclosed,
@@ -57,12 +57,12 @@ def total(amounts: Iterable[Amount]) -> Amount:
 
 
 def lesser(one: Amount, other: Amount) -> Amount:
-    """Return the lesser of the known parts; what is missing from either is missing from it."""
+    """Return the lesser of the known parts; what is undisclosed in either is undisclosed."""
     return Amount(min(one.minor, other.minor), one.undisclosed + other.undisclosed)
 
 
 def money(amount_minor: int, currency: str) -> Money:
-    """Return an amount of the contract; of no currency where only undisclosed facts tell of it."""
+    """Return an amount of the contract; without a currency if only undisclosed facts contribute."""
     return money_to_message(amount_minor, currency) if currency else Money()
 
 
@@ -93,7 +93,7 @@ def ten_places(number: Fraction) -> str:
 def split_in_proportion(whole: int, weights: list[int]) -> list[int]:
     """Split a whole in proportion to weights, by largest remainder, so that the parts add up to it.
 
-    Ties go to the earlier part. Where no weight is positive the parts are equal.
+    Ties go to the earlier part. If no weight is positive, the parts are equal.
     """
     weights = [max(0, weight) for weight in weights]
     weights = weights if any(weights) else [1] * len(weights)

@@ -1,7 +1,7 @@
-"""Figures of answers by name, one by one, so that two answers can be compared.
+"""Figures of answers by name, so that two answers can be compared figure by figure.
 
 The names are those by which the audit explains figures: the part of the answer and the field, such
-as "investment.funded" or "round-trip.cash.net_balance"; what a figure is about tells the rest.
+as "investment.funded" or "round-trip.cash.net_balance". The subject of a figure completes its name.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ class _Part:
     """A repeated part of an answer.
 
     Attributes:
-        name: what it adds to the names of its figures.
-        about: fields that tell what its figures are about.
-        name_field: a field whose value goes into the names of its figures as well.
+        name: prefix of the names of its figures.
+        about: fields that identify the subject of its figures.
+        name_field: a field whose value becomes part of the names of its figures as well.
     """
 
     name: str
@@ -91,7 +91,7 @@ _PARTS = {
 }
 _TOTALS = _Part("investment.total", ("currency_code",))
 _LISTS = frozenset({"EntitlementCause", "FlowCycle", "RoundTripLot"})
-"""Parts that are no figures: what their figures are about is made anew with each answer."""
+"""Parts that are no figures: their subjects differ from answer to answer."""
 _SHARES = frozenset({"shares", "shares_outstanding"})
 _PRICES = frozenset({"average_price", "price_per_share"})
 _DAYS = frozenset({"weighted_lag_days", "longest_lag_days"})
@@ -165,7 +165,7 @@ def _money(message: Money) -> FigureValue:
 
 
 def _scalar(field: Any, value: Any, currency: str) -> FigureValue | None:
-    """Return a plain value: a number where it is one, else its text; None where it is empty."""
+    """Return a plain value: a number if it is one, else its text; None if it is empty."""
     if isinstance(value, bool):
         return FigureValue("yes" if value else "no")
     if field.enum_type is not None:
@@ -210,9 +210,9 @@ def _joined(*names: str) -> str:
 def changes_between(
     before: Mapping[FigureKey, FigureValue], after: Mapping[FigureKey, FigureValue]
 ) -> list[FigureChange]:
-    """Return the figures that differ, in order of name and of what they are about.
+    """Return the figures that differ, in order of name and subject.
 
-    A figure that is zero and one that is not there say the same.
+    A figure of zero and a missing figure are equal.
     """
     found = []
     for key in sorted(before.keys() | after.keys()):

@@ -21,18 +21,18 @@ from gigaledger.v1.projections_pb2 import ContributionTotal, RollForward, RollFo
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """What one event adds to one figure.
+    """The contribution of one event to one figure.
 
     Attributes:
         position: of the event.
         recorded_time: when it was recorded.
         effective_date: the day on which it counts.
-        assertion_statuses: statuses of the facts that it rests on.
+        assertion_statuses: statuses of the facts behind it.
         key: the figure.
-        document: number of the document; empty where it has none.
-        amount: what is disclosed of it, in the unit.
+        document: number of the document; empty if it has none.
+        amount: the disclosed part, in the unit.
         unit: ISO 4217 code, "kW", "shares" or "racks".
-        undisclosed: how many amounts of it are not disclosed.
+        undisclosed: number of its undisclosed amounts.
     """
 
     position: int
@@ -54,7 +54,7 @@ class Contribution:
         Args:
             row: the row.
             key: the figure.
-            amount: in the unit; None where it is not disclosed.
+            amount: in the unit; None if it is not disclosed.
             unit: of the amount.
         """
         return cls(
@@ -87,18 +87,18 @@ class Contribution:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which figures are looked at.
+    """A selection of figures.
 
     Attributes:
         figures: their names.
-        about: fields and values of what they are about; those of it that are not named may be any.
+        about: fields and values of their subjects; fields that are not named may have any value.
     """
 
     figures: frozenset[str]
     about: frozenset[tuple[str, str]] = frozenset()
 
     def covers(self, key: FigureKey) -> bool:
-        """Tell whether a figure is among them."""
+        """Return whether a figure is selected."""
         return key.figure in self.figures and self.about <= set(key.about)
 
     def of(self, contributions: Iterable[Contribution]) -> list[Contribution]:
@@ -112,17 +112,17 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """What some events add to a figure in one period.
+    """The contributions of some events to a figure in one period.
 
     Attributes:
         key: the figure.
         unit: of its amounts.
-        period: its number, from 1; 0 for what was before the first.
-        amount: what is disclosed of it.
-        reductions: what is negative of what they add, in all.
-        undisclosed: how many amounts are not disclosed.
-        count: how many contributions there are.
-        assertion_statuses: statuses of the facts that it rests on.
+        period: its number, from 1; 0 for everything before the first.
+        amount: the disclosed part.
+        reductions: sum of the negative contributions.
+        undisclosed: number of undisclosed amounts.
+        count: number of contributions.
+        assertion_statuses: statuses of the facts behind them.
     """
 
     key: FigureKey
@@ -137,12 +137,11 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Contributions of rows that follow each other.
+    """Contributions of consecutive rows.
 
     Attributes:
         contributions: in any order.
-        last_position: they are all of those from where it begins to here; None where there are no
-            more after them.
+        last_position: position up to which they are complete; None if no more follow.
     """
 
     contributions: list[Contribution]
@@ -161,11 +160,11 @@ class Many(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Contributions:
-    """What events add to figures.
+    """The contributions of events to figures.
 
     Attributes:
-        few: those of rows that are few, all of them.
-        many: those of rows that are many; None where there are none.
+        few: all contributions of rows that are few.
+        many: source of contributions of rows that are many; None if there are none.
     """
 
     few: list[Contribution]
@@ -210,7 +209,7 @@ def roll_forward(sums: Iterable[Sum], periods: Sequence[Period]) -> list[RollFor
     """Return each figure over periods: opening, additions, reductions, closing.
 
     Args:
-        sums: what was added before the first period and in each of them.
+        sums: contributions before the first period and in each of them.
         periods: in order, without a gap.
     """
     return [

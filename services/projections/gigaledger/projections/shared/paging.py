@@ -1,6 +1,6 @@
-"""Pages of contributions in order of position, each read from where the one before it ended.
+"""Pages of contributions in order of position, each read from the end of the one before it.
 
-So a page takes as long as what is on it, however many there are before and after.
+The time for a page thus depends only on its contents, however many contributions there are in all.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from gigaledger.projections.shared.line_items import Contribution, Contributions
 from gigaledger.v1.projections_pb2 import ListContributionsRequest
 
 MOST_ROWS = 8192
-"""Rows that are looked at together, at the most: those of so many take some megabytes."""
+"""Most rows that are read at once. So many take some megabytes."""
 
 SPARE = 4
 """A page looks at a quarter more rows than it lists: not each of them gives a contribution, and one
@@ -25,13 +25,13 @@ _PLACE = re.compile(r"([1-9][0-9]{0,17})-([1-9][0-9]{0,17})-([1-9][0-9]{0,4})-([
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a page starts: after some contributions.
+    """Start of a page: after a number of contributions.
 
     Attributes:
-        known_position: the state of knowledge that they are of; 0 for the one of the first page.
-        position: of the event of the last of them; 0 where there are none.
-        listed_of_event: how many they are of that event.
-        listed: how many they are.
+        known_position: the state of knowledge of the first page; 0 for the first page itself.
+        position: position of the event of the last contribution before it; 0 if there is none.
+        listed_of_event: number of contributions of that event before it.
+        listed: number of contributions before it.
     """
 
     known_position: int = 0
@@ -40,11 +40,11 @@ class Place:
     listed: int = 0
 
     def after(self, page: Sequence[Contribution], known_position: int) -> Place:
-        """Return where the next page starts.
+        """Return the start of the next page.
 
         Args:
-            page: what is listed from here, one contribution at least.
-            known_position: the state of knowledge that it is of.
+            page: the contributions of this page, at least one.
+            known_position: their state of knowledge.
         """
         position = page[-1].position
         of_event = sum(item.position == position for item in page)
@@ -58,7 +58,7 @@ class Place:
 
 
 def page_place(request: ListContributionsRequest) -> Place:
-    """Return where the page starts that a request asks for.
+    """Return the start of the requested page.
 
     Raises:
         InvalidArgumentError: not a token of this method, or one of another request.
@@ -73,14 +73,14 @@ async def read_page(
 ) -> list[Contribution]:
     """Return the contributions of a page.
 
-    No more rows are asked for than may still give a contribution: behind the last that counts as of
-    a day may be millions that do not. Where most rows give none, batches are twice as long each.
+    Limits each fetch to the remaining contributions, because millions of rows that do not count may
+    follow the last one that does. If most rows contribute nothing, batches double in size.
 
     Args:
-        contributions: what is listed.
-        place: where the page starts.
-        size: how many there are on it, at the most.
-        total_count: how many there are in all.
+        contributions: source of the contributions.
+        place: start of the page.
+        size: most contributions on it.
+        total_count: number of contributions in all.
     """
     found = [item for item in contributions.few if item.position >= place.position]
     left = place.listed_of_event + max(0, total_count - place.listed)

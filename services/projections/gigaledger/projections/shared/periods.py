@@ -38,7 +38,7 @@ class TooManyPeriodsError(ValueError):
 
 
 def periods(from_day: dt.date, to_day: dt.date, length: Length) -> list[Period]:
-    """Return the periods from the one with a day to another day, where the last one is cut off.
+    """Return the periods from the one with a day to another day, which ends the last one.
 
     Raises:
         DaysOutOfOrderError: the days are not in order.

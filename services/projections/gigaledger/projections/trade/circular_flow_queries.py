@@ -1,8 +1,8 @@
 """Answers about circular flows.
 
-They rest on the movements of the round trip, so that both say the same of every pair: what a
-customer buys flows to the supplier, what an investor puts in flows to the issuer. On the basis of
-cash there is financing besides, which is part of no round trip.
+They are made of the movements of the round trip, so both agree about every pair: purchases flow
+from customer to supplier, investments from investor to issuer. On the cash basis there is financing
+besides, which is part of no round trip.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ async def query_circular_flows(
 
     Args:
         snapshot: a snapshot of the projection of the round trip.
-        request: the level at which parties are looked at.
+        request: the level of parties.
         from_day: the first day that counts.
     """
     counted = {measure for measures in BASES.values() for measure in measures}
@@ -95,7 +95,7 @@ class _Graph:
         self.undisclosed += undisclosed
 
     def flows(self) -> list[Flow]:
-        """Return what was paid in all."""
+        """Return the total paid."""
         return [Flow(*stream, moved.minor) for stream, moved in self.streams.items()]
 
 

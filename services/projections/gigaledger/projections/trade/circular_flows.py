@@ -1,12 +1,12 @@
 """Circulation in the payment graph of any number of parties (domain rules, section 2.5). Pure.
 
-A circulation is a part of the flows that leaves nobody richer or poorer: for each party, as much of
-it comes in as goes out. The largest one is a minimum-cost flow in which every unit earns (Ahuja,
-Magnanti, Orlin, Network Flows, 1993, section 3.5 and chapter 11). Its value is unique, its edges
-need not be. Edges are in order of payer, then payee; among all circulations of the largest value,
-the one is taken that carries most on the first edge, then on the second, and so on: so it is one,
-whatever the order of the input and whichever algorithm finds it. It is a reproducible allocation,
-and says nothing about which dollar caused which payment.
+A circulation is a part of the flows in which each party receives as much as it pays. The largest
+one is a minimum-cost flow in which every unit earns (Ahuja, Magnanti, Orlin, Network Flows, 1993,
+section 3.5 and chapter 11). Its value is unique, its edges need not be. Edges are in order of
+payer, then payee; among all circulations of the largest value, the one chosen carries most on the
+first edge, then on the second, and so on. It is therefore unique, whatever the order of the input
+and whichever algorithm finds it. It is a reproducible allocation, and does not say which dollar
+caused which payment.
 
 Amounts are in minor units of one currency.
 """
@@ -37,13 +37,13 @@ class FlowKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """What one party pays another for one thing.
+    """The amount that one party pays another for one kind of thing.
 
     Attributes:
         payer: a party or a group.
         payee: another one.
-        kind: what for.
-        amount_minor: what was paid, less what was paid back; a negative one lowers others of the
+        kind: kind of the flow.
+        amount_minor: amount paid less amount paid back; a negative one reduces other flows of the
             same payer, payee and kind.
     """
 
@@ -67,7 +67,7 @@ class Cycle:
 
     @property
     def edges(self) -> tuple[Edge, ...]:
-        """Who pays whom."""
+        """Payer and payee."""
         return tuple(zip(self.parties, (*self.parties[1:], self.parties[0]), strict=True))
 
     @property
@@ -77,18 +77,18 @@ class Cycle:
 
     @property
     def volume_minor(self) -> int:
-        """The sum of what is paid on its edges."""
+        """The sum of its flows."""
         return self.amount_minor * len(self.parties)
 
 
 @dataclass(frozen=True, slots=True)
 class Decomposition:
-    """Flows, taken apart into cycles and what is left.
+    """Flows, decomposed into cycles and a rest.
 
     Attributes:
         flows: all edges, in order of payer and payee, with positive amounts.
         cycles: bilateral ones first, in order of their parties; the longer ones as they are found.
-        rest: what is left of each edge; acyclic.
+        rest: the remaining amount of each edge; acyclic.
     """
 
     flows: Mapping[Edge, int]
@@ -102,7 +102,7 @@ class Decomposition:
 
     @property
     def circulating_minor(self) -> int:
-        """The sum of what circulates on all edges."""
+        """The sum of the circulating amounts of all edges."""
         return self.gross_minor - sum(self.rest.values())
 
     @property
@@ -112,7 +112,7 @@ class Decomposition:
 
     @property
     def circularity_ppm(self) -> int | None:
-        """The circularity index: what circulates of all flows. None where nothing flows."""
+        """The circularity index: circulating amount / all flows. None if there are no flows."""
         return ratio_ppm(self.circulating_minor, self.gross_minor)
 
     def on_cycles(self, edge: Edge) -> int:
@@ -122,11 +122,11 @@ class Decomposition:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """How much of what one party pays another for one thing lies on cycles.
+    """The part of a flow of one kind that lies on cycles.
 
     Attributes:
-        bilateral_minor: the part that lies on a cycle of the two alone.
-        longer_minor: the part that lies on longer cycles.
+        bilateral_minor: the part on the cycle of the two parties alone.
+        longer_minor: the part on longer cycles.
     """
 
     payer: str
@@ -148,9 +148,9 @@ class Share:
 
 
 def edges_of(flows: Iterable[Flow]) -> dict[Edge, int]:
-    """Return what each party pays each other, in order of payer and payee.
+    """Return the flows between parties, in order of payer and payee.
 
-    What a party pays itself is no flow. Where more was paid back than paid, the rest flows the
+    A payment of a party to itself is no flow. If more was paid back than paid, the rest flows the
     other way.
     """
     edges: dict[Edge, int] = defaultdict(int)
@@ -169,9 +169,9 @@ def net_positions(edges: Mapping[Edge, int]) -> dict[str, int]:
 
 
 def bilateral_first(edges: Mapping[Edge, int]) -> Decomposition:
-    """Take out what pairs pay each other, then the largest circulation of what is left.
+    """Take out bilateral cycles, then the largest circulation of the rest.
 
-    Its bilateral part is what the round trip of each pair says. Never more in all than
+    Its bilateral part equals the round trip of each pair. The total never exceeds that of
     `pure_maximum`.
     """
     flows = _canonical(edges)
@@ -283,10 +283,10 @@ def _without_pairs(
 
 
 def _longer_cycles(circulation: Mapping[Edge, int]) -> list[Cycle]:
-    """Take a circulation apart into at most as many cycles as it has edges.
+    """Decompose a circulation into at most as many cycles as it has edges.
 
-    Each walk starts on the first edge that is left and goes on by the first edge that is left,
-    until it comes back to where it has been. What it closes there is a cycle, and empties an edge.
+    Each walk starts on the first remaining edge and continues on the first remaining edge until it
+    returns to a party that it has visited. That closes a cycle, and empties an edge.
     """
     left = {edge: amount for edge, amount in sorted(circulation.items()) if amount}
     cycles: list[Cycle] = []

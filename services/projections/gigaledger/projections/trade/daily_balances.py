@@ -1,9 +1,9 @@
-"""What purchases add to which pair on which day: the statements. Pure.
+"""Daily additions of purchases to each pair of parties: the statements. Pure.
 
-Each gives rows of a measure, supplier, customer, currency, day and status with what they add, so
-that what stood at any day is the sum of the days until then. Where a rule makes an amount out of a
-sum (a price on average, a rounding, what is more than nothing), the sum to date is what the rule is
-applied to, and each day has the difference: so the rows of a day do not depend on the days after.
+Each returns rows of a measure, supplier, customer, currency, day and status with an addition, so
+that a balance on any day is the sum of the additions until then. If a rule derives an amount from a
+sum (an average price, a rounding, a lower bound of zero), it is applied to the sum to date, and
+each day has the difference: the rows of a day do not depend on later days.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 from gigaledger.projections.engine.statements import statement
 from gigaledger.projections.engine.subtotals import subtotals
 
-# A document that was recorded in error still tells what its number stands for, where no other does,
-# so that nothing recorded under it drops out.
+# A document recorded in error still defines its number, if no other does, so that nothing recorded
+# under it drops out.
 _ORDER = """
     purchase AS (
         SELECT DISTINCT ON (purchase_order) purchase_order, supplier, buyer, currency
@@ -21,8 +21,8 @@ _ORDER = """
     )
 """
 
-# Units without an amount of their own are valued at the average price of their line: of what was
-# ordered to date, or else of all that ever was. A line of which anything is not disclosed has none.
+# Units without an amount of their own are valued at the average price of their line: of the orders
+# to date, or else of all orders. A line with anything undisclosed has no price.
 _GOODS = """
     told AS (
         SELECT purchase_order, line, sum(quantity) AS units, sum(amount_minor) AS amount,
@@ -165,7 +165,7 @@ _PAID = """
         ON NOT unapplied OR document = ''
 """
 
-# What stands open rests on the same facts as what was received, invoiced and paid, of any status.
+# Open items depend on the same facts as receipts, invoices and payments, of any status.
 _STANDING = """
     WITH supplied AS (
         SELECT purchase_order, day, sum(amount) AS amount, sum(undisclosed) AS undisclosed
@@ -286,8 +286,8 @@ _AMOUNTS = {
     "contributions": "bigint",
 }
 
-# One statement: what several measures rest on is resolved once for all of them. What stands open
-# comes of no event alone, and so is neither a contribution nor a reduction.
+# One statement, so that references shared by several measures are resolved once. Open items come
+# from no single event, so they are neither contributions nor reductions.
 _BY_DAY = """
     WITH {order}, {goods_moved}, {invoice}, {payment}
     SELECT day, measure, supplier, customer, currency, assertion_status,
@@ -322,7 +322,7 @@ SUBTOTALS = subtotals(
     of_rows=statement(_BY_DAY, **_PARTS, **_WITHOUT_DOCUMENT, **_ALL_ROWS),
     of_touched=statement(_BY_DAY, **_PARTS, **_WITHOUT_DOCUMENT, **_TOUCHED_ROWS),
 )
-"""What was added on each day."""
+"""Additions of each day."""
 
 BY_SERIES = SUBTOTALS.question("""
     SELECT measure, supplier, customer, currency, assertion_status,
@@ -336,9 +336,9 @@ BY_SERIES = SUBTOTALS.question("""
                least(width_bucket(%(from_day)s::integer - 1, days), held) AS since
     ) AS asked
 """)
-"""What a series comes to by the end of each day, until the day that is asked for; of measures that
-are part of no basis, what was added from a day on, as of the last day. The counts are of what was
-added from that day on. Days are numbered."""
+"""The total of a series at the end of each day, up to the requested day. For measures that are part
+of no basis: additions from a day on, as of the last day. The counts are of additions from that day
+on. Days are numbered."""
 
 CONTRIBUTED = SUBTOTALS.question("""
     SELECT measure, supplier, customer, currency, assertion_status, 0 AS period,
@@ -364,7 +364,7 @@ CONTRIBUTED_BY_PERIOD = SUBTOTALS.question("""
     WHERE measure = ANY(%(measures)s)
     GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(moved.contributions) > 0
 """)
-"""The same in each period: 0 is what was before the first day. Days are numbered."""
+"""The same in each period: 0 is everything before the first day. Days are numbered."""
 
 BY_EVENT = statement(
     """
@@ -383,5 +383,6 @@ BY_EVENT = statement(
     invoice_document="invoice",
     payment_document="payment",
 )
-"""What some events added, of documents among which are all that they touch. It comes to the same
-over a day; without what stands open, which no event adds to alone."""
+"""Contributions of some events, given all documents that they touch. They add up to the same over a
+day, except for open items, to which no single event contributes.
+"""

@@ -1,7 +1,7 @@
-"""Cash that finances, from the tables of the round trip: equity of vehicles, debt, leases, support.
+"""Financing in cash, from the tables of the round trip: equity of vehicles, debt, leases, support.
 
-Principal that is repaid lowers what was lent, as a refund lowers what was paid; interest and
-distributions are payments of their own.
+Repaid principal reduces the loan, as a refund reduces a payment; interest and distributions are
+payments of their own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from gigaledger.projections.engine.statements import statement
 from gigaledger.projections.trade.circular_flows import FlowKind
 from gigaledger.projections.trade.timed import DatedFlow
 
-# An instrument that was recorded in error still tells whose it was, where no other does.
+# An instrument recorded in error still names its parties, if no other does.
 _FINANCING = statement("""
     WITH instrument AS (
         SELECT DISTINCT ON (instrument) instrument, payer AS financier, payee AS financed,
@@ -39,12 +39,12 @@ _FINANCING = statement("""
 
 @dataclass(frozen=True, slots=True)
 class Financing:
-    """What a party paid another on a day by way of financing.
+    """A payment by way of financing on a day.
 
     Attributes:
-        flow: who, whom, what for, and how much.
+        flow: payer, payee, kind and amount.
         currency: of the amount.
-        undisclosed: number of payments whose amount is not known.
+        undisclosed: number of payments of unknown amounts.
         assertion_status: of the facts.
     """
 

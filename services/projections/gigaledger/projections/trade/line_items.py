@@ -45,7 +45,7 @@ _NAMES = {
 """By measure, the figures that it goes into."""
 
 SUMS = frozenset(f"round-trip.{name}" for names in _NAMES.values() for name in names)
-"""Figures that are sums of what events add."""
+"""Figures that are sums of contributions of events."""
 
 _DERIVED = ("net_balance", "recycled", "ratio_investment.ppm", "ratio_purchases.ppm")
 _BASES = ("commitment", "accrual", "cash", "ordered_against_funded", "invoiced_against_funded")
@@ -87,7 +87,7 @@ async def contributions(
 
 @dataclass(frozen=True, slots=True)
 class _Purchases:
-    """What was ordered, received, invoiced and paid."""
+    """Line items of goods ordered and received, invoices and payments."""
 
     snapshot: Snapshot
     groups: Mapping[str, str]
@@ -145,7 +145,7 @@ class _Purchases:
         )
 
     def _standing_for(self, field: str) -> list[str] | None:
-        """Return the parties that stand for the one that is asked for; None where none is."""
+        """Return the parties that belong to the requested one; None if none is requested."""
         asked = dict(self.wanted.about).get(field)
         if asked is None:
             return None

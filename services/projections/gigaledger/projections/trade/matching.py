@@ -1,13 +1,13 @@
-"""FIFO matching of dollars that went out with dollars that came back (domain rules, 2.4). Pure.
+"""FIFO matching of outgoing dollars with dollars that came back (domain rules, 2.4). Pure.
 
 Amounts are in minor units of one currency, between two parties, on one basis. *Invest-then-buy*
 matches investments with later purchases, *buy-then-invest* purchases with later investments. Days
 are numbered as by `datetime.date.toordinal`.
 
-Dollars are lined up by day. From first to second side they are matched in order, but for those of
-the second that come while nothing waits: so a matching is a few runs of dollars, and what is asked
-of it comes from running sums. Days of the side that has fewer are looked at one by one; those of
-the other, of which there may be thousands, are not.
+Dollars are lined up by day. They are matched in order, except for dollars of the second side that
+come while nothing waits. A matching therefore consists of a few runs of dollars, and its figures
+come from running sums. Only the days of the side that has fewer are visited one by one; the other
+may have thousands.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ class Line:
 
     Attributes:
         days: the days, each once, in order.
-        sums_minor: what the amounts of the first days come to, from no day to all of them: one
-            more than there are days.
+        sums_minor: running totals by day, after a leading 0: one more than there are days.
     """
 
     days: Sequence[int]
@@ -73,7 +72,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Moved:
-    """What was added on which day; negative where more was refunded or returned.
+    """Additions by day; negative if more was refunded or returned.
 
     Attributes:
         days: minor units of the currency by day, in any order.
@@ -99,9 +98,9 @@ class Moved:
 
     @cached_property
     def left(self) -> Line:
-        """What is left, positive, after what was taken back: that lowers the latest before it.
+        """The remaining additions, all positive: reductions lower the latest ones before them.
 
-        More cannot be taken back than is there: the rest waits for what is added later.
+        Reductions beyond what is there wait for later additions.
         """
         amounts = list(self.standing.amounts_minor)
         if min(amounts, default=0) >= 0:
@@ -165,7 +164,7 @@ class Matching:
 
     @property
     def matched_minor(self) -> int:
-        """What is matched."""
+        """The matched amount."""
         return sum(run.amount_minor for run in self.runs)
 
     @property
@@ -191,12 +190,12 @@ class Matching:
 
     @property
     def lag_days(self) -> Fraction | None:
-        """The dollar-weighted lag in days; None where nothing is matched."""
+        """The dollar-weighted lag in days; None if nothing is matched."""
         return Fraction(self.weighted_days_minor, self.matched_minor) if self.runs else None
 
     @property
     def longest_lag_days(self) -> int | None:
-        """The longest lag of a dollar; None where nothing is matched."""
+        """The longest lag of a dollar; None if nothing is matched."""
         return max(map(self._longest_lag_days, self.runs), default=None)
 
     def _longest_lag_days(self, run: Run) -> int:
@@ -222,7 +221,7 @@ class Matching:
 
     @property
     def lots(self) -> Iterator[Lot]:
-        """What is matched by day of either side, in order."""
+        """The matched amounts by day of either side, in order."""
         for run in self.runs:
             first, second = self.first.place_of(run.first), self.second.place_of(run.second)
             done = 0
@@ -242,15 +241,15 @@ def _places(line: Line, dollar: int, amount_minor: int) -> range:
 
 
 def match(first: Line, second: Line) -> Matching:
-    """Match what came first with what came on the same day or later, oldest first.
+    """Match earlier amounts with amounts of the same day or later, oldest first.
 
     Args:
-        first: what has to have come before; all of it positive.
-        second: what takes it up, likewise.
+        first: the amounts that must come first; all positive.
+        second: the amounts matched with them; all positive.
     """
     runs = []
     # By the end of a day, as much of the second stays unmatched as it was more than the first at
-    # the end of some day until then, at the most. Where that grows, the last dollars of the second
+    # the end of some day until then, at most. If that grows, the last dollars of the second
     # are those that found nothing waiting.
     start = unmatched = 0
     for number in _numbers_of_days(first, second):

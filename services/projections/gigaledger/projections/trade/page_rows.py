@@ -1,8 +1,8 @@
-"""The rows that pages of purchases begin with, in order of position: the statements. Pure.
+"""The rows with which pages of purchases begin, in order of position: the statements. Pure.
 
-A page reads the first rows from a position on that may add to what is listed, and then what the
-documents that they touch add up to. Whom a document stands for may have been corrected since: rows
-that may be of the parties that are asked for are looked at, and judged by what they come to.
+A page reads the first rows from a position on that may contribute, and then the contributions of
+the documents that they touch. The parties of a document may have been corrected since: rows that
+may belong to the requested parties are read, and their contributions decide.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class _Rows:
     """Rows of events.
 
     Attributes:
-        table: where they are.
-        documents: those that they touch: orders that tell parties, orders whose goods count,
-            invoices and payments.
-        named: in which ways parties may be named.
-        condition: which rows they are.
+        table: their table.
+        documents: the documents that they touch: orders that name the parties, orders whose goods
+            count, invoices and payments.
+        named: ways in which parties may be named.
+        condition: condition on the rows.
     """
 
     table: str
@@ -57,7 +57,7 @@ _ROWS = {
     Measure.ORDERED: _Rows(
         "round_trip_goods", _GOODS, (_BY_ORDER,), "(measure = 'RECEIVED') IS FALSE"
     ),
-    # What was received before is worth more or less from the day on which its price is amended.
+    # An amended price changes the value of earlier receipts from the day of the amendment on.
     Measure.RECEIVED: _Rows("round_trip_goods", _GOODS, (_BY_ORDER,)),
     Measure.INVOICED: _Rows(
         "round_trip_invoice", "purchase_order, NULL, document, NULL", (_BY_ORDER, _BY_INVOICE)
@@ -69,7 +69,7 @@ _ROWS = {
 MEASURES = tuple(_ROWS)
 """Measures of purchases to which single events add."""
 
-# Where the last event has more rows, they are of documents that are there already.
+# If the last event has more rows, they belong to documents that are included already.
 _PART = """(
     SELECT position, {documents} FROM {table} AS moved
     WHERE {condition} AND {named} AND position >= %(first_position)s AND {counted}
@@ -94,15 +94,15 @@ _FIRST = """
 
 @cache
 def first_rows(measures: Sequence[Measure], *, of_supplier: bool, of_customer: bool) -> bytes:
-    """Return a query of the first rows from a position on that may add to measures.
+    """Return a query of the first rows from a position on that may contribute to measures.
 
-    It gives one row: how many they are, the last position, and arrays of their positions and of the
+    It gives one row: their number, the last position, and arrays of their positions and of the
     documents that they touch.
 
     Args:
         measures: some of `MEASURES`.
-        of_supplier: whether only certain suppliers are asked for, in the parameter `suppliers`.
-        of_customer: the same of customers, in the parameter `customers`.
+        of_supplier: whether only the suppliers in the parameter `suppliers` are requested.
+        of_customer: whether only the customers in the parameter `customers` are requested.
     """
     any_one = "IS NOT NULL"
     parts = (

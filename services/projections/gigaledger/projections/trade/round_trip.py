@@ -1,7 +1,7 @@
 """The formulas of the round trip (domain rules, section 2.3). Pure.
 
-Purchases and investment are series: what is added on which day. A basis sets one series of a pair
-against another.
+Purchases and investment are series of daily additions. A basis compares one series of a pair with
+another.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from gigaledger.v1.projections_pb2 import (
 
 
 class Measure(Enum):
-    """What is added to a pair."""
+    """A measure of a pair."""
 
     ORDERED = auto()
     RECEIVED = auto()
@@ -57,12 +57,12 @@ BASES = {
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The event that a movement comes from.
+    """The event behind a movement.
 
     Attributes:
         position: of the event.
         recorded_time: when it was recorded.
-        document: number of the document; empty where it has none.
+        document: number of the document; empty if it has none.
     """
 
     position: int
@@ -72,12 +72,12 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """An amount between a customer who is invested in and a supplier who invests.
+    """An amount between a customer (investee) and a supplier (investor).
 
     Attributes:
-        day: when it was added.
-        statuses: statuses of the facts that it rests on.
-        source: the event that it comes from; None where it is of several.
+        day: the day on which it counts.
+        statuses: statuses of the facts behind it.
+        source: the event behind it; None if there are several.
     """
 
     measure: Measure
@@ -92,13 +92,13 @@ class Movement:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What was added of a measure between a customer and a supplier.
+    """Daily additions to a measure between a customer and a supplier.
 
     Attributes:
-        days: minor units of the currency by day, which is numbered as by `toordinal`; negative
-            where more was taken back.
-        undisclosed: number of amounts that are missing from it.
-        statuses: statuses of the facts that it rests on.
+        days: minor units of the currency by day, numbered as by `toordinal`; negative if more was
+            taken back.
+        undisclosed: number of undisclosed amounts.
+        statuses: statuses of the facts behind it.
     """
 
     measure: Measure
@@ -128,11 +128,11 @@ class Pair:
         self._undisclosed[series.measure] += series.undisclosed
 
     def __contains__(self, measure: Measure) -> bool:
-        """Tell whether anything of a measure was added."""
+        """Return whether anything was added to a measure."""
         return measure in self._moved
 
     def moved(self, measure: Measure) -> Moved:
-        """Return what was added of a measure."""
+        """Return the additions to a measure."""
         return self._moved.get(measure) or _NOTHING
 
     def total(self, measure: Measure) -> Amount:
@@ -280,7 +280,7 @@ def commitments(
         whose = (terms.investor, terms.issuer, terms.currency)
         if (after, whose) != (before, whose_before):
             if before != Amount():
-                # What ends takes with it what was not disclosed of it.
+                # An undisclosed commitment that ends is no longer missing.
                 yield movement(day, Amount(-before.minor, -before.undisclosed), whose_before)
             if after != Amount():
                 yield movement(day, after, whose)

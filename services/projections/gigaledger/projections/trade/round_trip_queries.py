@@ -1,7 +1,7 @@
 """Answers about the round trip, from the tables of this projection.
 
-What was added on which day is summed up by PostgreSQL, by the parties that documents name. Whom a
-party stands for is looked up here.
+PostgreSQL sums additions by day and by the parties that documents name. Groups of parties are
+resolved here.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ async def query_round_trip(
 
     Args:
         snapshot: a snapshot of the projection.
-        request: the level at which pairs are looked at, and which pairs.
+        request: the level of pairs, and which pairs.
     """
     groups = await read_groups(snapshot, request.level)
     series = [one for one in await read_series(snapshot, groups) if _is_asked_for(one, request)]
@@ -107,7 +107,7 @@ async def read_series(
 
 
 async def read_investments(snapshot: Snapshot, groups: Mapping[str, str]) -> list[Movement]:
-    """Return what was invested between parties, or the groups that they stand for, by event."""
+    """Return investments between parties, or their groups, by event."""
     agreements = await read_agreements(snapshot, "round_trip_terms")
     found = _commitments(snapshot.scope, agreements)
     for row in await snapshot.rows(_CAPITAL_BY_EVENT):
@@ -121,14 +121,14 @@ async def read_purchases(
     measures: Collection[Measure],
     touched: Mapping[str, object],
 ) -> list[Movement]:
-    """Return what some events added to some measures of purchases.
+    """Return the contributions of some events to some measures of purchases.
 
-    What stands open is left out: no event adds to it alone.
+    Open items are left out: no single event contributes to them.
 
     Args:
         snapshot: a snapshot of the projection.
-        groups: whom parties stand for.
-        measures: what is looked at.
+        groups: groups of the parties.
+        measures: the requested measures.
         touched: arrays of the positions of these events and of all documents that they touch.
     """
     names = [measure.name for measure in measures]
@@ -161,7 +161,7 @@ def _is_asked_for(series: Series, request: QueryRoundTripRequest) -> bool:
 async def read_groups(snapshot: Snapshot, level: PartyLevel.ValueType) -> dict[str, str]:
     """Return the group that each party belongs to on the as-of date; none at the level of entities.
 
-    A party that belongs to none on that date, or not yet, is not among them: it stands for itself.
+    Parties that belong to no group on that date, or not yet, are left out.
     """
     if level == PartyLevel.PARTY_LEVEL_ENTITY:
         return {}
@@ -181,7 +181,7 @@ def _commitments(scope: ReadScope, agreements: Agreements) -> list[Movement]:
 
 
 def _series_of(rows: Iterable[dict[str, Any]], from_day: int) -> list[Series]:
-    """Return series of what BY_SERIES gives, of which several rows may be of one of them."""
+    """Return series from the rows of BY_SERIES, several of which may belong to one series."""
     by_series: dict[tuple[str, str, str, str], list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         key = (row["measure"], row["supplier"], row["customer"], row["currency"])
@@ -189,7 +189,7 @@ def _series_of(rows: Iterable[dict[str, Any]], from_day: int) -> list[Series]:
     found = []
     for (measure, supplier, customer, currency), parts in by_series.items():
         days: dict[int, int] = {}
-        # One block may take back what another added, so that nothing of a status is left.
+        # One block may take back what another added, so that nothing of a status remains.
         by_status: dict[str, Counter[str]] = defaultdict(Counter)
         for row in parts:
             added = _added(row, from_day)
@@ -215,7 +215,7 @@ def _series_of(rows: Iterable[dict[str, Any]], from_day: int) -> list[Series]:
 
 
 def _added(row: Mapping[str, Any], from_day: int) -> dict[int, int]:
-    """Return what was added on each day from one on, where a row tells what it came to."""
+    """Return the daily additions from a day on, from a row of totals."""
     days = row["days"]
     sums_minor = list(map(int, row["amounts"][1:-1].split(",")))
     sums_before = [0, *sums_minor]

@@ -32,8 +32,8 @@ CREATE TABLE round_trip_goods (
 CREATE INDEX ON round_trip_goods (purchase_order);
 CREATE INDEX ON round_trip_goods (position) WHERE (measure = 'RECEIVED') IS FALSE;
 COMMENT ON TABLE round_trip_goods IS 'Goods ordered and received';
-COMMENT ON COLUMN round_trip_goods.measure IS 'ORDERED (placed and amended), CANCELLED (negative) or RECEIVED (negative where returned)';
-COMMENT ON COLUMN round_trip_goods.amount_minor IS 'In minor units of the currency of the order; null where the price of the line tells, or where undisclosed';
+COMMENT ON COLUMN round_trip_goods.measure IS 'ORDERED (placed and amended), CANCELLED (negative) or RECEIVED (negative if returned)';
+COMMENT ON COLUMN round_trip_goods.amount_minor IS 'In minor units of the currency of the order; null if the price of the line applies, or if undisclosed';
 
 CREATE TABLE round_trip_invoice (
     LIKE template_entry INCLUDING ALL,
@@ -53,8 +53,8 @@ CREATE INDEX ON round_trip_invoice (supplier, buyer)
     WHERE NOT credit AND (supplier <> '' OR buyer <> '');
 CREATE INDEX ON round_trip_invoice (buyer) WHERE NOT credit AND (supplier <> '' OR buyer <> '');
 COMMENT ON TABLE round_trip_invoice IS 'Invoices, and credit notes (negative)';
-COMMENT ON COLUMN round_trip_invoice.document IS 'What the number stands for: order/invoice, or buyer:supplier/invoice where there is no order';
-COMMENT ON COLUMN round_trip_invoice.order_amount_minor IS 'The amount in the currency of the order; null for a credit note, whose invoice tells the rate';
+COMMENT ON COLUMN round_trip_invoice.document IS 'Full name: order/invoice, or buyer:supplier/invoice without an order';
+COMMENT ON COLUMN round_trip_invoice.order_amount_minor IS 'The amount in the currency of the order; null for a credit note, which has the rate of its invoice';
 
 CREATE TABLE round_trip_payment (
     LIKE template_entry INCLUDING ALL,
@@ -75,10 +75,10 @@ CREATE INDEX ON round_trip_payment (supplier);
 CREATE INDEX ON round_trip_payment (customer);
 CREATE INDEX ON round_trip_payment (position) WHERE document = '';
 COMMENT ON TABLE round_trip_payment IS 'Payments and prepayments, and refunds (negative)';
-COMMENT ON COLUMN round_trip_payment.document IS 'The document of the invoice that is paid; empty where none is named';
-COMMENT ON COLUMN round_trip_payment.settlement IS 'What the number stands for: order/payment, or customer:supplier/payment where there is no order';
+COMMENT ON COLUMN round_trip_payment.document IS 'The document of the invoice that is paid; empty if none is named';
+COMMENT ON COLUMN round_trip_payment.settlement IS 'Full name: order/payment, or customer:supplier/payment without an order';
 COMMENT ON COLUMN round_trip_payment.customer IS 'Who paid, and is paid back';
-COMMENT ON COLUMN round_trip_payment.document_amount_minor IS 'The amount in the currency of what is paid; null for a refund, whose payment tells the rate';
+COMMENT ON COLUMN round_trip_payment.document_amount_minor IS 'The amount in the currency of what is paid; null for a refund, which has the rate of its payment';
 
 CREATE TABLE round_trip_capital (
     LIKE template_entry INCLUDING ALL,
@@ -92,8 +92,8 @@ CREATE TABLE round_trip_capital (
 );
 COMMENT ON TABLE round_trip_capital IS 'Capital called, funded and returned (negative)';
 COMMENT ON COLUMN round_trip_capital.measure IS 'CALLED, FUNDED_CASH, FUNDED_NON_CASH or RETURNED';
-COMMENT ON COLUMN round_trip_capital.amount_minor IS 'In minor units of the currency; null where not disclosed';
-COMMENT ON COLUMN round_trip_capital.investor IS 'Who paid the contribution, and is paid back; empty for a call, whose agreement tells';
+COMMENT ON COLUMN round_trip_capital.amount_minor IS 'In minor units of the currency; null if not disclosed';
+COMMENT ON COLUMN round_trip_capital.investor IS 'Who paid the contribution, and is paid back; empty for a call: it is that of the agreement';
 
 CREATE TABLE round_trip_instrument (
     LIKE template_entry INCLUDING ALL,
@@ -106,8 +106,8 @@ CREATE TABLE round_trip_instrument (
 );
 COMMENT ON TABLE round_trip_instrument IS 'Who finances whom by a debt, a warrant or a vehicle, and in which currency';
 COMMENT ON COLUMN round_trip_instrument.instrument IS 'Name of its stream: debts/ID, vehicles/ID or warrants/ID';
-COMMENT ON COLUMN round_trip_instrument.payer IS 'The lender, or the holder of the warrant; empty for a vehicle, in which each contribution tells';
-COMMENT ON COLUMN round_trip_instrument.spent_on IS 'Whom the capital of the vehicle is said to be paid to';
+COMMENT ON COLUMN round_trip_instrument.payer IS 'The lender, or the holder of the warrant; empty for a vehicle: each contribution states it';
+COMMENT ON COLUMN round_trip_instrument.spent_on IS 'Stated payees of the capital of the vehicle';
 COMMENT ON COLUMN round_trip_instrument.share_ppm IS 'The part of it for each of them, in parts per million';
 
 CREATE TABLE round_trip_financing (
@@ -124,11 +124,11 @@ CREATE TABLE round_trip_financing (
 );
 COMMENT ON TABLE round_trip_financing IS 'Cash that is neither a purchase nor capital under an agreement: it flows between parties, and is part of no round trip';
 COMMENT ON COLUMN round_trip_financing.kind IS 'DEBT, INVESTMENT, LEASE or PURCHASE';
-COMMENT ON COLUMN round_trip_financing.backwards IS 'Paid by the one who is financed, as interest is, where the instrument tells the parties';
-COMMENT ON COLUMN round_trip_financing.payer IS 'Empty where the instrument tells';
-COMMENT ON COLUMN round_trip_financing.payee IS 'Empty where the instrument tells';
-COMMENT ON COLUMN round_trip_financing.amount_minor IS 'In minor units of the currency, negative where principal is repaid; null where not disclosed';
-COMMENT ON COLUMN round_trip_financing.spent_on IS 'Whom this money is said to be paid to; empty where the vehicle tells';
+COMMENT ON COLUMN round_trip_financing.backwards IS 'Paid by the party that is financed, such as interest; the instrument names the parties';
+COMMENT ON COLUMN round_trip_financing.payer IS 'Empty if the instrument names it';
+COMMENT ON COLUMN round_trip_financing.payee IS 'Empty if the instrument names it';
+COMMENT ON COLUMN round_trip_financing.amount_minor IS 'In minor units of the currency, negative if principal is repaid; null if not disclosed';
+COMMENT ON COLUMN round_trip_financing.spent_on IS 'Stated payees of this money; empty if the vehicle states them';
 COMMENT ON COLUMN round_trip_financing.share_ppm IS 'The part of it for each of them, in parts per million';
 
 CREATE TABLE round_trip_subtotal (
@@ -146,9 +146,9 @@ CREATE TABLE round_trip_subtotal (
 );
 COMMENT ON TABLE round_trip_subtotal IS 'By how much a block of the log changed what purchases add to a pair by the end of each day';
 COMMENT ON COLUMN round_trip_subtotal.measure IS 'ORDERED, RECEIVED, INVOICED, PAID, UNAPPLIED, RECEIVED_NOT_INVOICED, OPEN_PAYABLE or REFUND_DUE';
-COMMENT ON COLUMN round_trip_subtotal.assertion_status IS 'Empty for what stands open, which may rest on facts of several';
+COMMENT ON COLUMN round_trip_subtotal.assertion_status IS 'Empty for open items, which may depend on facts of several statuses';
 COMMENT ON COLUMN round_trip_subtotal.amount IS 'In minor units of the currency, at the end of each day';
 COMMENT ON COLUMN round_trip_subtotal.undisclosed IS 'Number of amounts that are missing from it';
 COMMENT ON COLUMN round_trip_subtotal.entries IS 'Number of entries that count';
-COMMENT ON COLUMN round_trip_subtotal.reductions IS 'What is negative of what events add to the amount';
+COMMENT ON COLUMN round_trip_subtotal.reductions IS 'Sum of the negative contributions to the amount';
 COMMENT ON COLUMN round_trip_subtotal.contributions IS 'Number of events that add to the amount, or an undisclosed one';

@@ -1,17 +1,17 @@
 """Circulation in time (domain rules, section 2.5): a dollar cannot travel before it is paid. Pure.
 
-The payment graph is expanded in time: a node for each party and day on which something moves, an
-edge for each payment, and an edge from each day of a party to its next, on which money waits. How
-much of what a party paid out came back to it is the maximum flow through it (Ford and Fulkerson,
-Flows in Networks, 1962, chapter III). Within a day payments may follow each other in any order,
-which makes it an upper bound. What came back to one party and to another may be the same dollars,
-so the figures of several parties are never added up.
+The payment graph is expanded in time: a node for each party and day with movements, an edge for
+each payment, and an edge from each day of a party to its next, on which money waits. The amount
+that came back to a party is the maximum flow through it (Ford and Fulkerson, Flows in Networks,
+1962, chapter III). Within a day payments may follow each other in any order, which makes it an
+upper bound. The dollars that came back to one party and to another may be the same, so the figures
+of several parties are never added up.
 
-Days of a party are one node as long as nothing comes in after something went out: whatever came in
-by then could go out on each of them. So years of payments make few nodes where most parties are
-paid on some days and pay on others. Days are numbered as by `datetime.date.toordinal`; where nodes
-begin is looked up in them, and what is paid between two nodes in running sums, so that days in
-between take no time.
+Days of a party are one node as long as nothing comes in after something went out: everything
+received by then could go out on each of them. Years of payments thus make few nodes if most parties
+are paid on some days and pay on others. Days are numbered as by `datetime.date.toordinal`; the
+beginnings of nodes are found by bisection, and the amounts paid between two nodes by running sums,
+so that days in between take no time.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Stream = tuple[str, str, FlowKind]
 
 
 class DatedFlow(NamedTuple):
-    """A payment in minor units of one currency; negative where it was refunded or returned."""
+    """A payment in minor units of one currency; negative if it was refunded or returned."""
 
     payer: str
     payee: str
@@ -41,14 +41,14 @@ class DatedFlow(NamedTuple):
 
 
 def returned_in_time(flows: Iterable[DatedFlow], origin: str, kind: FlowKind | None = None) -> int:
-    """Return how much of what a party paid can have come back to it, in minor units.
+    """Return how much of the payments of a party can have come back to it, in minor units.
 
-    What was taken back lowers the latest payments of the same payer, payee and kind.
+    Reductions lower the latest payments of the same payer, payee and kind.
 
     Args:
         flows: all payments.
-        origin: the party that paid first and is paid last.
-        kind: count only what it paid out for this; None for anything.
+        origin: the party that pays first and is paid last.
+        kind: count only its payments of this kind; None for any.
     """
     streams: dict[Stream, Counter[int]] = defaultdict(Counter)
     for payer, payee, of_kind, day, amount_minor in flows:
@@ -60,7 +60,7 @@ def returned_in_time(flows: Iterable[DatedFlow], origin: str, kind: FlowKind | N
 def returned_of_left(
     streams: Mapping[Stream, Line], origin: str, kind: FlowKind | None = None
 ) -> int:
-    """Return the same as `returned_in_time`, of what is left after what was taken back."""
+    """Return the same as `returned_in_time`, for payments without reductions."""
     # What the origin pays for something else starts no round trip, and passes nothing on.
     moving = {
         (payer, payee, of_kind): line

@@ -1,6 +1,6 @@
-"""Looking through vehicles: what of their capital is said to be spent on those who put it in.
+"""Looking through vehicles: the stated use of their capital for payees who contributed to it.
 
-Money is looked through a vehicle only where a fact states what it is spent on: the contribution or
+A vehicle is looked through only if a fact states what its money is spent on: the contribution or
 the drawing, or else the fact that formed the vehicle (domain rules, section 2.5).
 """
 
@@ -19,7 +19,7 @@ from gigaledger.v1.projections_pb2 import VehicleCapital
 
 WHOLE_PPM = 1_000_000
 
-# A vehicle that was recorded in error still tells what its name stands for, where no other does.
+# A vehicle recorded in error still defines its name, if no other does.
 _CAPITAL = statement("""
     WITH vehicle AS (
         SELECT DISTINCT ON (instrument) payee AS vehicle, currency, spent_on, share_ppm
@@ -59,11 +59,11 @@ class _Sum:
 async def read_vehicles(
     snapshot: Snapshot, groups: Mapping[str, str], from_day: dt.date
 ) -> list[VehicleCapital]:
-    """Return what is stated of the capital of vehicles, in order of vehicle, payee and currency.
+    """Return the stated use of the capital of vehicles, in order of vehicle, payee and currency.
 
     Args:
         snapshot: a snapshot of the projection of the round trip.
-        groups: the group that a party stands for, where it is not itself.
+        groups: the groups of parties that belong to one.
         from_day: the first day that counts.
     """
     sums: dict[tuple[str, str, str], dict[tuple[bool, bool], _Sum]] = defaultdict(

@@ -50,7 +50,7 @@ class Tranche:
     lapsed: bool = False
 
     def is_exercisable(self, day: dt.date) -> bool:
-        """Return whether what is vested can be exercised on a day, as far as conditions go."""
+        """Return whether vested shares can be exercised on a day, as far as conditions go."""
         return all(condition.holds(day) for condition in self.exercise)
 
 
@@ -81,7 +81,7 @@ class Warrant:
         return self.expiry_date is not None and day > self.expiry_date
 
     def allocate_exercises(self, day: dt.date) -> None:
-        """Take what was exercised from the tranches: exercisable ones first, by number."""
+        """Take exercised shares from the tranches: exercisable ones first, by number."""
         left = self.exercised
         for tranche in sorted(self.tranches, key=lambda one: not one.is_exercisable(day)):
             tranche.exercised = min(left, tranche.vested)

@@ -20,11 +20,11 @@ CREATE UNIQUE INDEX ON projection_progress (projection) WHERE state = 'BUILDING'
 COMMENT ON TABLE projection_progress IS 'How far each generation of each projection reflects the log';
 COMMENT ON COLUMN projection_progress.version IS 'Version of the folds that it is made by';
 COMMENT ON COLUMN projection_progress.state IS 'LIVE: it answers. BUILDING: it is to take the place of the live one once it has come as far. RETIRED: it has had its time';
-COMMENT ON COLUMN projection_progress.position IS 'The log up to this position is reflected; 0 where no worker has begun';
+COMMENT ON COLUMN projection_progress.position IS 'The log up to this position is reflected; 0 if no worker has begun';
 COMMENT ON COLUMN projection_progress.recorded_time IS 'When the event at the position was recorded';
 COMMENT ON COLUMN projection_progress.updated_time IS 'When a worker last wrote';
 COMMENT ON COLUMN projection_progress.resume_token IS 'Resumes the subscription to the log at the position; bound to the history that was read';
-COMMENT ON COLUMN projection_progress.failed_position IS 'Position of the event that cannot be folded; null where the projection runs';
+COMMENT ON COLUMN projection_progress.failed_position IS 'Position of the event that cannot be folded; null if the projection runs';
 COMMENT ON COLUMN projection_progress.failure IS 'Why it cannot be folded';
 COMMENT ON COLUMN projection_progress.leader IS 'The worker that folds; no other can write';
 COMMENT ON COLUMN projection_progress.lease_until IS 'When another worker may take its place';
@@ -76,14 +76,14 @@ COMMENT ON TABLE template_agreement_terms IS 'Template of the tables of terms; a
 COMMENT ON COLUMN template_agreement_terms.change IS 'LETTER_OF_INTENT, DEFINITIVE, AMENDED, NOVATED, SUPERSEDED, TERMINATED or EXPIRED; the first three bring the terms, whole';
 COMMENT ON COLUMN template_agreement_terms.supersedes IS 'Agreements whose place a DEFINITIVE one takes';
 COMMENT ON COLUMN template_agreement_terms.part IS 'For NOVATED: investor, issuer, supplier or buyer';
-COMMENT ON COLUMN template_agreement_terms.commitment_minor IS 'Investment; null where the terms state no amount';
+COMMENT ON COLUMN template_agreement_terms.commitment_minor IS 'Investment; null if the terms state no amount';
 COMMENT ON COLUMN template_agreement_terms.tranches IS 'Ladder of tranches with their conditions';
 GRANT SELECT ON projection_progress TO gigaledger_reader;
 
 CREATE FUNCTION in_proportion(part numeric, whole numeric, amount numeric) RETURNS numeric
     LANGUAGE sql IMMUTABLE
     RETURN sign(part * amount) * div(2 * abs(part * amount) + whole, 2 * nullif(whole, 0));
-COMMENT ON FUNCTION in_proportion IS 'The share of an amount that a part has of a positive whole, rounded half away from zero: exact, where a division is not; null where the whole is 0';
+COMMENT ON FUNCTION in_proportion IS 'The share of an amount that a part has of a positive whole, rounded half away from zero: exact, unlike a division; null if the whole is 0';
 
 -- Makes a view of the table's plain name show a generation of it, for people and tools that ask in SQL.
 CREATE FUNCTION publish_read_model(read_model text, generation integer) RETURNS void

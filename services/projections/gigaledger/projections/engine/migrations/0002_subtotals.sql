@@ -22,4 +22,4 @@ CREATE INDEX ON template_subtotal (level, block);
 COMMENT ON TABLE template_subtotal IS 'Template of the tables of subtotals; always empty';
 COMMENT ON COLUMN template_subtotal.level IS 'Level of the block: 0 for the shortest';
 COMMENT ON COLUMN template_subtotal.block IS 'Number of the block among those of its level, from 0';
-COMMENT ON COLUMN template_subtotal.day IS 'Effective date of what is summed';
+COMMENT ON COLUMN template_subtotal.day IS 'Effective date of the summed rows';

@@ -4,6 +4,6 @@ ALTER TABLE template_subtotal DROP COLUMN day;
 ALTER TABLE template_subtotal ADD COLUMN days integer[] NOT NULL;
 COMMENT ON COLUMN template_subtotal.days IS 'Effective dates on which the sum changed, in order; numbered from 0001-01-01, which is 1';
 
--- Of what changed since the last block, sums are made anew for each question. With a block for each 128
+-- Changes since the last block are summed for each question. With a block for each 128
 -- events that took most of the time of a question; blocks of a fourth are made as fast, and take more room.
 ALTER TABLE projection_subtotal ALTER COLUMN block_events SET DEFAULT 32;
