@@ -25,7 +25,7 @@ from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from tests.facts import parties, placed, received
 from tests.processes import COMMAND, ServiceName, ServiceProcess
 
-ORDERED = 2_000_000_000
+ORDERED = 1_000_000_000
 CHANNEL_OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
