@@ -94,13 +94,15 @@ def replayed_per_second(stage: Stage, book: str) -> float:
 def rebuild(stage: Stage, book: str, seconds: float) -> Figures:
     """Return the facts per second at which all projections of a book are rebuilt."""
     schema = schema_of(book)
-    # On SIGTERM they release their leases, so that their successors need not wait for them.
-    stage.projections.terminate()
-    stage.exceptions.terminate()
     with psycopg.connect(stage.url) as connection:
         row = connection.execute(f"SELECT position FROM {schema}.head").fetchone()  # noqa: S608
         assert row is not None
         head = row[0]
+    _seconds_until_at(stage, book, head)
+    # On SIGTERM they release their leases, so that their successors need not wait for them.
+    stage.projections.terminate()
+    stage.exceptions.terminate()
+    with psycopg.connect(stage.url) as connection:
         for projection in PROJECTIONS:
             for table in projection.all_tables:
                 connection.execute(f"TRUNCATE {schema}.{table}_1")
@@ -115,16 +117,7 @@ def rebuild(stage: Stage, book: str, seconds: float) -> Figures:
         )
     stage.exceptions.restart()
     stage.projections.restart()
-    took = {}
-    with stage.projections.channel() as channel:
-        stub = ProjectionServiceStub(channel)
-        started = time.perf_counter()
-        # Exceptions are evaluated last.
-        for name in sorted(BY_NAME, key=lambda name: BY_NAME[name].evaluator is not None):
-            request = GetProjectionRequest(name=f"{book}/projections/{name}")
-            while stub.GetProjection(request).projection.position < head:
-                time.sleep(0.05)
-            took[name] = time.perf_counter() - started
+    took = _seconds_until_at(stage, book, head)
     return {
         f"gigaledger, {len(PROJECTIONS)} projections and exceptions": head / max(took.values()),
         f"gigaledger, {len(PROJECTIONS) - 1} projections": head
@@ -132,6 +125,21 @@ def rebuild(stage: Stage, book: str, seconds: float) -> Figures:
         "its read path alone": replayed_per_second(stage, book),
         "eventsourcing's ProjectionRunner": library.projected_per_second(stage, seconds),
     }
+
+
+def _seconds_until_at(stage: Stage, book: str, position: int) -> dict[str, float]:
+    """Wait until all projections reflect a position; return the seconds until each does."""
+    took = {}
+    with stage.projections.channel() as channel:
+        stub = ProjectionServiceStub(channel)
+        started = time.perf_counter()
+        # Exceptions are evaluated last.
+        for name in sorted(BY_NAME, key=lambda name: BY_NAME[name].evaluator is not None):
+            request = GetProjectionRequest(name=f"{book}/projections/{name}")
+            while stub.GetProjection(request).projection.position < position:
+                time.sleep(0.05)
+            took[name] = time.perf_counter() - started
+    return took
 
 
 def lag(stage: Stage, seconds: float) -> Figures:
