@@ -72,16 +72,21 @@ class EvaluationWorker:
             while True:
                 schemas = set(await _books(working))
                 while schemas:
-                    for schema in sorted(schemas):
-                        await self._evaluate_book(working, schema)
-                    schemas = await _notified(listening)
+                    # A batch of each book at a time, so that a long book does not delay others.
+                    behind = {
+                        schema
+                        for schema in sorted(schemas)
+                        if await self._evaluate_book(working, schema)
+                    }
+                    schemas = behind | await _notified(listening, wait=not behind)
         finally:
             with suppress(psycopg.OperationalError):
                 for schema in {schema for schema, _ in self._evaluators}:
                     await evaluation.release(working, schema, self._process)
 
-    async def _evaluate_book(self, connection: _Connection, schema: str) -> None:
-        """Evaluate what is pending in a book, until nothing is or another process has the lease."""
+    async def _evaluate_book(self, connection: _Connection, schema: str) -> bool:
+        """Evaluate a batch of each pending generation of a book; return whether there was any."""
+        evaluated = False
         for name, number, building in await evaluation.pending(connection, schema):
             projection = self._projections.get(name)
             if projection is None or projection.evaluator is None:
@@ -90,15 +95,16 @@ class EvaluationWorker:
             evaluator = self._evaluators.setdefault(
                 (schema, generation.key), projection.evaluator()
             )
-            while (
-                position := await evaluation.evaluate(
-                    connection, schema, generation, evaluator, self._process
-                )
-            ) is not None:
+            position = await evaluation.evaluate(
+                connection, schema, generation, evaluator, self._process
+            )
+            if position is not None:
                 _observe(metrics.PROJECTION_POSITION, schema, generation, position)
+                evaluated = True
             await self._build_subtotals(connection, schema, generation)
             if building:
                 await generations.promote(connection, schema, generation)
+        return evaluated
 
     async def _build_subtotals(
         self, connection: _Connection, schema: str, generation: Generation
@@ -115,12 +121,16 @@ async def _books(connection: _Connection) -> list[str]:
     return [schema for (schema,) in await cursor.fetchall()]
 
 
-async def _notified(listening: _Connection) -> set[str]:
-    """Wait for notifications and return the schemas they name; none once it is time for a sweep."""
+async def _notified(listening: _Connection, *, wait: bool) -> set[str]:
+    """Return the schemas that notifications name.
+
+    If asked to wait, return none only if it is time for a sweep.
+    """
     schemas: set[str] = set()
-    async for notification in listening.notifies(timeout=SWEEP_SECONDS, stop_after=1):
+    seconds = SWEEP_SECONDS if wait else 0
+    async for notification in listening.notifies(timeout=seconds, stop_after=1 if wait else None):
         schemas.add(notification.payload)
-    if schemas:
+    if schemas and wait:
         async for notification in listening.notifies(timeout=BATCH_SECONDS):
             schemas.add(notification.payload)
     return schemas
