@@ -43,6 +43,15 @@ class Settings(BaseSettings):
         default="127.0.0.1:50053",
         description="Where the evaluation of exceptions answers health checks: host:port.",
     )
+    web_address: str = Field(
+        default="127.0.0.1:50080",
+        description="Where the web page is served: host:port.",
+    )
+    web_hosts: str | None = Field(
+        default=None,
+        description="Host names that browsers may address the web page by, separated by commas. "
+        "If unset: those of this machine on a loopback address, any on another.",
+    )
     ledger_metrics_address: str | None = Field(
         default=None,
         description="Address of the ledger's Prometheus metrics, host:port. Of several "

@@ -1,0 +1,1 @@
+"""Sections of pages, made of the answers of the services. Pure."""
