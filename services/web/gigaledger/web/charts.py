@@ -1,15 +1,15 @@
 """Charts as SVG: pure functions from figures to markup.
 
-Colours come from the style sheet, by class, so that a chart follows light, dark and print. Lines also
-differ by their dashes. Coordinates are floats, figures never are: a chart shows them, and the table
-beside it states them.
+Colours come from the style sheet, by class, so that a chart follows light, dark and print. Lines
+also differ by their dashes. Coordinates are floats; figures are decimals, and are stated in the
+table beside the chart.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -25,6 +25,7 @@ _TICKS = 4
 _MAX_LABEL = 24
 _MONTHS_A_YEAR = 12
 _MAX_MONTH_TICKS = 24
+_PAIR = 2
 
 
 @dataclass(frozen=True)
@@ -165,8 +166,8 @@ def bar_chart(
 def sankey(title: str, description: str, flows: Sequence[Flow]) -> Markup:
     """Draw who pays whom: payers on the left, payees on the right, bands as wide as the amounts.
 
-    A party that pays and is paid stands on both sides, so that circles can be drawn. The part of a band
-    that lies on cycles has a colour of its own.
+    A party that pays and is paid stands on both sides, so that circles can be drawn. The part of a
+    band that lies on cycles has a colour of its own.
     """
     flows = [flow for flow in flows if flow.amount > 0]
     if not flows:
@@ -233,7 +234,8 @@ def network(title: str, description: str, flows: Sequence[Flow]) -> Markup:
     if not flows:
         return Markup()
     parties = sorted({name for flow in flows for name in (flow.payer, flow.payee)})
-    radius, middle = 100.0, (WIDTH / 2, 150.0)
+    radius = 100.0 if len(parties) > _PAIR else 24.0
+    middle = (WIDTH / 2, radius + 50)
     largest = max(flow.amount for flow in flows)
     places = {}
     for index, name in enumerate(parties):
@@ -251,7 +253,8 @@ def network(title: str, description: str, flows: Sequence[Flow]) -> Markup:
         aside = -1 if x < middle[0] - 1 else 1
         parts.append(
             Markup(
-                '<circle class="node" cx="{}" cy="{}" r="7"/><text class="{}" x="{}" y="{}">{}</text>'
+                '<circle class="node" cx="{}" cy="{}" r="7"/>'
+                '<text class="{}" x="{}" y="{}">{}</text>'
             ).format(
                 _short(x),
                 _short(y),
@@ -261,8 +264,9 @@ def network(title: str, description: str, flows: Sequence[Flow]) -> Markup:
                 _clipped(name, 11),
             )
         )
-    parts += _flow_legend(282)
-    return _svg(title, description, 300, parts)
+    legend = 2 * radius + 82
+    parts += _flow_legend(legend)
+    return _svg(title, description, legend + _LEGEND_ROW, parts)
 
 
 def _svg(title: str, description: str, height: float, parts: Sequence[Markup]) -> Markup:
@@ -271,11 +275,11 @@ def _svg(title: str, description: str, height: float, parts: Sequence[Markup]) -
     ).format(WIDTH, _short(height), f"{title}. {description}", Markup().join(parts))
 
 
-def _grid(low: Decimal, high: Decimal, step: Decimal, y: object) -> Markup:
+def _grid(low: Decimal, high: Decimal, step: Decimal, y: Callable[[Decimal], float]) -> Markup:
     parts = []
     value = low
     while value <= high:
-        at = _short(y(value))  # type: ignore[operator]
+        at = y(value)
         parts.append(
             Markup(
                 '<line class="{}" x1="{}" x2="{}" y1="{}" y2="{}"/><text class="small end" x="{}" '
@@ -284,10 +288,10 @@ def _grid(low: Decimal, high: Decimal, step: Decimal, y: object) -> Markup:
                 "grid" if value else "zero",
                 _LEFT,
                 WIDTH - _RIGHT,
-                at,
-                at,
+                _short(at),
+                _short(at),
                 _LEFT - 6,
-                _short(float(at) + 4),
+                _short(at + 4),
                 grouped(value),
             )
         )
@@ -295,7 +299,7 @@ def _grid(low: Decimal, high: Decimal, step: Decimal, y: object) -> Markup:
     return Markup().join(parts)
 
 
-def _days_axis(first: dt.date, last: dt.date, x: object) -> Markup:
+def _days_axis(first: dt.date, last: dt.date, x: Callable[[dt.date], float]) -> Markup:
     months = (last.year - first.year) * _MONTHS_A_YEAR + last.month - first.month
     by_year = months > _MAX_MONTH_TICKS
     stride = max(1, math.ceil(months / (_MONTHS_A_YEAR if by_year else 1) / 5))
@@ -308,7 +312,7 @@ def _days_axis(first: dt.date, last: dt.date, x: object) -> Markup:
             day = dt.date(first.year + month // _MONTHS_A_YEAR, month % _MONTHS_A_YEAR + 1, 1)
         if not first <= day <= last:
             continue
-        at = _short(x(day))  # type: ignore[operator]
+        at = _short(x(day))
         bottom = _TOP + _PLOT_HEIGHT
         parts.append(
             Markup(
@@ -379,7 +383,8 @@ def _arrow(start: tuple[float, float], end: tuple[float, float], width: float, k
     )
     path = f"M{_short(x1)} {_short(y1)}Q{_short(mx)} {_short(my)} {_short(bx)} {_short(by)}"
     return Markup(
-        '<path class="edge {0}" stroke-width="{1}" d="{2}"/><polygon class="head {0}" points="{3}"/>'
+        '<path class="edge {0}" stroke-width="{1}" d="{2}"/>'
+        '<polygon class="head {0}" points="{3}"/>'
     ).format(kind, _short(width), path, points)
 
 

@@ -44,12 +44,14 @@ class Table:
         columns: its columns.
         rows: one cell for each column.
         folded: whether it is shown only on request.
+        beside: whether it may stand beside the chart before it, where there is room.
     """
 
     caption: str
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
     folded: bool = False
+    beside: bool = False
 
 
 @dataclass(frozen=True)

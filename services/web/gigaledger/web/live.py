@@ -9,7 +9,7 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from gigaledger.client import AsyncClient, GigaledgerError
 
 KEEPALIVE_SECONDS = 15.0
-"""How long a stream of server-sent events is silent at most, so that a page that has gone is noticed."""
+"""Longest silence of a stream of server-sent events: a page that has gone is noticed by then."""
 
 
 class _Follower:
@@ -62,13 +62,12 @@ class Live:
         async with self._following(book) as follower:
             while True:
                 async with follower.changed:
-                    try:
+                    with suppress(TimeoutError):
                         async with asyncio.timeout(KEEPALIVE_SECONDS):
-                            await follower.changed.wait_for(
-                                lambda: follower.position > after or follower.failed or self._closed
-                            )
-                    except TimeoutError:
-                        pass
+                            while not (
+                                follower.position > after or follower.failed or self._closed
+                            ):
+                                await follower.changed.wait()
                     if follower.failed or self._closed:
                         return
                     position = follower.position

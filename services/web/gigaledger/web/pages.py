@@ -1,4 +1,4 @@
-"""What each page of a book consists of: questions to the services, and sections of their answers."""
+"""The pages of a book: questions to the services, and sections of their answers."""
 
 from __future__ import annotations
 

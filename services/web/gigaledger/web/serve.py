@@ -19,7 +19,7 @@ _log = structlog.get_logger("gigaledger")
 
 
 class _Server(uvicorn.Server):
-    """Ends the streams of open pages when it is asked to stop, so that it does not wait for them."""
+    """Ends the streams of open pages on a signal, so that it does not wait for them."""
 
     def __init__(self, config: uvicorn.Config, live: Live) -> None:
         super().__init__(config)

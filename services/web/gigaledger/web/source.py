@@ -168,7 +168,8 @@ class Source:
             found = self._book.exceptions(
                 rules=rules, open_only=open_only, page_size=1000, **self._view.read()
             )
-            return await _first(found)
+            first: QueryExceptionsResponse = await _first(found)
+            return first
 
     async def contributions(
         self, figure: str, about: dict[str, str], page_size: int = 500
@@ -182,7 +183,8 @@ class Source:
                 page_size=page_size,
                 **self._view.read(),
             )
-            return await _first(found)
+            first: ListContributionsResponse = await _first(found)
+            return first
 
     async def over_time(self, period: Period) -> tuple[list[Any], list[Any], list[Any]]:
         """Return capacity, investment and the round trip at the end of each interval."""
@@ -206,17 +208,17 @@ class Source:
     async def period(self, book: Book, capacity: QueryCapacityResponse) -> Period:
         """Return the days that charts show: from the first facts to the as-of date.
 
-        Without an as-of date the last day is that of the last event, or of the plan if that is later.
+        Without an as-of date the last day is that of the last event, or of the plan if later.
         """
         with _asking("ledger"):
             found = self._book.read(1, min(_FIRST_EVENTS, book.head_position))
             async with aclosing(found):
                 first = min([date_of(item.event.effective_date) async for item in found])
-        planned = [
-            date_of(item.planned_date)
-            for item in (*capacity.milestones, *capacity.schedule_points)
-            if item.HasField("planned_date")
+        dated = [
+            *(item.planned_date for item in capacity.milestones),
+            *(item.planned_date for item in capacity.schedule_points),
         ]
+        planned = [date_of(day) for day in dated if day.year]
         head = book.head_recorded_time.ToDatetime().date()
         last = self._view.as_of or max([head, *planned])
         return Period(min(first, last), last)

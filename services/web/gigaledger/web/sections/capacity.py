@@ -11,7 +11,15 @@ from gigaledger.v1.common_pb2 import CapacityLayer, PowerBasis
 from gigaledger.v1.projections_pb2 import CapacityFigures, QueryCapacityResponse
 from gigaledger.web.charts import Line, bar_chart, step_chart
 from gigaledger.web.content import Cell, Chart, Link, Note, Section, Table, columns
-from gigaledger.web.formats import KW_PER_GW, NOT_AVAILABLE, day, days, label, sentence
+from gigaledger.web.formats import (
+    KW_PER_GW,
+    NOT_AVAILABLE,
+    day,
+    days,
+    gigawatts,
+    label,
+    sentence,
+)
 from gigaledger.web.sections.cells import parts_per_million, power, reflects, texts
 from gigaledger.web.view import View
 
@@ -45,8 +53,12 @@ def layer_and_basis(layer: int, basis: int) -> str:
 
 def agreements_of(answer: QueryCapacityResponse) -> set[str]:
     """Return the agreements that an answer names."""
-    named = (*answer.breakdown, *answer.milestones, *answer.schedule_points)
-    return {item.agreement for item in named if item.agreement}
+    named = {
+        *(item.agreement for item in answer.breakdown),
+        *(item.agreement for item in answer.milestones),
+        *(item.agreement for item in answer.schedule_points),
+    }
+    return named - {""}
 
 
 def overview(
@@ -56,8 +68,8 @@ def overview(
     by_agreement: ByAgreement,
 ) -> Section:
     """Return gigawatts against plan for the overview."""
-    section = Section("capacity", "Gigawatts against plan")
-    shown = [item for item in answer.figures if _counts(item)]
+    section = Section("capacity", "Gigawatts against plan", wide=True)
+    shown = [item for item in answer.figures if _has_progress(item)]
     if not shown:
         section.parts.append(Note("No capacity is recorded that this page would count."))
     for item in shown:
@@ -96,8 +108,8 @@ def page(
     return sections
 
 
-def _counts(item: CapacityFigures) -> bool:
-    return any(getattr(item, name) for _, name, _ in _ROWS)
+def _has_progress(item: CapacityFigures) -> bool:
+    return bool(item.planned_kw or item.claimed_kw or item.certified_kw or item.target_kw)
 
 
 def _about(item: CapacityFigures, **more: str) -> dict[str, str]:
@@ -126,10 +138,10 @@ def _progress(
     lines = [
         Line(name, points)
         for name, points in (("required", planned), ("claimed", claimed), ("certified", certified))
-        if any(value for _, value in points) or name == "certified"
+        if any(value for _, value in points)
     ]
     parts: list[Chart | Table | Note | Link] = []
-    if series:
+    if lines:
         description = (
             "Gigawatts required by the plan, claimed and certified at the end of each day."
         )
@@ -151,7 +163,7 @@ def _progress(
     rows.append(
         [Cell("certified of required"), parts_per_million("capacity.schedule_performance_ppm", ppm)]
     )
-    parts.append(Table(sentence(title), columns("", "capacity"), rows))
+    parts.append(Table(sentence(title), columns("", "capacity"), rows, beside=bool(lines)))
     return parts
 
 
@@ -206,7 +218,7 @@ def _by_agreement(view: View, answers: ByAgreement) -> list[Chart | Table | Note
     rows, groups = [], []
     for agreement, answer in answers:
         for item in answer.figures:
-            if not (item.planned_kw or item.claimed_kw or item.certified_kw or item.target_kw):
+            if not _has_progress(item):
                 continue
             about = _about(item, agreement=agreement)
             rows.append(
@@ -231,22 +243,19 @@ def _by_agreement(view: View, answers: ByAgreement) -> list[Chart | Table | Note
 def _places(view: View, answer: QueryCapacityResponse) -> list[Section]:
     sections = []
     if answer.breakdown:
-        rows = []
-        for item in answer.breakdown:
-            rows.append(
-                [
-                    *texts(
-                        item.site or "not stated",
-                        item.platform or "not stated",
-                        item.agreement,
-                        layer_and_basis(item.capacity_layer, item.power_basis),
-                    ),
-                    power(view, "capacity.breakdown.claimed_kw", item.claimed_kw, None),
-                    power(view, "capacity.breakdown.certified_kw", item.certified_kw, None),
-                ]
-            )
-        names = ("site", "platform", "agreement", "measured", "claimed", "certified")
-        table = Table("Capacity by site and platform", columns(*names, numbers_from=4), rows)
+        rows = [
+            [
+                *texts(item.site or "not stated", item.platform or "not stated", item.agreement),
+                Cell(layer_and_basis(item.capacity_layer, item.power_basis)),
+                power(view, "capacity.breakdown.claimed_kw", item.claimed_kw, None),
+                power(view, "capacity.breakdown.certified_kw", item.certified_kw, None),
+            ]
+            for item in answer.breakdown
+        ]
+        heads = columns(
+            "site", "platform", "agreement", "measured", "claimed", "certified", numbers_from=4
+        )
+        table = Table("Capacity by site and platform", heads, rows)
         sections.append(Section("sites", "Sites and platforms", [table], wide=True))
     if answer.hardware_places:
         rows = [
@@ -260,7 +269,7 @@ def _places(view: View, answer: QueryCapacityResponse) -> list[Section]:
             ]
             for place in answer.hardware_places
         ]
-        names = (
+        heads = columns(
             "site",
             "platform",
             "racks ordered",
@@ -268,8 +277,9 @@ def _places(view: View, answer: QueryCapacityResponse) -> list[Section]:
             "can carry, ordered",
             "can carry, received",
             "certified",
+            numbers_from=2,
         )
-        table = Table("Racks behind the gigawatts", columns(*names, numbers_from=2), rows)
+        table = Table("Racks ordered and received, and what they can carry", heads, rows)
         sections.append(Section("hardware", "Racks behind the gigawatts", [table], wide=True))
     return sections
 
@@ -280,46 +290,35 @@ def _plan(answer: QueryCapacityResponse) -> list[Section]:
         rows = [
             [
                 *texts(f"{item.agreement}, {item.point}", day(item.planned_date)),
-                *texts(*(f"{_gw(kw):f} GW" for kw in (item.planned_kw, item.certified_kw))),
-                *texts(f"{_gw(item.variance_kw):f} GW", day(item.reached_date) or "not reached"),
+                *texts(gigawatts(item.planned_kw), gigawatts(item.certified_kw)),
+                *texts(gigawatts(item.variance_kw), day(item.reached_date) or "not reached"),
                 Cell(_late(item.days_late) if item.HasField("days_late") else ""),
             ]
             for item in answer.schedule_points
         ]
-        names = (
-            "point",
-            "planned for",
-            "planned",
-            "certified",
-            "variance",
-            "reached",
-            "difference",
-        )
-        table = Table("Points of the schedules", columns(*names, numbers_from=2), rows)
+        heads = [
+            *columns("point", "planned for", numbers_from=2),
+            *columns("planned", "certified", "variance", numbers_from=0),
+            *columns("reached", "difference", numbers_from=2),
+        ]
+        table = Table("Points of the schedules", heads, rows)
         sections.append(Section("schedule", "Schedule", [table], wide=True))
     if answer.milestones:
         rows = [
             [
                 *texts(item.milestone, item.agreement, day(item.planned_date) or "not planned"),
-                *texts(*(f"{_gw(kw):f} GW" for kw in (item.planned_kw, item.claimed_kw))),
-                *texts(
-                    f"{_gw(item.certified_kw):f} GW", day(item.completed_date) or "not complete"
-                ),
+                *texts(gigawatts(item.planned_kw), gigawatts(item.claimed_kw)),
+                *texts(gigawatts(item.certified_kw), day(item.completed_date) or "not complete"),
                 Cell(_late(item.days_late) if item.HasField("days_late") else ""),
             ]
             for item in answer.milestones
         ]
-        names = (
-            "milestone",
-            "agreement",
-            "planned for",
-            "planned",
-            "claimed",
-            "certified",
-            "completed",
-            "difference",
-        )
-        table = Table("Milestones", columns(*names, numbers_from=3), rows)
+        heads = [
+            *columns("milestone", "agreement", "planned for", numbers_from=3),
+            *columns("planned", "claimed", "certified", numbers_from=0),
+            *columns("completed", "difference", numbers_from=2),
+        ]
+        table = Table("Plan against actual by milestone", heads, rows)
         sections.append(Section("milestones", "Milestones", [table], wide=True))
     return sections
 

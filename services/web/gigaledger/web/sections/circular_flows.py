@@ -27,13 +27,13 @@ _MAX_FLOWS = 40
 
 def overview(view: View, answer: QueryCircularFlowsResponse) -> Section:
     """Return circular flows in cash for the overview."""
-    section = Section("circular-flows", "Circular flows")
+    section = Section("circular-flows", "Circular flows", wide=True)
     shown = [item for item in answer.flows if item.basis == _CASH]
     if not shown:
         section.parts.append(Note("No payment between parties is recorded that would count."))
     for item in shown:
         section.parts += _drawings(item, network_too=False)
-        section.parts.append(_index(view, item))
+        section.parts.append(_index(view, item, beside=True))
     section.parts += _ending(view, answer)
     section.parts.append(Link("Circular flows in detail", view.link("circular-flows")))
     return section
@@ -81,9 +81,8 @@ def _drawings(item: CircularFlows, *, network_too: bool) -> list[Chart | Table |
         return []
     divisor, scale = magnitude(flow.amount for flow in flows)
     unit = f"{item.currency_code} {scale}".strip()
-    basis = label(RoundTripBasis.Name, item.basis, _PREFIX)
     left_out = len({(s.payer, s.payee) for s in item.bilateral_first.shares}) - len(flows)
-    parts: list[Chart | Table | Note | Link] = [Note(f"{basis}, {item.currency_code}")]
+    parts: list[Chart | Table | Note | Link] = [Note(unit)]
     if left_out:
         parts.append(Note(f"The {_MAX_FLOWS} largest flows are drawn; {left_out} are not."))
     listed = "; ".join(
@@ -97,7 +96,7 @@ def _drawings(item: CircularFlows, *, network_too: bool) -> list[Chart | Table |
     return parts
 
 
-def _index(view: View, item: CircularFlows) -> Table:
+def _index(view: View, item: CircularFlows, *, beside: bool = False) -> Table:
     rows = []
     for name, getter in (
         ("circulating", "circulating"),
@@ -124,6 +123,7 @@ def _index(view: View, item: CircularFlows) -> Table:
         f"Circular flows, {item.currency_code}",
         columns("", "pairs first", "largest circulation"),
         rows,
+        beside=beside,
     )
 
 

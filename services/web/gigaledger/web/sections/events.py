@@ -229,9 +229,9 @@ def _proof(position: int, inclusion: Inclusion) -> Section:
         state = f"The proof does not hold: {inclusion.failure}. Run gigaledger audit verify."
     else:
         state = (
-            f"Sealed: the hash of these bytes and {len(inclusion.proof)} hashes beside it yield the "
-            f"root of the checkpoint at position {checkpoint.size:,}. This page has checked that; "
-            "gigaledger audit verify checks the signature too, with a key of your own."
+            f"Sealed: the hash of these bytes and {len(inclusion.proof)} hashes beside it yield "
+            f"the root of the checkpoint at position {checkpoint.size:,}. This page has checked "
+            "that; gigaledger audit verify checks the signature too, with a key of your own."
         )
     if checkpoint is not None:
         rows += [

@@ -20,7 +20,7 @@ _SHOWN_POSITIONS = 8
 
 def overview(view: View, answer: QueryExceptionsResponse) -> Section:
     """Return open exceptions by rule for the overview."""
-    section = Section("exceptions", "Exceptions")
+    section = Section("exceptions", "Exceptions", wide=True)
     rows = []
     for severity, rule, findings in _by_rule(answer):
         rows.append(
@@ -32,17 +32,12 @@ def overview(view: View, answer: QueryExceptionsResponse) -> Section:
             ]
         )
     if rows:
-        section.parts.append(
-            Table(
-                "Open exceptions by rule, worst first",
-                [
-                    *columns("rule", "severity", numbers_from=2),
-                    *columns("open", "latest", numbers_from=0)[:1],
-                    *columns("latest", numbers_from=1),
-                ],
-                rows,
-            )
-        )
+        heads = [
+            *columns("rule", "severity", numbers_from=2),
+            *columns("open", numbers_from=0),
+            *columns("latest", numbers_from=1),
+        ]
+        section.parts.append(Table("Open exceptions by rule, worst first", heads, rows))
     else:
         section.parts.append(Note("No exception is open."))
     section.parts += _partial(answer)

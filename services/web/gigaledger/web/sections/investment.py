@@ -49,7 +49,7 @@ def overview(
     view: View, answer: QueryInvestmentResponse, series: Sequence[QueryInvestmentResponse]
 ) -> Section:
     """Return invested against entitled for the overview."""
-    section = Section("investment", "Invested against entitled")
+    section = Section("investment", "Invested against entitled", wide=True)
     if not answer.totals:
         section.parts.append(Note("No investment is recorded that this page would count."))
     for total in answer.totals:
@@ -66,7 +66,9 @@ def page(
     """Return all of investment."""
     sections = []
     for total in answer.totals:
-        section = Section(f"total-{total.currency_code}", f"All agreements, {total.currency_code}")
+        section = Section(
+            f"total-{total.currency_code}", f"All agreements, {total.currency_code}", wide=True
+        )
         section.parts += _progress(view, total, series)
         section.parts += _by_agreement(view, answer, total.currency_code)
         sections.append(section)
@@ -123,7 +125,6 @@ def _is_blank(figure: MoneyFigure) -> bool:
 def _progress(
     view: View, total: InvestmentFigures, series: Sequence[QueryInvestmentResponse]
 ) -> list[Chart | Table | Note | Link]:
-    points: dict[str, list[tuple[object, Decimal]]] = {name: [] for name, _ in _LINES}
     currency = total.currency_code
     found = []
     for answer in series:
@@ -138,7 +139,6 @@ def _progress(
     ]
     unit = f"{currency} {scale}".strip()
     parts: list[Chart | Table | Note | Link] = []
-    del points
     if found:
         description = "Committed, entitled, called and invested at the end of each interval."
         parts.append(Note(f"{unit}, all agreements"))
@@ -170,7 +170,9 @@ def _progress(
         for name, field, listed in _FIGURES
         if field in _HEADLINES
     ]
-    parts.append(Table(f"All agreements, {currency}", columns("", "amount"), rows))
+    parts.append(
+        Table(f"All agreements, {currency}", columns("", "amount"), rows, beside=bool(found))
+    )
     return parts
 
 
@@ -237,16 +239,11 @@ def _tranches(view: View, answer: QueryInvestmentResponse) -> Table:
                 amount(view, "investment.tranches.funded", item.funded, None),
             ]
         )
-    names = (
-        "tranche",
-        "amount",
-        "entitled since",
-        "called on",
-        "first invested on",
-        "entitled to cash",
-        "called",
-        "invested",
-    )
-    heads = columns(*names, numbers_from=len(names))
-    numbers = {"amount", "called", "invested"}
-    return Table("Tranches", [type(c)(c.name, number=c.name in numbers) for c in heads], rows)
+    heads = [
+        *columns("tranche", numbers_from=1),
+        *columns("amount", numbers_from=0),
+        *columns("entitled since", "called on", "first invested on", numbers_from=3),
+        *columns("entitled to cash", numbers_from=1),
+        *columns("called", "invested", numbers_from=0),
+    ]
+    return Table("Amounts, days and the certificates behind them", heads, rows)

@@ -37,11 +37,12 @@ def overview(
     view: View, answer: QueryRoundTripResponse, series: Sequence[QueryRoundTripResponse]
 ) -> Section:
     """Return the round trip for the overview."""
-    section = Section("round-trip", "Round trip")
+    section = Section("round-trip", "Round trip", wide=True)
     if not answer.pairs:
         section.parts.append(Note("Nobody both sold to a party and invested in it."))
     for pair in answer.pairs:
-        section.parts += [Note(_title(pair)), *_chart(pair, series), _bases(view, pair)]
+        section.parts += [Note(f"{_title(pair)}. Chart: cash."), *_chart(pair, series)]
+        section.parts.append(_bases(view, pair))
     section.parts += _ending(view, answer)
     section.parts.append(Link("Round trip in detail", view.link("round-trip")))
     return section
@@ -120,7 +121,6 @@ def _chart(
     ]
     names = [line.name for line in lines]
     return [
-        Note(f"{unit}, cash"),
         Chart(
             step_chart(
                 f"Round trip in {unit}: {_title(pair)}",
