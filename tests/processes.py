@@ -29,7 +29,7 @@ _START_SECONDS = 60
 _STOP_SECONDS = 30
 _LOG_LINES = 200
 
-ServiceName = Literal["ledger", "projections", "exceptions"]
+ServiceName = Literal["ledger", "projections", "exceptions", "web"]
 
 
 class ServiceFailedError(AssertionError):

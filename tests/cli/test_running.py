@@ -27,7 +27,7 @@ def folder() -> Iterator[Path]:
 @pytest.fixture
 def home(folder: Path) -> Shell:
     """A shell in an empty home."""
-    ledger, projections, exceptions = free_addresses(3)
+    ledger, projections, exceptions, web = free_addresses(4)
     return Shell(
         clean_environment(folder)
         | {
@@ -35,6 +35,7 @@ def home(folder: Path) -> Shell:
             "GIGALEDGER_LEDGER_ADDRESS": ledger,
             "GIGALEDGER_PROJECTIONS_ADDRESS": projections,
             "GIGALEDGER_EXCEPTIONS_ADDRESS": exceptions,
+            "GIGALEDGER_WEB_ADDRESS": web,
             "TMPDIR": str(folder),
         }
     )
@@ -72,6 +73,8 @@ def test_up_serves_until_ctrl_c_and_keeps_what_was_recorded(home: Shell, folder:
             assert line, words
             words += line
         assert home.environment["GIGALEDGER_LEDGER_ADDRESS"] in words
+        assert f"http://{home.environment['GIGALEDGER_WEB_ADDRESS']}/" in words
+        assert home("health", "web").code == 0
         if not opened:
             assert home("book", "create", "kept").code == 0
         else:

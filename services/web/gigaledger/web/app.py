@@ -60,6 +60,7 @@ _TABS = (
     ("Exceptions", "exceptions", pages.exceptions_page),
     ("Events", "events", pages.events_page),
 )
+_HEALTH = "/health"
 _log = structlog.get_logger("gigaledger")
 
 
@@ -108,7 +109,11 @@ class Guard:
                 405,
                 {"Allow": "GET, HEAD"},
             )
-        elif self._hosts and _host_of(request.headers.get("host", "")) not in self._hosts:
+        elif (
+            self._hosts
+            and request.url.path != _HEALTH
+            and _host_of(request.headers.get("host", "")) not in self._hosts
+        ):
             refused = PlainTextResponse(
                 "The Host header names a host that this page is not served for. "
                 "GIGALEDGER_WEB_HOSTS lists those that it is.\n",
@@ -142,7 +147,7 @@ class Site:
         """Return the addresses."""
         found = [
             Route("/", self._books),
-            Route("/health", self._health),
+            Route(_HEALTH, self._health),
             Route("/static/{version}/{name}", self._asset),
             Route("/books/{book}/live", self._live, name="live"),
         ]

@@ -79,7 +79,8 @@ def run_demo(settings: Settings) -> None:
             "Starting the ledger and the projections"
             + ("..." if settings.database_url else ", with a PostgreSQL of their own...")
         )
-        with running_stack(settings, folder / "data", folder / "logs", interruption) as stack:
+        data, logs = folder / "data", folder / "logs"
+        with running_stack(settings, data, logs, interruption, web=False) as stack:
 
             def pause() -> None:
                 check_alive(stack.services)

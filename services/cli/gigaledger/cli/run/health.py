@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 from gigaledger.cli.errors import CommandError, ExitCode
 from gigaledger.cli.output import notice
-from gigaledger.cli.run.processes import HEALTH_NAMES
+from gigaledger.cli.run.processes import check_part
 from gigaledger.cli.settings import LedgerAddress, ProjectionsAddress, read_settings
-from gigaledger.common.grpc.health import HealthError, check_health
+from gigaledger.common.grpc.health import HealthError
 from gigaledger.common.settings import Settings
+
+_WAIT_SECONDS = 3.0
 
 app = typer.Typer()
 
@@ -22,6 +24,7 @@ class ServicePart(StrEnum):
     LEDGER = "ledger"
     PROJECTIONS = "projections"
     EXCEPTIONS = "exceptions"
+    WEB = "web"
 
 
 def report_health(part: ServicePart, settings: Settings) -> None:
@@ -31,9 +34,8 @@ def report_health(part: ServicePart, settings: Settings) -> None:
         CommandError: it does not.
     """
     address: str = getattr(settings, f"{part}_address")
-    name = HEALTH_NAMES[part]
     try:
-        check_health(address, name)
+        name = check_part(part, address, _WAIT_SECONDS)
     except HealthError as error:
         raise CommandError(str(error), ExitCode.UNAVAILABLE) from None
     notice(f"{name} at {address} serves.")

@@ -21,6 +21,7 @@ from gigaledger.cli.errors import CommandError, ExitCode
 from gigaledger.cli.output import notice
 from gigaledger.cli.run.interruption import Interruption
 from gigaledger.common.grpc.health import HealthError, check_health
+from gigaledger.web.health import check_web
 
 PARENT_PIPE_OPTION = "--end-with-stdin"
 START_SECONDS = 60.0
@@ -35,7 +36,6 @@ class Service:
     """A service that runs as a child process; without a log of its own it writes to ours."""
 
     part: str
-    health_name: str
     address: str
     log_path: Path | None
     process: subprocess.Popen[bytes]
@@ -48,11 +48,24 @@ class Service:
         return "\n".join([f"the end of {self.log_path}:", *lines])
 
 
-HEALTH_NAMES = {
+_HEALTH_NAMES = {
     "ledger": "gigaledger.v1.LedgerService",
     "projections": "gigaledger.v1.ProjectionService",
     "exceptions": "gigaledger.v1.Exceptions",
 }
+
+
+def check_part(part: str, address: str, wait_seconds: float) -> str:
+    """Check that a part serves, and return its full name.
+
+    Raises:
+        HealthError: it does not.
+    """
+    if part == "web":
+        check_web(address, wait_seconds)
+        return "The web page"
+    check_health(address, _HEALTH_NAMES[part], wait_seconds)
+    return _HEALTH_NAMES[part]
 
 
 def free_addresses(count: int) -> list[str]:
@@ -105,7 +118,7 @@ def start_service(
             stderr=None if log is None else subprocess.STDOUT,
             start_new_session=True,
         )
-    return Service(part, HEALTH_NAMES[part], address, log_path, process)
+    return Service(part, address, log_path, process)
 
 
 def wait_until_serving(services: Sequence[Service], interruption: Interruption) -> None:
@@ -163,7 +176,7 @@ def stop_service(service: Service, drain_seconds: float) -> None:
 
 def _serves(service: Service) -> bool:
     try:
-        check_health(service.address, service.health_name, _HEALTH_SECONDS)
+        check_part(service.part, service.address, _HEALTH_SECONDS)
     except HealthError:
         return False
     return True

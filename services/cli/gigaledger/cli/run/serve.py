@@ -33,19 +33,26 @@ _SHARING = {"GIGALEDGER_REUSE_PORT": "true"}
 _WATCH_SECONDS = 0.2
 
 
-def serve(part: str, load: Callable[[], ServeFunction], *, end_with_stdin: bool) -> None:
+def serve(
+    part: str,
+    load: Callable[[], ServeFunction],
+    *,
+    end_with_stdin: bool,
+    needs_database: bool = True,
+) -> None:
     """Run a service until SIGTERM or SIGINT.
 
     Args:
         part: name of the service, for errors.
         load: imports its serve function: only what runs is loaded.
         end_with_stdin: end when standard input does, which is how a parent's death is noticed.
+        needs_database: whether a database must be set.
 
     Raises:
         CommandError: it can't run.
     """
     settings = read_settings()
-    if settings.database_url is None:
+    if needs_database and settings.database_url is None:
         raise CommandError(
             f"the {part} service needs a database",
             ExitCode.USAGE,
@@ -158,6 +165,13 @@ def load_exceptions() -> ServeFunction:
     )
 
     return serve_exceptions
+
+
+def load_web() -> ServeFunction:
+    """Import the web page."""
+    from gigaledger.web.serve import serve_web  # noqa: PLC0415 - only what runs is loaded
+
+    return serve_web
 
 
 def _terminate_at_end_of_stdin() -> None:

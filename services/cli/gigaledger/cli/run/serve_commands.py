@@ -54,3 +54,13 @@ def serve_exceptions(*, end_with_stdin: EndWithStdin = False) -> None:
     GIGALEDGER_EXCEPTIONS_ADDRESS. Logs go to standard error.
     """
     serve.serve("exceptions", serve.load_exceptions, end_with_stdin=end_with_stdin)
+
+
+@app.command("web")
+def serve_web(*, end_with_stdin: EndWithStdin = False) -> None:
+    """Run the web page: shows books in a browser.
+
+    Needs no database: it asks the ledger at GIGALEDGER_LEDGER_ADDRESS and the projections at
+    GIGALEDGER_PROJECTIONS_ADDRESS. Listens on GIGALEDGER_WEB_ADDRESS. Logs go to standard error.
+    """
+    serve.serve("web", serve.load_web, end_with_stdin=end_with_stdin, needs_database=False)

@@ -45,6 +45,8 @@ def running_stack(
     data_dir: Path,
     log_dir: Path,
     interruption: Interruption,
+    *,
+    web: bool = True,
 ) -> Iterator[Stack]:
     """Run everything until the block ends, then stop it: projections, ledger, database.
 
@@ -53,12 +55,14 @@ def running_stack(
         data_dir: of the embedded PostgreSQL.
         log_dir: where the services' logs go; created where missing.
         interruption: where somebody asks to stop.
+        web: whether the web page is served too.
 
     Raises:
         CommandError: something can't be started.
         Interrupted: a stop was asked for.
     """
-    for part, address in _addresses(settings):
+    parts = [(part, address) for part, address in _addresses(settings) if web or part != "web"]
+    for part, address in parts:
         check_free(part, address)
     with ExitStack() as cleanup:
         url, database_log, signing_key = settings.database_url, None, settings.signing_key
@@ -83,12 +87,13 @@ def running_stack(
             "GIGALEDGER_LEDGER_ADDRESS": settings.ledger_address,
             "GIGALEDGER_PROJECTIONS_ADDRESS": settings.projections_address,
             "GIGALEDGER_EXCEPTIONS_ADDRESS": settings.exceptions_address,
+            "GIGALEDGER_WEB_ADDRESS": settings.web_address,
         }
         if signing_key is not None:
             environment["GIGALEDGER_SIGNING_KEY"] = str(signing_key)
         log_dir.mkdir(parents=True, exist_ok=True)
         services: list[Service] = []
-        for part, address in _addresses(settings):
+        for part, address in parts:
             service = start_service(part, address, log_dir / f"{part}.log", environment)
             cleanup.callback(stop_service, service, settings.drain_seconds)
             services.append(service)
@@ -109,4 +114,5 @@ def _addresses(settings: Settings) -> tuple[tuple[str, str], ...]:
         ("ledger", settings.ledger_address),
         ("projections", settings.projections_address),
         ("exceptions", settings.exceptions_address),
+        ("web", settings.web_address),
     )

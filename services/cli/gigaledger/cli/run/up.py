@@ -60,6 +60,7 @@ def _whereabouts(stack: Stack, settings: Settings) -> str:
         ("ledger", f"{settings.ledger_address} (gRPC, gigaledger.v1.LedgerService)"),
         ("projections", f"{settings.projections_address} (gRPC, gigaledger.v1.ProjectionService)"),
         ("exceptions", f"{settings.exceptions_address} (health checks)"),
+        ("web page", f"http://{settings.web_address}/"),
         ("database", without_password(stack.database_url)),
         ("signing key", str(stack.signing_key or "none: books are not sealed")),
         ("book", DEFAULT_BOOK),
