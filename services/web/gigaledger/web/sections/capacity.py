@@ -263,9 +263,19 @@ def _places(view: View, answer: QueryCapacityResponse) -> list[Section]:
                 *texts(place.site or "not stated", place.platform or "not stated"),
                 Cell(f"{place.ordered_rack_quantity:,}"),
                 Cell(f"{place.received_rack_quantity:,}"),
-                power(view, "capacity.hardware.ordered", place.ordered_implied_kw, None),
-                power(view, "capacity.hardware.received", place.received_implied_kw, None),
-                power(view, "capacity.hardware.certified", place.certified_kw, None),
+                power(
+                    view,
+                    "capacity.hardware_places.ordered_implied_kw",
+                    place.ordered_implied_kw,
+                    None,
+                ),
+                power(
+                    view,
+                    "capacity.hardware_places.received_implied_kw",
+                    place.received_implied_kw,
+                    None,
+                ),
+                power(view, "capacity.hardware_places.certified_kw", place.certified_kw, None),
             ]
             for place in answer.hardware_places
         ]
