@@ -25,7 +25,7 @@ RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin gigaledger \
     && install --directory --owner=gigaledger --mode=0700 /var/lib/gigaledger
 ENV PATH=/opt/gigaledger/bin:$PATH PYTHONUNBUFFERED=1
 USER gigaledger
-# 50051: the ledger service; 50052: the projection service.
-EXPOSE 50051 50052
+# 50051: the ledger service; 50052: the projection service; 50080: the web page.
+EXPOSE 50051 50052 50080
 ENTRYPOINT ["gigaledger"]
 CMD ["--help"]

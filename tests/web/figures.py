@@ -20,22 +20,30 @@ class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.found: list[tuple[str, str, str]] = []
+        self.linked: dict[str, list[tuple[str, str]]] = {}
         self.links: list[str] = []
         self._open: list[str] | None = None
+        self._href = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: value or "" for name, value in attrs}
         if tag == "data" and "data-figure" in values:
             self._open = [values["data-figure"], values["value"], ""]
+            if self._href:
+                figure = (values["data-figure"], values["value"])
+                self.linked.setdefault(self._href, []).append(figure)
         elif tag == "a" and "href" in values:
-            self.links.append(values["href"])
+            self._href = values["href"]
+            self.links.append(self._href)
 
     def handle_data(self, data: str) -> None:
         if self._open is not None:
             self._open[2] += data
 
     def handle_endtag(self, tag: str) -> None:
-        if tag == "data" and self._open is not None:
+        if tag == "a":
+            self._href = ""
+        elif tag == "data" and self._open is not None:
             name, value, text = self._open
             self.found.append((name, value, text))
             self._open = None
@@ -53,6 +61,13 @@ def links_of_page(html: str) -> list[str]:
     reader = _Reader()
     reader.feed(html)
     return reader.links
+
+
+def linked_figures_of_page(html: str) -> dict[str, tuple[str, Decimal]]:
+    """Return name and value of the figure that each link shows."""
+    reader = _Reader()
+    reader.feed(html)
+    return {link: (name, Decimal(value)) for link, [(name, value), *_] in reader.linked.items()}
 
 
 def value_of_text(text: str) -> Decimal:

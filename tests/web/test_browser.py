@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -244,3 +246,17 @@ def test_live_goes_on_after_the_page_has_been_away(
 
     visit.page.wait_for_selector(f"[data-position='{position}']", state="attached")
     assert visit.page.get_by_text("MEANWHILE Inc.").count()
+
+
+def test_a_picture_for_the_documentation(
+    browser: Browser, web: ServiceProcess, books: Books, tmp_path: Path
+) -> None:
+    """GIGALEDGER_SCREENSHOTS=docs keeps it."""
+    folder = Path(os.environ.get("GIGALEDGER_SCREENSHOTS") or tmp_path)
+    context = browser.new_context(viewport={"width": 1200, "height": 900}, color_scheme="light")
+    page = context.new_page()
+    page.goto(f"http://{web.address}/books/{books.by_example[PLAN]}?as_of=2027-12-31")
+    page.screenshot(path=folder / "web.png")
+    context.close()
+
+    assert (folder / "web.png").read_bytes().startswith(b"\x89PNG")
