@@ -33,14 +33,12 @@ from gigaledger.cli.audit.audit_reports import (
 )
 from gigaledger.cli.audit.proofs import prove
 from gigaledger.cli.errors import CommandError, ExitCode
-from gigaledger.cli.ledger.events import read_events
 from gigaledger.cli.options import parse_date
 from gigaledger.cli.output import console, hypothetical_banner, notice, print_json_text
 from gigaledger.cli.settings import Book, Json, LedgerAddress, book_name, ledger_address
 from gigaledger.common.transparency.merkle import leaf_hash
 from gigaledger.v1.events_pb2 import RecordedEvent
 from gigaledger.v1.ledger_pb2 import ReadEventsRequest
-from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 
 app = typer.Typer(
     help="Verify, replay, explain and export the whole history of a book.", no_args_is_help=True
@@ -262,9 +260,9 @@ def audit_export(
         return
     try:
         make_writer = _writer(export_format, issuer, supplement)
-        with _errors_of_histories(), client.ledger(ledger_address(ledger)) as stub:
+        with _errors_of_histories(), client.ledger(ledger_address(ledger)) as connected:
             written = write_export(
-                _events(stub, book, to_position),
+                connected.book(book_name(book)).read(to_position=to_position or 0),
                 output,
                 make_writer,
                 export_format=export_format.value,
@@ -298,16 +296,12 @@ def _recorded(
     """Return the figures of a book, and collect the hashes of its events."""
     figures = Figures()
     request = _whole(book, to_position)
-    with _errors_of_histories(), client.audit(ledger_address(ledger)) as channel:
+    with _errors_of_histories(), client.ledger_channel(ledger_address(ledger)) as channel:
         for leaf in verify_live.read_leaves(channel, request):
             figures.add(RecordedEvent.FromString(leaf))
             if leaf_hashes is not None:
                 leaf_hashes[figures.position] = leaf_hash(leaf)
     return figures
-
-
-def _events(stub: LedgerServiceStub, book: str, to_position: int | None) -> Iterator[RecordedEvent]:
-    return read_events(stub, _whole(book, to_position))
 
 
 def _whole(book: str, to_position: int | None) -> ReadEventsRequest:

@@ -74,7 +74,7 @@ def prove(
         CommandError: the checkpoint is not signed by a key that is trusted, or an event is not in
             it as it was read.
     """
-    with client.audit(ledger) as channel:
+    with client.ledger_channel(ledger) as channel:
         stub = AuditServiceStub(channel)
         keys = stub.ListSigningKeys(pb.ListSigningKeysRequest(parent=book)).keys
         latest = stub.GetLatestCheckpoint(pb.GetLatestCheckpointRequest(book=book)).checkpoint

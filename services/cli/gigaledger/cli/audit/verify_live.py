@@ -53,7 +53,7 @@ def verify_live(
     filters = Filters()
     figures = Figures() if projections is not None else None
     leaves: list[bytes] = []
-    with client.audit(ledger) as channel:
+    with client.ledger_channel(ledger) as channel:
         stub = AuditServiceStub(channel)
         keys = _keys(stub, book)
         report, checkpoints = held_against(keys, trusted, book, _notes(stub, book), kept)
@@ -97,7 +97,7 @@ def _altered(stub: AuditServiceStub, name: str, verification: Verification) -> I
 
 def export_book(book: str, ledger: str, out: Callable[[str], object]) -> int:
     """Write a book up to its latest checkpoint as lines; return its number of events."""
-    with client.audit(ledger) as channel:
+    with client.ledger_channel(ledger) as channel:
         stub = AuditServiceStub(channel)
         latest = stub.GetLatestCheckpoint(pb.GetLatestCheckpointRequest(book=book)).checkpoint
         keys = tuple(_keys(stub, book))
@@ -111,7 +111,7 @@ def export_book(book: str, ledger: str, out: Callable[[str], object]) -> int:
 
 def latest_note(book: str, ledger: str) -> str:
     """Return the latest checkpoint of a book, as it is signed."""
-    with client.audit(ledger) as channel:
+    with client.ledger_channel(ledger) as channel:
         stub = AuditServiceStub(channel)
         answer = stub.GetLatestCheckpoint(pb.GetLatestCheckpointRequest(book=book))
         note: str = answer.checkpoint.note

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-import grpc
 from gigaledger.cli import client
 from gigaledger.cli.errors import CommandError, ExitCode
-from gigaledger.cli.ledger.append_stream import appended_in_turn
 from gigaledger.cli.ledger.csv_facts import read_csv
 from gigaledger.cli.ledger.json_lines import read_json_lines
 from gigaledger.cli.ledger.requests import FileRequest, InputError
 from gigaledger.cli.output import error_console, notice
-from gigaledger.v1.ledger_pb2 import (
-    AppendEventsRequest,
-    AppendEventsResponse,
-    GetBookRequest,
-)
-from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
+from gigaledger.client import Appended, Book, GigaledgerError
+from gigaledger.v1.ledger_pb2 import AppendEventsRequest
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 STDIN = "-"
@@ -44,7 +39,7 @@ class Tally:
     refused_requests: int = 0
     last_position: int = 0
 
-    def count(self, response: AppendEventsResponse) -> None:
+    def count(self, response: Appended) -> None:
         """Count an accepted request."""
         if response.replayed:
             self.replayed_requests += 1
@@ -68,8 +63,8 @@ class Tally:
 class RequestRefusedError(CommandError):
     """The ledger refused a request of a file."""
 
-    def __init__(self, request: FileRequest, error: grpc.RpcError) -> None:
-        lines = client.violation_lines(error) or [f"  {error.details()}"]
+    def __init__(self, request: FileRequest, error: GigaledgerError) -> None:
+        lines = client.violation_lines(error) or [f"  {error.message}"]
         super().__init__(
             "\n".join([f"{request.place}: refused (request {request.request.request_id})", *lines]),
             ExitCode.REFUSED,
@@ -108,77 +103,75 @@ def opened(path: str, given: FileFormat | None) -> Iterator[tuple[Iterator[FileR
 
 
 def append_requests(
-    stub: LedgerServiceStub,
-    book: str,
+    book: Book,
     requests: Iterator[FileRequest],
     *,
     keep_going: bool = False,
     done: Callable[[FileRequest], None] = lambda _request: None,
-    between: Callable[[], None] = lambda: None,
 ) -> Tally:
     """Append the requests of a file in their order.
 
-    A request whose outcome is unknown is repeated with the same id.
+    A request whose outcome is unknown is repeated with the same id, for as long as the retry policy
+    of the book's client allows.
 
     Args:
-        stub: the ledger.
-        book: resource name of the book.
+        book: the book.
         requests: of the file, in order.
-        keep_going: go on after a refused request, telling of it, instead of stopping.
-        done: told of each request that was answered.
-        between: called while waiting to repeat; may raise.
+        keep_going: report a refused request and continue, instead of stopping.
+        done: called for each request that was answered; may raise.
 
     Raises:
         CommandError: a request was refused or can't be read; what was appended before it stays.
-        grpc.RpcError: the ledger can't be reached.
+        GigaledgerError: the ledger can't be reached.
     """
     tally = Tally()
+    waiting: deque[FileRequest] = deque()
+
+    def sent() -> Iterator[AppendEventsRequest]:
+        for item in requests:
+            _check_book(item, book)
+            waiting.append(item)
+            yield item.request
+
     try:
-        for item, outcome in appended_in_turn(
-            stub, _of_book(requests, book), in_sequence=not keep_going, between=between
-        ):
-            if isinstance(outcome, AppendEventsResponse):
-                tally.count(outcome)
-            else:
-                refused = RequestRefusedError(item, outcome)
+        for outcome in book.append_stream(sent(), in_sequence=not keep_going):
+            item = waiting.popleft()
+            if outcome.appended is not None:
+                tally.count(outcome.appended)
+            elif outcome.error is not None:
+                refused = RequestRefusedError(item, outcome.error)
                 if not keep_going:
                     raise refused
                 tally.refused_requests += 1
                 notice(refused.message)
             done(item)
-    except (CommandError, grpc.RpcError):
+    except (CommandError, GigaledgerError):
         notice(f"Stopped. {tally.summary()}")
         raise
     return tally
 
 
-def _of_book(requests: Iterator[FileRequest], book: str) -> Iterator[FileRequest]:
-    for item in requests:
-        item.request.book = _own_book(item, book)
-        yield item
+def dry_run(book: Book, requests: Iterator[FileRequest]) -> str:
+    """Ask whether a file would be accepted; nothing is recorded.
 
-
-def dry_run(stub: LedgerServiceStub, book: str, requests: Iterator[FileRequest]) -> str:
-    """Ask what would become of a file; nothing is recorded.
-
-    Requests at its start that are recorded already are passed over. The others are tried as one
-    request, because later lines may need what earlier ones bring.
+    Requests at its start that are already recorded are skipped. The others are tried together
+    because later lines may need facts of earlier ones.
 
     Returns:
-        What to tell the user.
+        The answer in a sentence.
 
     Raises:
         CommandError: a line would be refused.
-        grpc.RpcError: the ledger can't be reached.
+        GigaledgerError: the ledger can't be reached.
     """
     recorded = 0
     items: list[FileRequest] = []
     owners: list[FileRequest] = []
-    together = AppendEventsRequest(book=book, validate_only=True)
+    together = AppendEventsRequest(book=book.name, validate_only=True)
     for item in requests:
-        item.request.book = _own_book(item, book)
+        _check_book(item, book)
         item.request.validate_only = True
-        if not items and _is_recorded(stub, item):
+        if not items and _is_recorded(book, item):
             recorded += 1
             continue
         if len(together.events) + len(item.request.events) > MAX_DRY_RUN_EVENTS:
@@ -195,8 +188,8 @@ def dry_run(stub: LedgerServiceStub, book: str, requests: Iterator[FileRequest])
         together.request_id = item.request.request_id
     if items:
         try:
-            client.repeated(stub.AppendEvents, together)
-        except grpc.RpcError as error:
+            book.send(together)
+        except GigaledgerError as error:
             if not _is_refusal(error):
                 raise
             raise RequestRefusedError(_owner(error, owners), error) from error
@@ -207,22 +200,20 @@ def dry_run(stub: LedgerServiceStub, book: str, requests: Iterator[FileRequest])
 
 
 def append_file(
-    stub: LedgerServiceStub,
-    book: str,
+    book: Book,
     path: str,
     given: FileFormat | None,
     *,
     keep_going: bool,
 ) -> Tally:
-    """Append a file, with progress shown where it takes longer than a second.
+    """Append a file, with progress shown if it takes longer than a second.
 
     Raises:
         CommandError: the file or a request of it is refused.
-        grpc.RpcError: the ledger can't be reached.
+        GigaledgerError: the ledger can't be reached.
     """
-    stub.GetBook(GetBookRequest(name=book), timeout=client.CALL_SECONDS)
     with opened(path, given) as (requests, size), file_progress(path, size) as advance:
-        return append_requests(stub, book, requests, keep_going=keep_going, done=advance)
+        return append_requests(book, requests, keep_going=keep_going, done=advance)
 
 
 @contextmanager
@@ -255,32 +246,31 @@ def file_progress(path: str, size: int) -> Iterator[Callable[[FileRequest], None
         progress.stop()
 
 
-def _own_book(item: FileRequest, book: str) -> str:
-    if item.request.book not in {"", book}:
+def _check_book(item: FileRequest, book: Book) -> None:
+    if item.request.book not in {"", book.name}:
         raise InputError(
             item.place,
-            f"the line is for {item.request.book}, not {book}: leave book out, or name it with "
-            "--book",
+            f"the line is for {item.request.book}, not {book.name}: "
+            "leave book out, or name it with --book",
         )
-    return book
 
 
-def _is_refusal(error: grpc.RpcError) -> bool:
+def _is_refusal(error: GigaledgerError) -> bool:
     return client.exit_code(error) is ExitCode.REFUSED
 
 
-def _is_recorded(stub: LedgerServiceStub, item: FileRequest) -> bool:
+def _is_recorded(book: Book, item: FileRequest) -> bool:
     try:
-        return client.repeated(stub.AppendEvents, item.request).replayed
-    except grpc.RpcError as error:
+        return book.send(item.request).replayed
+    except GigaledgerError as error:
         if _is_refusal(error):
             return False
         raise
 
 
-def _owner(error: grpc.RpcError, owners: list[FileRequest]) -> FileRequest:
+def _owner(error: GigaledgerError, owners: list[FileRequest]) -> FileRequest:
     """Return the line that a refusal is about: its fields start with events[N]."""
-    for violation in client.violations(error):
+    for violation in error.violations:
         index = violation.field.removeprefix("events[").partition("]")[0]
         if index.isdecimal() and int(index) < len(owners):
             return owners[int(index)]

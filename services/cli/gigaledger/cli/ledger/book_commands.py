@@ -7,11 +7,10 @@ from typing import Annotated
 import typer
 from gigaledger.cli import client
 from gigaledger.cli.errors import CommandError, ExitCode
-from gigaledger.cli.ledger.books import book_table, create_book, list_books
+from gigaledger.cli.ledger.books import book_table
 from gigaledger.cli.options import parse_instant
 from gigaledger.cli.output import console, notice, print_json, print_json_line
 from gigaledger.cli.settings import Json, LedgerAddress, book_name, ledger_address
-from gigaledger.v1.ledger_pb2 import GetBookRequest
 
 app = typer.Typer(help="Open books and look at them.", no_args_is_help=True)
 
@@ -51,8 +50,9 @@ def book_create(
     if imported != (opened_at is not None):
         raise CommandError("--imported and --opened-at go together", ExitCode.USAGE)
     start = parse_instant(opened_at, "--opened-at") if opened_at is not None else None
-    with client.ledger(ledger_address(ledger)) as stub:
-        book = create_book(stub, book_id, display_name, start)
+    with client.ledger(ledger_address(ledger)) as connected:
+        opened = connected.create_book(book_id, display_name=display_name, opened_time=start)
+        book = opened.info()
     if as_json:
         print_json(book)
     else:
@@ -62,8 +62,8 @@ def book_create(
 @app.command("list")
 def book_list(*, ledger: LedgerAddress = None, as_json: Json = False) -> None:
     """List the books. With --json: one a line."""
-    with client.ledger(ledger_address(ledger)) as stub:
-        books = list_books(stub)
+    with client.ledger(ledger_address(ledger)) as connected:
+        books = list(connected.books())
     if as_json:
         for book in books:
             print_json_line(book)
@@ -81,9 +81,8 @@ def book_show(
     as_json: Json = False,
 ) -> None:
     """Show a book and how far its log goes."""
-    with client.ledger(ledger_address(ledger)) as stub:
-        request = GetBookRequest(name=book_name(book_id))
-        book = stub.GetBook(request, timeout=client.CALL_SECONDS).book
+    with client.ledger(ledger_address(ledger)) as connected:
+        book = connected.book(book_name(book_id)).info()
     if as_json:
         print_json(book)
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from collections.abc import Callable
 
@@ -11,55 +10,11 @@ from gigaledger.cli import client
 from gigaledger.cli.errors import CommandError, ExitCode
 from gigaledger.cli.formats import enum_label, instant
 from gigaledger.cli.output import add_row, table
-from gigaledger.common.quantities import instant_to_message
 from gigaledger.v1.control_facts_pb2 import BookClock
-from gigaledger.v1.ledger_pb2 import Book, CreateBookRequest, ListBooksRequest
-from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
+from gigaledger.v1.ledger_pb2 import Book
 from gigaledger.v1.projections_pb2 import ListProjectionsRequest, Projection, ProjectionState
 from gigaledger.v1.projections_pb2_grpc import ProjectionServiceStub
 from rich.table import Table
-
-
-def create_book(
-    stub: LedgerServiceStub,
-    book_id: str,
-    display_name: str = "",
-    opened_at: dt.datetime | None = None,
-) -> Book:
-    """Open a book: on the server's clock, or an imported one whose clock starts at an instant.
-
-    Raises:
-        grpc.RpcError: ALREADY_EXISTS, among others.
-    """
-    request = CreateBookRequest(book_id=book_id, display_name=display_name)
-    request.clock = BookClock.BOOK_CLOCK_SERVER
-    if opened_at is not None:
-        request.clock = BookClock.BOOK_CLOCK_IMPORTED
-        request.opened_time.CopyFrom(instant_to_message(opened_at))
-    return stub.CreateBook(request, timeout=client.CALL_SECONDS).book
-
-
-def ensure_book(stub: LedgerServiceStub, book_id: str) -> bool:
-    """Open a book on the server's clock unless it is there; say whether it was opened now."""
-    try:
-        create_book(stub, book_id)
-    except grpc.RpcError as error:
-        if error.code() is not grpc.StatusCode.ALREADY_EXISTS:
-            raise
-        return False
-    return True
-
-
-def list_books(stub: LedgerServiceStub) -> list[Book]:
-    """Return all books in order of name."""
-    books: list[Book] = []
-    request = ListBooksRequest()
-    while True:
-        response = stub.ListBooks(request, timeout=client.CALL_SECONDS)
-        books += response.books
-        if not response.next_page_token:
-            return books
-        request.page_token = response.next_page_token
 
 
 def book_table(books: list[Book]) -> Table:

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
-import grpc
-from gigaledger.cli import client
 from gigaledger.cli.formats import day, enum_label, instant, money, printable
 from gigaledger.cli.output import console, notice, print_json_line
+from gigaledger.client import Book
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.events_pb2 import Event, RecordedEvent
-from gigaledger.v1.ledger_pb2 import (
-    Attempt,
-    EventFilter,
-    ListAttemptsRequest,
-    ReadEventsRequest,
-    SubscribeEventsRequest,
-)
-from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
+from gigaledger.v1.ledger_pb2 import Attempt, EventFilter
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.type.date_pb2 import Date
@@ -33,34 +26,19 @@ _HEADING = (
 )
 
 
-def read_events(stub: LedgerServiceStub, request: ReadEventsRequest) -> Iterator[RecordedEvent]:
-    """Yield the events from one position to another."""
-    for response in stub.ReadEvents(request):
-        yield from response.events
-
-
 def follow_events(
-    stub: LedgerServiceStub, book: str, after_position: int, wanted: EventFilter
+    book: Book, after_position: int, matching: EventFilter
 ) -> Iterator[RecordedEvent]:
-    """Yield events as they are recorded, without end; take the stream up again where it breaks.
+    """Yield events as they are recorded, without end; a stream that breaks is resumed.
 
     Raises:
-        grpc.RpcError: the ledger refuses, or stays away for longer than `client.RETRY_SECONDS`.
+        GigaledgerError: the ledger refuses, or stays away for longer than the retry policy allows.
     """
-    request = SubscribeEventsRequest(book=book, after_position=after_position, filter=wanted)
-    while True:
-        try:
-            for response in stub.SubscribeEvents(request):
-                yield from response.events
-                if response.resume_token:
-                    request.resume_token = response.resume_token
-                else:
-                    request.after_position = response.through_position
-        except grpc.RpcError as error:
-            if error.code() is not grpc.StatusCode.UNAVAILABLE:
-                raise
-        notice("The stream broke off. Taking it up where it was.")
-        client.wait_until_reachable(stub, book)
+    with book.subscribe(after_position, matching=matching) as updates:
+        for update in updates:
+            if update.resumed:
+                notice("The stream broke off and was resumed: nothing is missing or repeated.")
+            yield from update.events
 
 
 def print_events(events: Iterable[RecordedEvent], *, as_json: bool) -> int:
@@ -106,18 +84,9 @@ def fact_summary(event: Event) -> str:
     return f"{fact} {' '.join(fields)}".rstrip()
 
 
-def list_attempts(stub: LedgerServiceStub, book: str, limit: int) -> list[Attempt]:
+def list_attempts(book: Book, limit: int) -> list[Attempt]:
     """Return the newest refused requests, at most `limit`."""
-    attempts: list[Attempt] = []
-    request = ListAttemptsRequest(parent=book)
-    while len(attempts) < limit:
-        request.page_size = min(limit - len(attempts), _MAX_PAGE)
-        response = stub.ListAttempts(request, timeout=client.CALL_SECONDS)
-        attempts += response.attempts
-        if not response.next_page_token:
-            break
-        request.page_token = response.next_page_token
-    return attempts
+    return list(islice(book.attempts(page_size=min(limit, _MAX_PAGE)), limit))
 
 
 def _shown(field: FieldDescriptor, value: object) -> str:

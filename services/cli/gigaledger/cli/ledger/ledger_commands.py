@@ -11,17 +11,13 @@ from gigaledger.cli.errors import CommandError, ExitCode
 from gigaledger.cli.formats import instant
 from gigaledger.cli.ledger.append import FileFormat, append_file, dry_run, opened
 from gigaledger.cli.ledger.csv_columns import columns_of, fact_types
-from gigaledger.cli.ledger.events import follow_events, list_attempts, print_events, read_events
+from gigaledger.cli.ledger.events import follow_events, list_attempts, print_events
 from gigaledger.cli.options import parse_date
 from gigaledger.cli.output import add_row, console, notice, print_json_line, table
 from gigaledger.cli.settings import Book, Json, LedgerAddress, book_name, ledger_address
 from gigaledger.common.quantities import date_to_message
 from gigaledger.v1.events_pb2 import Event
-from gigaledger.v1.ledger_pb2 import (
-    EventFilter,
-    GetBookRequest,
-    ReadEventsRequest,
-)
+from gigaledger.v1.ledger_pb2 import EventFilter
 
 app = typer.Typer()
 
@@ -81,13 +77,15 @@ def append(
 ) -> None:
     """See _APPEND_HELP."""
     name = book_name(book)
-    with client.ledger(ledger_address(ledger)) as stub:
+    address = ledger_address(ledger)
+    with client.ledger(address) as connected:
+        connected.book(name).info()
+    with client.ledger(address, client.PATIENT) as connected:
         if only_try:
-            stub.GetBook(GetBookRequest(name=name), timeout=client.CALL_SECONDS)
             with opened(file, file_format) as (requests, _):
-                notice(dry_run(stub, name, requests))
+                notice(dry_run(connected.book(name), requests))
             return
-        tally = append_file(stub, name, file, file_format, keep_going=keep_going)
+        tally = append_file(connected.book(name), file, file_format, keep_going=keep_going)
     notice(tally.summary())
     if tally.refused_requests:
         raise typer.Exit(ExitCode.REFUSED)
@@ -172,16 +170,21 @@ def events(  # noqa: PLR0913 - options of the command line
     if until is not None:
         wanted.effective_to.CopyFrom(date_to_message(parse_date(until, "--until")))
     name = book_name(book)
-    with client.ledger(ledger_address(ledger)) as stub:
-        if follow:
+    address = ledger_address(ledger)
+    with client.ledger(address) as connected:
+        opened_book = connected.book(name)
+        if not follow:
+            found = opened_book.read(first, last or 0, matching=wanted)
+            printed = print_events(found, as_json=as_json)
+        else:
+            opened_book.info()
+    if follow:
+        with client.ledger(address, client.PATIENT) as connected:
             try:
-                print_events(follow_events(stub, name, first - 1, wanted), as_json=as_json)
+                followed = follow_events(connected.book(name), first - 1, wanted)
+                print_events(followed, as_json=as_json)
             except KeyboardInterrupt:
                 return
-        request = ReadEventsRequest(
-            book=name, from_position=first, to_position=last or 0, filter=wanted
-        )
-        printed = print_events(read_events(stub, request), as_json=as_json)
     if not printed and not as_json:
         notice("No event is like that.")
 
@@ -195,8 +198,8 @@ def attempts(
     as_json: Json = False,
 ) -> None:
     """List the requests that were refused, the newest first: who, when, by which rule."""
-    with client.ledger(ledger_address(ledger)) as stub:
-        found = list_attempts(stub, book_name(book), limit)
+    with client.ledger(ledger_address(ledger)) as connected:
+        found = list_attempts(connected.book(book_name(book)), limit)
     if as_json:
         for attempt in found:
             print_json_line(attempt)

@@ -33,6 +33,7 @@ from gigaledger.v1.ledger_pb2 import (
     EvaluateCapitalCallRequest,
     EvaluateCapitalCallResponse,
 )
+from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from google.type.money_pb2 import Money
 from rich.console import RenderableType
 
@@ -99,7 +100,8 @@ def ask_call(  # noqa: PLR0913 - options of the command line
         request.amount.CopyFrom(parse_amount(amount, "--amount"))
     if date is not None:
         request.effective_date.CopyFrom(date_to_message(parse_date(date, "--date")))
-    with client.ledger(ledger_address(ledger)) as stub:
+    with client.ledger_channel(ledger_address(ledger)) as channel:
+        stub = LedgerServiceStub(channel)
         response = stub.EvaluateCapitalCall(request, timeout=client.CALL_SECONDS)
     if as_json:
         print_json(response)

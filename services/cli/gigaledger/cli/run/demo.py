@@ -14,7 +14,7 @@ from gigaledger.cli import client
 from gigaledger.cli.errors import CommandError, ExitCode, Interrupted
 from gigaledger.cli.formats import NOT_AVAILABLE, billions, day, figure, gigawatts, ratio
 from gigaledger.cli.ledger.append import append_requests, opened
-from gigaledger.cli.ledger.books import create_book, wait_for_projections
+from gigaledger.cli.ledger.books import wait_for_projections
 from gigaledger.cli.ledger.requests import FileRequest
 from gigaledger.cli.output import (
     add_row,
@@ -28,6 +28,7 @@ from gigaledger.cli.run.examples import example_path
 from gigaledger.cli.run.interruption import Interruption
 from gigaledger.cli.run.processes import check_alive, free_addresses
 from gigaledger.cli.run.stack import running_stack
+from gigaledger.client import GigaledgerError
 from gigaledger.common.quantities import date_to_message
 from gigaledger.common.settings import Settings
 from gigaledger.v1.projections_pb2 import (
@@ -124,8 +125,9 @@ def _working_folder() -> Iterator[Path]:
 def _load(address: str, book_id: str, pause: Callable[[], None]) -> int:
     """Append the example to a fresh book and return the last position."""
     path = example_path(EXAMPLE)
-    with client.ledger(address) as stub, opened(str(path), None) as (requests, _):
-        create_book(stub, book_id, "The plan of September 2025, carried out", OPENED_AT)
+    with client.ledger(address) as connected, opened(str(path), None) as (requests, _):
+        name = "The plan of September 2025, carried out"
+        book = connected.create_book(book_id, display_name=name, opened_time=OPENED_AT)
         items = list(requests)
         with _progress() as progress:
             task = progress.add_task("Appending the example deal", total=len(items))
@@ -134,7 +136,11 @@ def _load(address: str, book_id: str, pause: Callable[[], None]) -> int:
                 progress.advance(task)
                 pause()
 
-            tally = append_requests(stub, f"books/{book_id}", iter(items), done=done, between=pause)
+            try:
+                tally = append_requests(book, iter(items), done=done)
+            except GigaledgerError:
+                pause()  # a service that has ended is the better explanation
+                raise
     notice(tally.summary())
     return tally.last_position
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from gigaledger.cli import client
 from gigaledger.cli.errors import CommandError, ExitCode, Interrupted
-from gigaledger.cli.ledger.books import ensure_book
 from gigaledger.cli.output import notice
 from gigaledger.cli.run.database import without_password
 from gigaledger.cli.run.interruption import Interruption
@@ -41,8 +40,8 @@ def _serve_until_stopped(settings: Settings, interruption: Interruption) -> None
     notice("Starting...")
     log_dir = folder / "logs"
     with running_stack(settings, folder, log_dir, interruption) as stack:
-        with client.ledger(settings.ledger_address) as stub:
-            ensure_book(stub, DEFAULT_BOOK)
+        with client.ledger(settings.ledger_address) as connected:
+            connected.create_book(DEFAULT_BOOK, exist_ok=True)
         notice(_whereabouts(stack, settings))
         try:
             while True:
