@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from tests.facts import (
     START,
+    authorised,
     certified,
     claimed,
     day,
@@ -171,6 +172,14 @@ def test_reversed_soon_after_the_end_of_its_period() -> None:
 
 def _noon(day: dt.date) -> dt.datetime:
     return dt.datetime.combine(day, dt.time(12), dt.UTC)
+
+
+def test_reference_data_is_not_recorded_late() -> None:
+    log = Log()
+    for event in (*parties("SUP", "CUS"), RATED, authorised("1000"), placed()):
+        log.append(event, at=_noon(later(365)))
+
+    assert [item.positions for item in exceptions(log, "SX-CUT-02")] == [(6,)]
 
 
 def test_parties_are_of_one_group_from_the_day_on_which_they_join_it() -> None:

@@ -44,8 +44,8 @@ class CommandError(Exception):
 
     Attributes:
         message: what is wrong.
-        exit_code: how the command ends.
-        hint: what to do about it; empty where the message says so.
+        exit_code: exit code of the command.
+        hint: what to do about it; empty if the message says so.
     """
 
     def __init__(self, message: str, exit_code: ExitCode, hint: str = "") -> None:

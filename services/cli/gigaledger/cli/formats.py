@@ -78,17 +78,17 @@ def percent(ppm: int) -> str:
 
 
 def ratio(message: RatioFigure) -> str:
-    """Return a ratio in percent; n/a where its denominator is 0."""
+    """Return a ratio in percent; n/a if its denominator is 0."""
     return percent(message.ppm) if message.HasField("ppm") else NOT_AVAILABLE
 
 
 def day(message: Date) -> str:
-    """Return a date as YYYY-MM-DD; empty where unset."""
+    """Return a date as YYYY-MM-DD; empty if unset."""
     return date_from_message(message).isoformat() if message.year else ""
 
 
 def instant(message: Timestamp) -> str:
-    """Return an instant in UTC to the second; empty where unset."""
+    """Return an instant in UTC to the second; empty if unset."""
     if not message.seconds and not message.nanos:
         return ""
     moment: dt.datetime = instant_from_message(message)

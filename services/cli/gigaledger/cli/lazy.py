@@ -14,7 +14,7 @@ from typer.main import get_group
 
 
 class LazyCommand(TyperCommand):
-    """Stands for a command, or a group of commands, of the Typer apps in some modules."""
+    """A command, or a group of commands, that is imported from Typer apps when it is called."""
 
     def __init__(
         self, name: str, panel: str, summary: str, *modules: str, group: bool = False

@@ -198,7 +198,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code.
 
     Args:
-        arguments: of the command line; those of the process where None.
+        arguments: of the command line; those of the process if None.
     """
     try:
         program()(list(arguments) if arguments is not None else None, prog_name="gigaledger")

@@ -16,7 +16,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 PLAIN_WIDTH = 120
-"""Columns where the output is no terminal: nobody's window decides what a file holds."""
+"""Columns if the output is no terminal: the size of a window must not decide about a file."""
 
 
 class _AnswerConsole(Console):
@@ -48,7 +48,7 @@ def error_console() -> Console:
 
 
 def notice(text: str) -> None:
-    """Tell people how far things are."""
+    """Report progress to people."""
     typer.echo(printable_lines(text), err=True)
 
 

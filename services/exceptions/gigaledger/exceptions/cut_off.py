@@ -20,6 +20,14 @@ _CONTROL = frozenset(
     }
 )
 """Facts about the book itself, which belong to no period."""
+_REFERENCE_DATA = frozenset(
+    {
+        *("party_registered", "party_amended", "group_membership_changed"),
+        *("rack_sku_rated", "share_class_authorised"),
+    }
+)
+"""Facts that describe what others refer to. They are entered when they are needed, not when they
+take effect."""
 
 
 def position_subject(posting: Posting) -> str:
@@ -40,7 +48,7 @@ def find_late(posting: Posting, _context: RuleContext, policy: Policy) -> Findin
     """Find a fact recorded many days after it took effect (SX-CUT-02)."""
     limit = policy.threshold("late_recording_days")
     days = (posting.recorded_date - posting.effective_date).days
-    if limit is None or posting.kind in _CONTROL or posting.kind == "entry_reversed":
+    if limit is None or posting.kind in _CONTROL | _REFERENCE_DATA | {"entry_reversed"}:
         return None
     if days <= limit:
         return None

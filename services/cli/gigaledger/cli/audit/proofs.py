@@ -45,8 +45,8 @@ class Proofs:
 
     Attributes:
         note: the checkpoint, as it is signed.
-        size: how many events it covers.
-        by_position: a proof for each position that was asked for and is covered.
+        size: number of events that it covers.
+        by_position: a proof for each requested position that is covered.
     """
 
     note: str

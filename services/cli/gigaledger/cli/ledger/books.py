@@ -83,12 +83,13 @@ def wait_for_projections(
     Args:
         stub: the projections.
         book: resource name of the book.
-        position: how far they are to be.
+        position: the position to reach.
         seconds: how long to wait.
-        pause: told how far the slowest is, between two looks; waits a moment; may raise.
+        pause: called between two checks with the position of the slowest; waits a moment; may
+            raise.
 
     Raises:
-        CommandError: one can't go on, or they take too long.
+        CommandError: a projection has stopped, or they take too long.
         grpc.RpcError: the projections can't be reached.
     """
     until = time.monotonic() + seconds

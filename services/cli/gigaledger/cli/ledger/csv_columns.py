@@ -1,8 +1,8 @@
-"""The columns of facts in CSV, and what a cell of a column means.
+"""The columns of facts in CSV, and the values of their cells.
 
 Columns are the contract's own: the fields of `Event` and of the fact's message, by their names in
-the .proto files. Amounts are decimal numbers in the currency of the column `currency`. What is
-nested deeper than a line of an order has no CSV form: it goes into JSON Lines.
+the .proto files. Amounts are decimal numbers in the currency of the column `currency`. Fields
+nested deeper than a line of an order have no CSV form; JSON Lines can hold them.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _LEAVES = {_MONEY, _DATE, _DECIMAL}
 
 @dataclass(frozen=True)
 class Column:
-    """A column as people are told of it."""
+    """A column as shown to people."""
 
     name: str
     required: bool
@@ -92,7 +92,7 @@ def fields_of(fact: str) -> dict[str, FieldDescriptor]:
 
 @cache
 def line_fields_of(fact: str) -> dict[str, FieldDescriptor]:
-    """Return the fields of an order's line; none where the fact has no lines."""
+    """Return the fields of an order's line; none if the fact has no lines."""
     lines = _message_of(fact).fields_by_name.get(LINES)
     if lines is None or lines.message_type is None:
         return {}
@@ -125,7 +125,7 @@ def is_required(field: FieldDescriptor) -> bool:
 
 
 def set_field(message: Message, field: FieldDescriptor, text: str, currency: str | None) -> None:
-    """Set a field to what a cell says.
+    """Set a field to the value of a cell.
 
     Args:
         message: holds the field.
@@ -134,7 +134,7 @@ def set_field(message: Message, field: FieldDescriptor, text: str, currency: str
         currency: of the row's amounts.
 
     Raises:
-        ValueError: the cell does not say such a thing. The text tells why.
+        ValueError: the cell has no such value. The text says why.
     """
     if field.is_repeated:
         parts = [part.strip() for part in text.split(LIST_SEPARATOR)]

@@ -15,7 +15,7 @@ _JSON_TROUBLE = "Failed to load JSON: "
 
 
 def read_json_lines(file: BinaryIO, name: str) -> Iterator[FileRequest]:
-    """Read requests, one a line; empty lines are passed over.
+    """Read requests, one a line; empty lines are skipped.
 
     A line without `requestId` gets one that is derived from its place and content, so that reading
     the same file again repeats the same requests.

@@ -82,7 +82,7 @@ def _public(key: Signer, book: str) -> str:
 
 @contextmanager
 def _errors(file: Path) -> Iterator[None]:
-    """Turn what is wrong with a file of keys into errors of the command."""
+    """Turn faults of a file of keys into errors of the command."""
     try:
         yield
     except KeyFileError as error:

@@ -40,7 +40,7 @@ A line is appended whole or not at all. The first line that is refused stops the
 appended before it stays. [bold]It is safe to append a file again[/bold], after a crash for \
 instance: a line without requestId gets the id "<file name>:<line number>:<first 16 hex digits of \
 the SHA-256 of the line>", and the ledger answers an id that it knows as the first time. Lines \
-that moved or were changed are new facts, though: give ids of your own where files are edited.
+that moved or were changed are new facts, though: give ids of your own if you edit files.
 """
 
 
@@ -57,7 +57,9 @@ def append(
     file_format: Annotated[
         FileFormat | None,
         typer.Option(
-            "--format", help="Default: csv where the name ends so, else jsonl.", show_default=False
+            "--format",
+            help="Default: csv if the name ends in .csv, else jsonl.",
+            show_default=False,
         ),
     ] = None,
     only_try: Annotated[
@@ -125,7 +127,7 @@ def events(  # noqa: PLR0913 - options of the command line
         typer.Option("--to", min=1, metavar="N", help="Last position.", show_default=False),
     ] = None,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with new events until Ctrl-C.")
+        bool, typer.Option("--follow", "-f", help="Continue with new events until Ctrl-C.")
     ] = False,
     stream: Annotated[
         str, typer.Option(metavar="S", help="E.g. agreements/AGR-1.", show_default=False)
@@ -186,7 +188,7 @@ def events(  # noqa: PLR0913 - options of the command line
             except KeyboardInterrupt:
                 return
     if not printed and not as_json:
-        notice("No event is like that.")
+        notice("No event matches.")
 
 
 @app.command()

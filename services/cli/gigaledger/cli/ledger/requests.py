@@ -1,4 +1,4 @@
-"""Requests that come from files: where each is from, and the id that makes it safe to repeat."""
+"""Requests from files, with their place in the file and an id that makes them safe to repeat."""
 
 from __future__ import annotations
 

@@ -45,11 +45,11 @@ from gigaledger.v1.projections_pb2 import (
 app = typer.Typer()
 
 LONG_CALL_SECONDS = 600.0
-"""How long a question may take that is asked for many days or after many events."""
+"""Limit of a question about many days or many events."""
 
 
 class Topic(StrEnum):
-    """What is asked about."""
+    """The figures that a question is about."""
 
     CAPACITY = "capacity"
     INVESTMENT = "investment"

@@ -168,7 +168,7 @@ def change_tables(parts: Sequence[QueryChangesResponse]) -> list[RenderableType]
 def _changes(title: str, changes: Iterable[FigureChange]) -> RenderableType:
     made = table(title, "figure", "about", "before", "after", "difference", numbers_from=2)
     changes = list(changes)
-    # The sum over agreements says something new only where more than one of them moved.
+    # The sum over agreements is of interest only if more than one of them moved.
     agreements = {
         change.about[0].value
         for change in changes

@@ -26,7 +26,7 @@ from gigaledger.v1.projections_pb2 import (
 from gigaledger.v1.projections_pb2_grpc import ProjectionServiceStub
 
 LOOK_SECONDS = 0.5
-"""How often a rebuild is looked at."""
+"""Interval between checks of a rebuild."""
 
 app = typer.Typer(
     help="See how far the projections are; rebuild one, or resume it.", no_args_is_help=True
@@ -67,10 +67,9 @@ def projection_rebuild(
     projections: ProjectionsAddress = None,
     as_json: Json = False,
 ) -> None:
-    """Make projections anew from the beginning of the log, beside those that answer.
+    """Rebuild projections from the beginning of the log, beside those that answer.
 
-    A new generation takes the place of the old one as soon as it has come as far. No question fails
-    in between.
+    A new generation replaces the old one as soon as it has caught up. No question fails in between.
     """
     with client.projections(projections_address(projections)) as stub:
         asked = _asked(stub, book, names, every=every)
@@ -93,9 +92,9 @@ def projection_resume(
     projections: ProjectionsAddress = None,
     as_json: Json = False,
 ) -> None:
-    """Let projections that have stopped try again the event that they stopped at.
+    """Let stopped projections try again the event that they stopped at.
 
-    It is never skipped: where it can still not be folded, the projection stops there again.
+    The event is never skipped: if it still cannot be folded, the projection stops there again.
     """
     with client.projections(projections_address(projections)) as stub:
         asked = _asked(stub, book, names, every=every)
@@ -120,7 +119,7 @@ def projection_resume(
 def _asked(
     stub: ProjectionServiceStub, book: str, names: list[str] | None, *, every: bool
 ) -> list[str]:
-    """Return the resource names of the projections that are asked for."""
+    """Return the resource names of the requested projections."""
     if every == bool(names):
         raise CommandError("name projections, or give --all", ExitCode.USAGE)
     if every:
@@ -135,7 +134,7 @@ def _get(stub: ProjectionServiceStub, name: str) -> Projection:
 
 
 def _rebuilt(stub: ProjectionServiceStub, name: str) -> Projection:
-    """Wait until a rebuild has come to its end."""
+    """Wait until a rebuild has ended."""
     while (found := _get(stub, name)).HasField("rebuild"):
         new = found.rebuild
         if new.failure:

@@ -70,7 +70,7 @@ class Status(StrEnum):
 
 
 class Level(StrEnum):
-    """Whom the pairs of the round trip stand for."""
+    """Level of the parties of a pair."""
 
     GROUP = "group"
     ENTITY = "entity"

@@ -45,7 +45,7 @@ _MAIN_BASES = (
 
 
 def print_report(out: Console, context: ReadContext, *parts: RenderableType) -> None:
-    """Print a report under its banner, where it needs one, with the position it reflects."""
+    """Print a report with the position it reflects, under a banner if it needs one."""
     if context.hypothetical:
         out.print(hypothetical_banner())
     for part in parts:
@@ -239,7 +239,7 @@ def _purchases(pair: RoundTripPair) -> RenderableType:
 
 
 def exception_tables(response: QueryExceptionsResponse) -> list[RenderableType]:
-    """Return exceptions: what is flagged, since when and until when, and by which policy."""
+    """Return exceptions: the finding, since when and until when, and the policy."""
     policy = f"By the thresholds of policy {response.policy}."
     if not response.exceptions:
         return [f"No exception is found that this report would count. {policy}"]
@@ -263,7 +263,7 @@ def exception_tables(response: QueryExceptionsResponse) -> list[RenderableType]:
 
 
 def _since(date: Date, recorded: Timestamp) -> str:
-    """Return a business date, with the day of recording where that is another."""
+    """Return a business date, with the day of recording if that differs."""
     shown, known = day(date), instant(recorded)[:10] if recorded.seconds else ""
     return f"{shown}, recorded {known}" if known not in ("", shown) else shown
 

@@ -48,7 +48,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 EXAMPLE = "nvidia-openai-plan.jsonl"
 OPENED_AT = dt.datetime(2025, 9, 22, tzinfo=dt.UTC)
-"""Where the clock of the book starts: the day of the first fact in the example."""
+"""Start of the book's clock: the day of the first fact in the example."""
 CHECKPOINTS = (
     dt.date(2025, 12, 31),
     dt.date(2026, 12, 31),

@@ -1,4 +1,4 @@
-"""Where the example data is: in the package where it is installed, else in the source tree."""
+"""Location of the example data: in the package if it is installed, else in the source tree."""
 
 from __future__ import annotations
 

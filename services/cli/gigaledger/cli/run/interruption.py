@@ -40,7 +40,7 @@ class Interruption:
             signal.signal(number, handler)
 
     def check(self) -> None:
-        """Go on unless a stop was asked for.
+        """Return, unless a stop was requested.
 
         Raises:
             Interrupted: it was.
@@ -49,7 +49,7 @@ class Interruption:
             raise Interrupted
 
     def pause(self, seconds: float = _POLL_SECONDS) -> None:
-        """Wait a moment, then go on unless a stop was asked for.
+        """Wait a moment, unless a stop is requested.
 
         Raises:
             Interrupted: it was.

@@ -1,8 +1,8 @@
-"""The services as child processes: started as in production, watched, and taken down with care.
+"""The services as child processes: started as in production, watched, and stopped in order.
 
-Each child leads a session of its own, so that Ctrl-C reaches the parent alone, which then ends them
-in order. Each child holds the end of a pipe of which the parent holds the other: where the parent
-is killed, the pipe breaks and the child ends by itself.
+Each child leads a session of its own, so Ctrl-C reaches only the parent, which then stops them in
+order. Each child holds one end of a pipe to the parent: if the parent is killed, the pipe breaks
+and the child ends by itself.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def free_addresses(count: int) -> list[str]:
 
 
 def check_free(part: str, address: str) -> None:
-    """Check that nobody listens on an address, so that no answer of a stranger is taken for ours.
+    """Check that nobody listens on an address, so that answers of another process are never used.
 
     Raises:
         CommandError: somebody does, or it is no address of this machine.
@@ -106,11 +106,11 @@ def check_free(part: str, address: str) -> None:
 def start_service(
     part: str, address: str, log_path: Path | None, settings: Mapping[str, str]
 ) -> Service:
-    """Start `gigaledger serve PART` with its output in a file, or else where this process's is."""
+    """Start `gigaledger serve PART` with its output in a file, or else to that of this process."""
     with ExitStack() as stack:
         log = None if log_path is None else stack.enter_context(log_path.open("ab"))
         process = subprocess.Popen(  # noqa: S603 - this program, with fixed arguments
-            # -P: a folder named services where the user happens to stand is not this package
+            # -P: a folder named services in the working directory is not this package
             [sys.executable, "-P", "-m", "gigaledger.cli", "serve", part, PARENT_PIPE_OPTION],
             env={**os.environ, **settings},
             stdin=subprocess.PIPE,
@@ -122,11 +122,11 @@ def start_service(
 
 
 def wait_until_serving(services: Sequence[Service], interruption: Interruption) -> None:
-    """Wait until every service says that it serves.
+    """Wait until every service reports that it serves.
 
     Raises:
-        CommandError: one ended, or did not get that far in time.
-        Interrupted: a stop was asked for.
+        CommandError: one ended, or was not ready in time.
+        Interrupted: a stop was requested.
     """
     until = time.monotonic() + START_SECONDS
     for service in services:
@@ -157,7 +157,7 @@ def check_alive(services: Sequence[Service]) -> None:
 
 
 def stop_service(service: Service, drain_seconds: float) -> None:
-    """Ask a service to drain and end; kill it where it takes much longer than it may."""
+    """Ask a service to drain and end; kill it if it takes much longer than it may."""
     process = service.process
     if process.poll() is None:
         process.terminate()

@@ -93,7 +93,7 @@ def serve(
 
 
 def _metrics(settings: Settings, number: int) -> dict[str, str]:
-    """Return where one of several processes serves its metrics: each at a port of its own."""
+    """Return the metrics address of one of several processes: each has a port of its own."""
     if settings.ledger_metrics_address is None:
         return {}
     host, _, port = settings.ledger_metrics_address.rpartition(":")
