@@ -101,7 +101,7 @@ def test_a_live_book_and_its_figures_hold(office: Office, tmp_path: Path) -> Non
     assert answer["figures"] > 50
     assert answer["filters"] > 20
     assert answer["exceptions"] == 5
-    assert len(answer["rulesEvaluated"]) == 32
+    assert len(answer["rulesEvaluated"]) == 33
     assert answer["rulesNotEvaluated"] == []
     assert int(answer["size"]) == int(answer["events"]) > 30
 

@@ -1,4 +1,4 @@
-"""Rules about capital under an agreement: SX-INV-01 to SX-INV-04.
+"""Rules about capital under an agreement: SX-INV-01 to SX-INV-04, and SX-CUT-04 for returns.
 
 Entitlement follows the ledger's own rule: whole tranches whose conditions hold, at most the
 commitment. Capacity that is withdrawn later counts only if the agreement latches.
@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gigaledger.common.quantities import date_from_message, money_from_message
+from gigaledger.exceptions.cut_off import (
+    TAKEN_BACK_EARLY,
+    TAKEN_BACK_EARLY_STATEMENT,
+    BalanceByDay,
+)
 from gigaledger.exceptions.descriptions import amount_text
 from gigaledger.exceptions.policy import Policy
 from gigaledger.exceptions.posting import Posting
@@ -40,6 +45,7 @@ class Funding:
         self.definitive = False
         self.ended = False
         self.contributions: dict[str, _Contribution] = {}
+        self.balances: dict[str, BalanceByDay] = defaultdict(BalanceByDay)
         self.issued_minor = 0
         self.uneven_since: dt.date | None = None
         self.issues: list[int] = []
@@ -142,7 +148,9 @@ class Funding:
             case "capital_returned":
                 held = self.contributions.get(fact.contribution)
                 if held is not None and held.remaining_minor is not None:
-                    held.remaining_minor -= money_from_message(fact.amount).amount_minor
+                    minor = money_from_message(fact.amount).amount_minor
+                    held.remaining_minor -= minor
+                    self.balances[fact.contribution].change(posting, -minor)
             case "equity_shares_issued":
                 self.issued_minor += money_from_message(fact.amount).amount_minor
                 self.issues.append(posting.position)
@@ -165,6 +173,8 @@ class Funding:
     def _apply_contribution(self, posting: Posting) -> None:
         fact = posting.fact
         money = money_from_message(fact.amount) if fact.HasField("amount") else None
+        if money is not None:
+            self.balances[fact.contribution].change(posting, money.amount_minor)
         self.contributions[fact.contribution] = _Contribution(
             posting.position,
             money.amount_minor if money else None,
@@ -197,6 +207,12 @@ def find_overfunded(state: Funding, _policy: Policy, day: dt.date) -> Iterator[F
         )
         positions = [held.position for held in state.contributions.values()]
         yield Finding(text, tuple(sorted({*positions, *state.changes})))
+
+
+def find_returned_early(state: Funding, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
+    """Find capital returned before it was contributed (SX-CUT-04)."""
+    for number, balance in state.balances.items():
+        yield from balance.find_negative(f"contribution {number}")
 
 
 def find_unbound(state: Funding, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
@@ -254,6 +270,12 @@ TOPIC = Topic(
     subjects=_subjects,
     new_state=Funding,
     rules=(
+        SubjectRule(
+            TAKEN_BACK_EARLY,
+            Severity.WARNING,
+            TAKEN_BACK_EARLY_STATEMENT,
+            find_returned_early,
+        ),
         SubjectRule(
             "SX-INV-01",
             Severity.CRITICAL,

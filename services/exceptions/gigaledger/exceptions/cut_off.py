@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import calendar
 import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterator
 
 from gigaledger.exceptions.policy import Policy
 from gigaledger.exceptions.posting import Posting
 from gigaledger.exceptions.reference_data import RuleContext
 from gigaledger.exceptions.rules import Finding, PostingRule, Severity
 
+MOST_BEHIND = 100
+"""Events that an exception of a document names, at most: the latest. Every posting of a document
+renews its exceptions, and a document can have very many postings."""
 _CONTROL = frozenset(
     {
         *("book_opened", "period_closed", "period_reopened", "policy_adopted"),
@@ -28,6 +33,33 @@ _REFERENCE_DATA = frozenset(
 )
 """Facts that describe what others refer to. They are entered when they are needed, not when they
 take effect."""
+
+
+TAKEN_BACK_EARLY = "SX-CUT-04"
+TAKEN_BACK_EARLY_STATEMENT = "taken back before it was there"
+
+
+class BalanceByDay:
+    """A balance of one document by effective date, with the events behind it."""
+
+    def __init__(self) -> None:
+        self._changes: defaultdict[dt.date, int] = defaultdict(int)
+        self._positions: list[int] = []
+
+    def change(self, posting: Posting, amount: int) -> None:
+        """Add an amount on the day of a posting; take it away if it is negative."""
+        self._changes[posting.effective_date] += amount
+        self._positions.append(posting.position)
+
+    def find_negative(self, name: str) -> Iterator[Finding]:
+        """Find the first day at whose end the balance is negative."""
+        balance = 0
+        for day in sorted(self._changes):
+            balance += self._changes[day]
+            if balance < 0:
+                text = f"more is taken back by {day} than there was of {name}"
+                yield Finding(text, tuple(self._positions[-MOST_BEHIND:]), name)
+                return
 
 
 def position_subject(posting: Posting) -> str:

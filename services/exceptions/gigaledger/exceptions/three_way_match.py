@@ -1,13 +1,14 @@
 """Three-way match: orders against receipts, invoices and payments.
 
-SX-PO-01, SX-PO-02, SX-INVC-01, SX-INVC-02, SX-PAY-01, SX-PAY-02, SX-PAY-03, and SX-DOC-01 for
-cancellations.
+SX-PO-01, SX-PO-02, SX-INVC-01, SX-INVC-02, SX-PAY-01, SX-PAY-02, SX-PAY-03,
+SX-CUT-04, and SX-DOC-01 for cancellations.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import math
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,6 +17,12 @@ from gigaledger.common.quantities import money_from_message
 from gigaledger.exceptions.control_totals import (
     AMOUNT_BESIDE_PRICE,
     AMOUNT_BESIDE_PRICE_STATEMENT,
+)
+from gigaledger.exceptions.cut_off import (
+    MOST_BEHIND,
+    TAKEN_BACK_EARLY,
+    TAKEN_BACK_EARLY_STATEMENT,
+    BalanceByDay,
 )
 from gigaledger.exceptions.descriptions import amount_text
 from gigaledger.exceptions.policy import Policy
@@ -31,10 +38,6 @@ from gigaledger.exceptions.rules import (
 from gigaledger.v1.common_pb2 import ContractKind
 
 _CHIPS = ContractKind.CONTRACT_KIND_CHIP_PO
-
-MOST_BEHIND = 100
-"""Receipts and invoices that an exception of an order names, at most: the latest. Every posting of
-an order renews its exceptions, and an order can have very many postings."""
 
 
 @dataclass(slots=True)
@@ -77,6 +80,7 @@ class Trade:
         self.invoiced: list[int] = []
         self.cancelled_minor = 0
         self.mispriced: dict[int, str] = {}
+        self.balances: dict[str, BalanceByDay] = defaultdict(BalanceByDay)
         self.invoices: dict[str, _Invoice] = {}
         self.invoiced_minor = 0
         self.overpaid: dict[str, _Payment] = {}
@@ -96,6 +100,8 @@ class Trade:
             case "goods_received" | "goods_returned" if fact.line in self.lines:
                 line = self.lines[fact.line]
                 self.receipts.append(posting.position)
+                sign = 1 if posting.kind == "goods_received" else -1
+                self._change(f"units of line {fact.line} received", posting, sign * fact.quantity)
                 if posting.kind == "goods_received":
                     line.received += fact.quantity
                 else:
@@ -180,6 +186,10 @@ class Trade:
         self.invoiced.append(posting.position)
         self.invoices[fact.invoice] = _Invoice(posting.position, minor, order_minor, minor)
         self.invoiced_minor += order_minor
+        self._change(f"what invoice {fact.invoice} claims", posting, minor)
+
+    def _change(self, balance: str, posting: Posting, amount: int) -> None:
+        self.balances[balance].change(posting, amount)
 
     def _credit(self, posting: Posting) -> None:
         invoice = self.invoices.get(posting.fact.invoice)
@@ -187,6 +197,7 @@ class Trade:
             minor = money_from_message(posting.fact.amount).amount_minor
             invoice.open_minor -= minor
             invoice.credited_minor += minor
+            self._change(f"what invoice {posting.fact.invoice} claims", posting, -minor)
             self.invoiced_minor -= invoice.order_minor * minor // invoice.amount_minor
 
     def _pay(self, posting: Posting) -> None:
@@ -194,6 +205,7 @@ class Trade:
         converted = fact.fx.document_amount if fact.HasField("fx") else fact.amount
         paid, money = money_from_message(fact.amount), money_from_message(converted)
         self._payments[fact.payment] = (fact.invoice, money.amount_minor, paid.amount_minor)
+        self._change(f"what was paid by {fact.payment}", posting, paid.amount_minor)
         if not fact.invoice:
             self.unapplied[fact.payment] = _Payment(
                 (posting.position,), "", paid.amount_minor, paid.currency
@@ -213,6 +225,7 @@ class Trade:
         minor = money_from_message(fact.amount).amount_minor
         invoice_number, document_minor, paid_minor = self._payments.get(fact.payment, ("", 0, 0))
         if paid_minor:
+            self._change(f"what was paid by {fact.payment}", posting, -minor)
             # In the currency of the document, by the payment's conversion.
             minor = minor if not invoice_number else minor * document_minor // paid_minor
         if invoice_number in self.invoices:
@@ -232,6 +245,12 @@ def find_over_received(state: Trade, _policy: Policy, _day: dt.date) -> Iterator
             text = f"{received} units of line {number} are received, and {ordered} are ordered"
             behind = state.receipts[-MOST_BEHIND:]
             yield Finding(text, (state.placed, *behind), str(number))
+
+
+def find_taken_back_early(state: Trade, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
+    """Find goods, claims and payments taken back before they were there (SX-CUT-04)."""
+    for name, balance in state.balances.items():
+        yield from balance.find_negative(name)
 
 
 def find_mispriced_cancellations(state: Trade, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
@@ -289,7 +308,7 @@ def find_unapplied(state: Trade, _policy: Policy, _day: dt.date) -> Iterator[Fin
 def find_dated_before_order(
     posting: Posting, context: RuleContext, _policy: Policy
 ) -> Finding | None:
-    """Find a receipt or an invoice dated before its order (SX-PO-02)."""
+    """Find a document dated before its order (SX-PO-02)."""
     order = context.orders.get(posting.fact.purchase_order, posting.position)
     if order is None or posting.effective_date >= order.effective_date:
         return None
@@ -339,8 +358,13 @@ RULES = (
     PostingRule(
         "SX-PO-02",
         Severity.WARNING,
-        "received or invoiced before it was ordered",
-        frozenset({"goods_received", "invoice_issued"}),
+        "dated before its order",
+        frozenset(
+            {
+                *("purchase_order_amended", "purchase_order_cancelled"),
+                *("goods_received", "goods_returned", "invoice_issued"),
+            }
+        ),
         find_dated_before_order,
         _order,
     ),
@@ -364,6 +388,12 @@ TOPIC = Topic(
     subjects=_documents,
     new_state=Trade,
     rules=(
+        SubjectRule(
+            TAKEN_BACK_EARLY,
+            Severity.WARNING,
+            TAKEN_BACK_EARLY_STATEMENT,
+            find_taken_back_early,
+        ),
         SubjectRule(
             AMOUNT_BESIDE_PRICE,
             Severity.WARNING,

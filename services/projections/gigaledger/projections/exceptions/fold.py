@@ -33,7 +33,7 @@ def _kept(recorded: RecordedEvent) -> Iterator[Row]:
 
 EXCEPTIONS = Projection(
     name="exceptions",
-    version=5,
+    version=6,
     package="gigaledger.projections.exceptions",
     folds={
         field.name: EventFold(_kept) for field in Event.DESCRIPTOR.oneofs_by_name["fact"].fields
