@@ -1,4 +1,4 @@
-"""The worker that evaluates: all books advance together."""
+"""The worker that evaluates: books advance together, and an empty database is not polled."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
+import pytest
 from gigaledger.common.postgres.connections import Database
 from gigaledger.ledger.log.schema import SESSION_OPTIONS as LEDGER_OPTIONS
 from gigaledger.projections.engine import generations, leases, store
@@ -24,6 +25,7 @@ from tests.projections.log import Log
 
 OTHER = "book_other"
 EVENTS = 50
+FEW_TRANSACTIONS = 30
 _SECONDS = 30
 
 
@@ -81,3 +83,21 @@ async def test_a_long_book_does_not_delay_another(
         running.cancel()
 
     assert evaluator.evaluated.index(OTHER) < EVENTS
+
+
+async def test_a_database_without_books_is_left_alone(database_url: str) -> None:
+    def transactions() -> int:
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            row = connection.execute(
+                "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
+            ).fetchone()
+            assert row is not None
+            return int(row[0])
+
+    before = transactions()
+    worker = EvaluationWorker(Database(database_url, SESSION_OPTIONS), [BY_NAME["exceptions"]])
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(worker.run(), 1)
+
+    assert transactions() - before < FEW_TRANSACTIONS

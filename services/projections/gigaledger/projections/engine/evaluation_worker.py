@@ -69,16 +69,15 @@ class EvaluationWorker:
     async def _follow(self, listening: _Connection, working: _Connection) -> None:
         await listening.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
         try:
+            schemas: set[str] = set()
             while True:
-                schemas = set(await _books(working))
-                while schemas:
-                    # A batch of each book at a time, so that a long book does not delay others.
-                    behind = {
-                        schema
-                        for schema in sorted(schemas)
-                        if await self._evaluate_book(working, schema)
-                    }
-                    schemas = behind | await _notified(listening, wait=not behind)
+                # A batch of each book at a time, so that a long book does not delay others.
+                behind = {
+                    schema
+                    for schema in sorted(schemas or await _books(working))
+                    if await self._evaluate_book(working, schema)
+                }
+                schemas = behind | await _notified(listening, wait=not behind)
         finally:
             with suppress(psycopg.OperationalError):
                 for schema in {schema for schema, _ in self._evaluators}:
