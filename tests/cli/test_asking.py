@@ -361,7 +361,7 @@ HELP = [
     ["database"], ["database", "prepare"], ["book"], ["book", "create"], ["book", "list"],
     ["book", "show"], ["append"], ["columns"], ["events"], ["attempts"], ["report"],
     ["report", "capacity"], ["report", "exceptions"], ["report", "investment"],
-    ["report", "round-trip"], ["report", "series"], ["report", "changes"],
+    ["report", "round-trip"], ["report", "warrants"], ["report", "series"], ["report", "changes"],
     ["report", "drill-down"], ["report", "roll-forward"], ["projection"],
     ["projection", "list"], ["projection", "rebuild"], ["projection", "resume"],
 ]  # fmt: skip

@@ -13,9 +13,11 @@ from gigaledger.common.quantities import (
     instant_from_message,
     money_from_message,
 )
+from gigaledger.v1.agreement_facts_pb2 import ConditionType, TrancheCondition
 from gigaledger.v1.projections_pb2 import MoneyFigure, RatioFigure
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.date_pb2 import Date
+from google.type.decimal_pb2 import Decimal as DecimalMessage
 from google.type.money_pb2 import Money as MoneyMessage
 
 NOT_AVAILABLE = "n/a"
@@ -80,6 +82,23 @@ def percent(ppm: int) -> str:
 def ratio(message: RatioFigure) -> str:
     """Return a ratio in percent; n/a if its denominator is 0."""
     return percent(message.ppm) if message.HasField("ppm") else NOT_AVAILABLE
+
+
+def shares(message: DecimalMessage) -> str:
+    """Return a number of shares with thousands separators; "0" if unset."""
+    return _plain(Decimal(message.value or 0), 0)
+
+
+def condition(terms: TrancheCondition) -> str:
+    """Return the terms of a condition in words, with its threshold."""
+    name = enum_label(ConditionType.Name, terms.type, "CONDITION_TYPE_")
+    if terms.power_kw:
+        return f"{name}: {kilowatts(terms.power_kw)} kW"
+    if terms.HasField("date"):
+        return f"{name}: {day(terms.date)}"
+    if terms.HasField("price"):
+        return f"{name}: {terms.price.value}"
+    return f"{name}: {terms.description}" if terms.description else name
 
 
 def day(message: Date) -> str:

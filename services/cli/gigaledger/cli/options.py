@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal, InvalidOperation
 
 from gigaledger.cli.errors import CommandError, ExitCode
 
@@ -38,6 +39,21 @@ def parse_instant(text: str, option: str) -> dt.datetime:
             f"{option}: {text!r} names no time zone: end it with Z for UTC", ExitCode.USAGE
         )
     return instant
+
+
+def parse_price(text: str, option: str) -> str:
+    """Return the decimal of an option, without thousands separators.
+
+    Raises:
+        CommandError: it is not a positive decimal, or zero.
+    """
+    try:
+        price = Decimal(text.replace(",", ""))
+    except InvalidOperation:
+        price = Decimal("NaN")
+    if not price.is_finite() or price < 0:
+        raise CommandError(f"{option}: {text!r} is not a price such as 1,250.50", ExitCode.USAGE)
+    return f"{price:f}"
 
 
 def parse_knowledge(text: str, option: str) -> int | dt.datetime:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import typer
 from gigaledger.cli.errors import OutputClosed
 from gigaledger.cli.formats import day, instant, printable
+from gigaledger.cli.tables import FigureTable
 from gigaledger.v1.projections_pb2 import ReadContext
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from rich.console import Console
 from rich.panel import Panel
-from rich.table import Table
 
 PLAIN_WIDTH = 120
 """Columns if the output is no terminal: the size of a window must not decide about a file."""
@@ -79,22 +79,18 @@ def _print(text: str) -> None:
         raise OutputClosed from None
 
 
-def table(title: str, *columns: str, numbers_from: int = 1, caption: str = "") -> Table:
-    """Return a table whose columns, from `numbers_from` on, hold numbers."""
-    made = Table(
-        title=printable(title), title_justify="left", caption=caption, caption_justify="left"
+def table(title: str, *columns: str, numbers_from: int = 1) -> FigureTable:
+    """Return a table whose columns, from `numbers_from` on, hold figures."""
+    made = FigureTable(
+        title, columns, whole=[index >= numbers_from for index in range(len(columns))]
     )
-    for index, name in enumerate(columns):
-        number = index >= numbers_from
-        made.add_column(
-            name, justify="right" if number else "left", no_wrap=number, overflow="fold"
-        )
+    made.align_right(numbers_from)
     return made
 
 
-def add_row(made: Table, cells: Sequence[str]) -> None:
+def add_row(made: FigureTable, cells: Sequence[str]) -> None:
     """Add a row of texts that may come from anywhere."""
-    made.add_row(*(printable(cell) for cell in cells))
+    made.add_cells(cells)
 
 
 def hypothetical_banner() -> Panel:

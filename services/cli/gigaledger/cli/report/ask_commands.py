@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from gigaledger.cli import client
 from gigaledger.cli.errors import CommandError, ExitCode
-from gigaledger.cli.formats import day, enum_label, instant, kilowatts, money
+from gigaledger.cli.formats import condition as terms_of
+from gigaledger.cli.formats import day, instant, kilowatts, money
 from gigaledger.cli.options import parse_date
 from gigaledger.cli.output import (
     add_row,
@@ -25,7 +26,6 @@ from gigaledger.common.quantities import (
     date_to_message,
     money_to_message,
 )
-from gigaledger.v1.agreement_facts_pb2 import ConditionType, TrancheCondition
 from gigaledger.v1.ledger_pb2 import (
     CallCause,
     CallConditionFinding,
@@ -175,7 +175,7 @@ def _conditions(response: EvaluateCapitalCallResponse) -> RenderableType:
         for condition in finding.conditions:
             held = "yes" if condition.held else "NO"
             causes = ", ".join(_cause(cause) for cause in condition.causes)
-            add_row(made, [name, _threshold(condition.terms), held, _standing(condition), causes])
+            add_row(made, [name, terms_of(condition.terms), held, _standing(condition), causes])
         if finding.HasField("expiry_date"):
             add_row(made, [name, *_expiry(finding)])
     return made
@@ -184,17 +184,6 @@ def _conditions(response: EvaluateCapitalCallResponse) -> RenderableType:
 def _expiry(finding: CallTrancheFinding) -> list[str]:
     held = "NO" if finding.expired else "yes"
     return [f"called by {day(finding.expiry_date)}", held, "", ""]
-
-
-def _threshold(terms: TrancheCondition) -> str:
-    name = enum_label(ConditionType.Name, terms.type, "CONDITION_TYPE_")
-    if terms.power_kw:
-        return f"{name}: {kilowatts(terms.power_kw)} kW"
-    if terms.HasField("date"):
-        return f"{name}: {day(terms.date)}"
-    if terms.HasField("price"):
-        return f"{name}: {terms.price.value}"
-    return f"{name}: {terms.description}" if terms.description else name
 
 
 def _standing(condition: CallConditionFinding) -> str:

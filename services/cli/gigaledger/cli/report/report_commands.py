@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 from gigaledger.cli import client
-from gigaledger.cli.options import parse_date, parse_knowledge
+from gigaledger.cli.options import parse_date, parse_knowledge, parse_price
 from gigaledger.cli.output import console, print_json
 from gigaledger.cli.report.flow_reports import circular_flow_tables
 from gigaledger.cli.report.reports import (
@@ -17,6 +17,7 @@ from gigaledger.cli.report.reports import (
     print_report,
     round_trip_tables,
 )
+from gigaledger.cli.report.warrant_reports import warrant_tables
 from gigaledger.cli.settings import (
     Book,
     Json,
@@ -35,6 +36,7 @@ from gigaledger.v1.projections_pb2 import (
     QueryExceptionsResponse,
     QueryInvestmentRequest,
     QueryRoundTripRequest,
+    QueryWarrantsRequest,
     ReadSpec,
 )
 
@@ -50,6 +52,7 @@ plans or assumptions.
   gigaledger report round-trip --status fact --status reported --level entity
   gigaledger report round-trip --as-of 2026-08-31 --as-known 2026-09-06T23:59:59Z
   gigaledger report exceptions --open
+  gigaledger report warrants --share-price 250
 """
 
 _EXCEPTIONS_PAGE = 1000
@@ -248,6 +251,44 @@ def report_circular_flows(  # noqa: PLR0913 - options of the command line
         print_json(response)
     else:
         print_report(console(), response.context, *circular_flow_tables(response))
+
+
+@app.command("warrants")
+def report_warrants(  # noqa: PLR0913 - options of the command line
+    *,
+    book: Book = "main",
+    as_of: AsOf = None,
+    as_known: AsKnown = None,
+    warrant: Annotated[
+        str, typer.Option(metavar="W", help="Only this warrant.", show_default=False)
+    ] = "",
+    share_price: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PRICE",
+            help="Price of one share to value warrants at, in the currency of the exercise price.",
+            show_default=False,
+        ),
+    ] = None,
+    status: Statuses = None,
+    min_position: MinPosition = 0,
+    projections: ProjectionsAddress = None,
+    as_json: Json = False,
+) -> None:
+    """Warrants: granted, vested, exercised and lapsed, and what the next tranche needs to vest."""
+    request = QueryWarrantsRequest(
+        book=book_name(book),
+        read=read_spec(as_of, as_known, status, min_position),
+        warrant=warrant,
+    )
+    if share_price is not None:
+        request.share_price.value = parse_price(share_price, "--share-price")
+    with client.projections(projections_address(projections)) as stub:
+        response = stub.QueryWarrants(request, timeout=client.CALL_SECONDS)
+    if as_json:
+        print_json(response)
+    else:
+        print_report(console(), response.context, *warrant_tables(response))
 
 
 @app.command("exceptions")

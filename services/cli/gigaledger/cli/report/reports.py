@@ -249,7 +249,7 @@ def exception_tables(response: QueryExceptionsResponse) -> list[RenderableType]:
         numbers_from=7,
     )
     # An id is copied into the register of reviews: it stays on one line.
-    made.columns[0].no_wrap = True
+    made.keep_whole(0)
     for item in response.exceptions:
         severity = enum_label(ExceptionSeverity.Name, item.severity, "EXCEPTION_SEVERITY_")
         cells = [item.exception, severity, item.subject, item.description]

@@ -8,7 +8,7 @@ import typer
 from gigaledger.cli import client
 from gigaledger.cli.errors import CommandError, ExitCode
 from gigaledger.cli.formats import figure
-from gigaledger.cli.output import console, print_json, table
+from gigaledger.cli.output import add_row, console, print_json, table
 from gigaledger.cli.report.report_commands import (
     Agreement,
     AsKnown,
@@ -134,18 +134,20 @@ def _agreement(item: CounterfactualAgreement, names: list[str]) -> RenderableTyp
         *("", "as recorded", *names),
     )
     for label, name in _FIGURES:
-        cells = [_shown(item.as_recorded, name)]
-        cells += [_beside(outcome.figures, outcome.difference, name) for outcome in item.outcomes]
-        made.add_row(label, *cells)
+        read = [_shown(outcome.figures, name) for outcome in item.outcomes]
+        add_row(made, [label, _shown(item.as_recorded, name), *read])
+        differences = [_difference(outcome.difference, name) for outcome in item.outcomes]
+        if any(differences):
+            add_row(made, ["", "", *differences])
     return made
 
 
-def _beside(figures: CounterfactualFigures, difference: CounterfactualFigures, name: str) -> str:
+def _difference(difference: CounterfactualFigures, name: str) -> str:
     changed = getattr(difference, name).amount
     if not (changed.units or changed.nanos):
-        return _shown(figures, name)
+        return ""
     sign = "+" if changed.units > 0 or changed.nanos > 0 else ""
-    return f"{_shown(figures, name)}\n({sign}{_shown(difference, name)})"
+    return f"({sign}{_shown(difference, name)})"
 
 
 def _shown(figures: CounterfactualFigures, name: str) -> str:
