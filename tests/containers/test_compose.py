@@ -13,6 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import grpc
+import httpx
 import pytest
 
 from tests.docker_engine import engine_problem, image_problem
@@ -92,6 +93,7 @@ def composition() -> Iterator[Composition]:
         "GIGALEDGER_NAME": "ledger.test",
         "GIGALEDGER_LEDGER_PORT": "0",
         "GIGALEDGER_PROJECTIONS_PORT": "0",
+        "GIGALEDGER_WEB_PORT": "0",
     }
     project = {"COMPOSE_PROJECT_NAME": f"gigaledger-test-{uuid4().hex[:12]}"}
     # Some machines reach a package index only from the host's network.
@@ -158,6 +160,18 @@ def test_exceptions_are_evaluated(composition: Composition) -> None:
     assert found["exceptions"]
     assert found["context"]["position"] == head
     until(lambda: "(healthy)" in composition.run("ps", "exceptions") or None)
+
+
+def test_the_web_page_shows_the_books(composition: Composition) -> None:
+    gigaledger(composition, "book", "create", "shown", "--imported", "--opened-at", OPENED)
+    gigaledger(composition, "append", str(EXAMPLE), "--book", "shown")
+    address = composition.address("web", 50080)
+    until(lambda: "(healthy)" in composition.run("ps", "web") or None)
+
+    answer = httpx.get(f"http://{address}/books/shown?min_position=95", timeout=_START_SECONDS)
+
+    assert answer.status_code == 200, answer.text
+    assert "USD 100,000,000,000.00" in answer.text
 
 
 def test_books_are_sealed_by_a_key_that_only_the_ledger_reads(composition: Composition) -> None:

@@ -163,7 +163,7 @@ def _progress(
     rows.append(
         [Cell("certified of required"), parts_per_million("capacity.schedule_performance_ppm", ppm)]
     )
-    parts.append(Table(sentence(title), columns("", "capacity"), rows, beside=bool(lines)))
+    parts.append(Table(sentence(title), columns("figure", "capacity"), rows, beside=bool(lines)))
     return parts
 
 
@@ -187,7 +187,7 @@ def _all_figures(view: View, item: CapacityFigures) -> Table:
         )
     rows.append([Cell("pace required per quarter"), pace])
     rows.append(texts("target date", day(item.target_date) or "not planned"))
-    return Table("Further figures", columns("", "capacity"), rows)
+    return Table("Further figures", columns("figure", "capacity"), rows)
 
 
 def _forecast(answer: QueryCapacityResponse, item: CapacityFigures) -> list[Note]:

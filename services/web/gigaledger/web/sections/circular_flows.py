@@ -121,7 +121,7 @@ def _index(view: View, item: CircularFlows, *, beside: bool = False) -> Table:
     rows.append([Cell("all flows"), *(amount(view, "circular-flows.gross", item.gross, None),) * 2])
     return Table(
         f"Circular flows, {item.currency_code}",
-        columns("", "pairs first", "largest circulation"),
+        columns("figure", "pairs first", "largest circulation"),
         rows,
         beside=beside,
     )

@@ -95,7 +95,7 @@ def page(
             rows.append(texts("average price", price))
         section = Section(f"agreement-{number}", heading)
         section.parts.append(
-            Table(f"{item.agreement}, {item.currency_code}", columns("", "amount"), rows)
+            Table(f"{item.agreement}, {item.currency_code}", columns("figure", "amount"), rows)
         )
         sections.append(section)
     if answer.tranches:
@@ -171,7 +171,7 @@ def _progress(
         if field in _HEADLINES
     ]
     parts.append(
-        Table(f"All agreements, {currency}", columns("", "amount"), rows, beside=bool(found))
+        Table(f"All agreements, {currency}", columns("figure", "amount"), rows, beside=bool(found))
     )
     return parts
 

@@ -171,7 +171,7 @@ def _stages(view: View, pair: RoundTripPair) -> Table:
         ]
         for name, field, listed in _STAGES
     ]
-    return Table("Purchases by stage", columns("", "amount"), rows)
+    return Table("Purchases by stage", columns("figure", "amount"), rows)
 
 
 def _lags(view: View, pair: RoundTripPair) -> Table:
