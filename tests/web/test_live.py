@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from gigaledger.client import Book, Client, facts
+from gigaledger.web.live import Updates
 
 from tests.processes import ServiceProcess
 from tests.web.conftest import Books, started
@@ -103,3 +105,19 @@ def test_only_names_of_this_machine_are_served_on_a_loopback_address(web: Servic
 
     assert (ours.status_code, theirs.status_code) == (200, 421)
     assert "server" not in ours.headers
+
+
+async def test_pages_that_show_the_same_are_rendered_once() -> None:
+    updates = Updates()
+    calls: list[int] = []
+
+    async def render() -> tuple[int, str]:
+        calls.append(len(calls))
+        return 200, f"page {calls[-1]}"
+
+    asked = [("/a", 5), ("/a", 5), ("/a", 4), ("/b", 5), ("/a", 6)]
+    answers = await asyncio.gather(*(updates.rendered(*which, render) for which in asked))
+
+    assert len(calls) == 3
+    assert answers[0] == answers[1] == answers[2]
+    assert answers[4] != answers[0], "a page does not get less than it asks for"

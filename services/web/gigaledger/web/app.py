@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import structlog
 from gigaledger.client import (
@@ -20,9 +20,9 @@ from gigaledger.client import (
 )
 from gigaledger.client.calls import book_name
 from gigaledger.web import formats, pages
-from gigaledger.web.live import Live
+from gigaledger.web.live import Live, Rendered, Updates
 from gigaledger.web.source import Source, UnreachableError, list_books
-from gigaledger.web.view import ParameterError, position_of, view_of
+from gigaledger.web.view import ParameterError, View, position_of, view_of
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -61,6 +61,8 @@ _TABS = (
     ("Events", "events", pages.events_page),
 )
 _HEALTH = "/health"
+_LIVE = "min_position"
+"""The parameter that the script adds when it updates a page."""
 _log = structlog.get_logger("gigaledger")
 
 
@@ -129,6 +131,7 @@ class Site:
 
     def __init__(self, client: AsyncClient, ledger: str, projections: str) -> None:
         self.live = Live(client)
+        self._updates = Updates()
         self._client = client
         self._addresses = {"ledger": ledger, "projections": projections}
         self._static = {name: (_HERE / "static" / name).read_bytes() for name in _STATIC_TYPES}
@@ -166,7 +169,7 @@ class Site:
             books = await list_books(self._client)
         except (UnreachableError, GigaledgerError) as error:
             return self._problem(request, self._problem_of(error, ""))
-        return self._html("books.html", books=books)
+        return HTMLResponse(self._templates.get_template("books.html").render(books=books))
 
     async def _health(self, _request: Request) -> Response:
         return PlainTextResponse("serving\n")
@@ -191,27 +194,45 @@ class Site:
 
     def _page(self, tab: str, make: pages.MakePage) -> Any:
         async def answer(request: Request) -> Response:
-            book = request.path_params["book"]
-            parameters = {**request.query_params, **request.path_params}
             try:
-                view = view_of(book, parameters)
-                page = await make(Source(self._client, view), view, parameters)
-            except (ParameterError, UnreachableError, GigaledgerError) as error:
-                return self._problem(request, self._problem_of(error, book))
-            tabs = [
-                (title, view.link(*([path] if path else [])), title == tab)
-                for title, path, _ in _TABS
-            ]
-            return self._html("page.html", page=page, view=view, tabs=tabs, path=request.url.path)
+                view = view_of(request.path_params["book"], request.query_params)
+            except ParameterError as error:
+                return self._problem(request, self._problem_of(error, ""))
+            parameters = {**request.query_params, **request.path_params}
+
+            async def render() -> Rendered:
+                return await self._rendered(request.url.path, tab, make, view, parameters)
+
+            if not view.min_position:
+                status, html = await render()
+            else:
+                others = [item for item in request.query_params.multi_items() if item[0] != _LIVE]
+                address = f"{request.url.path}?{urlencode(others)}"
+                status, html = await self._updates.rendered(address, view.min_position, render)
+            return HTMLResponse(html, status)
 
         return answer
 
-    def _html(self, name: str, status: int = 200, **values: Any) -> Response:
-        return HTMLResponse(self._templates.get_template(name).render(**values), status)
+    async def _rendered(
+        self, path: str, tab: str, make: pages.MakePage, view: View, parameters: pages.Parameters
+    ) -> Rendered:
+        try:
+            page = await make(Source(self._client, view), view, parameters)
+        except (ParameterError, UnreachableError, GigaledgerError) as error:
+            problem = self._problem_of(error, view.book)
+            return problem.status, self._text_of(path, problem)
+        tabs = [
+            (title, view.link(*([part] if part else [])), title == tab) for title, part, _ in _TABS
+        ]
+        template = self._templates.get_template("page.html")
+        return 200, template.render(page=page, view=view, tabs=tabs, path=path)
 
     def _problem(self, request: Request, problem: Problem) -> Response:
-        _log.info("page refused", path=request.url.path, status=problem.status, reason=problem.text)
-        return self._html("problem.html", problem.status, problem=problem)
+        return HTMLResponse(self._text_of(request.url.path, problem), problem.status)
+
+    def _text_of(self, path: str, problem: Problem) -> str:
+        _log.info("page refused", path=path, status=problem.status, reason=problem.text)
+        return self._templates.get_template("problem.html").render(problem=problem)
 
     def _problem_of(self, error: Exception, book: str) -> Problem:
         """Return what a person needs to know about an error."""
@@ -281,7 +302,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncGenerator[None, None]:
         yield
-        await site.live.close()
+        site.live.close()
 
     app = Starlette(
         routes=site.routes(),

@@ -3,41 +3,78 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager, suppress
 
 from gigaledger.client import AsyncClient, GigaledgerError
 
+REST_SECONDS = 1.0
+"""Shortest time between two updates of a page."""
 KEEPALIVE_SECONDS = 15.0
 """Longest silence of a stream of server-sent events: a page that has gone is noticed by then."""
 
+Rendered = tuple[int, str]
+"""Status of HTTP, and the page."""
+
 
 class _Follower:
-    """The subscription to one book, shared by its pages."""
+    """The subscription to one book, shared by its pages.
+
+    Attributes:
+        pages: number of pages that are open.
+        position: the log has reached it, as far as pages are told. Between two values at least
+            `REST_SECONDS` pass, so that all pages ask for the same one.
+        ended: the ledger stays away.
+        changed: is set, and replaced, when one of them changes.
+    """
 
     def __init__(self, client: AsyncClient, book: str) -> None:
         self.pages = 0
         self.position = 0
-        self.failed = False
-        self.changed = asyncio.Condition()
+        self.ended = False
+        self.changed = asyncio.Event()
         self._book = client.book(book)
-        self.task = asyncio.create_task(self._follow())
+        self._reached = 0
+        self._rested_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._task = asyncio.create_task(self._follow())
+
+    def wake(self) -> None:
+        """Wake all pages."""
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+    async def close(self) -> None:
+        """End the subscription."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
 
     async def _follow(self) -> None:
         try:
             head = (await self._book.info()).head_position
-            await self._move(head)
+            self._move(head)
             async with aclosing(self._book.subscribe(head)) as updates:
                 async for update in updates:
-                    await self._move(max(update.position, self.position))
+                    if update.position > self._reached:
+                        self._move(update.position)
         except GigaledgerError:
-            self.failed = True
-            await self._move(self.position)
+            self.ended = True
+            self.wake()
 
-    async def _move(self, position: int) -> None:
-        async with self.changed:
-            self.position = position
-            self.changed.notify_all()
+    def _move(self, position: int) -> None:
+        self._reached = position
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_at(max(loop.time(), self._rested_at), self._announce)
+
+    def _announce(self) -> None:
+        self._timer = None
+        self._rested_at = asyncio.get_running_loop().time() + REST_SECONDS
+        self.position = self._reached
+        self.wake()
 
 
 class Live:
@@ -49,10 +86,9 @@ class Live:
         self._closed = False
 
     async def events(self, book: str, after: int) -> AsyncGenerator[str, None]:
-        """Yield server-sent events: each position that the log reaches, beyond the page's own.
+        """Yield server-sent events: the position that the log has reached, beyond the page's own.
 
-        Positions that follow each other quickly are skipped; the latest is sent. Ends if the ledger
-        stays away, or at `close`: the page connects again by itself.
+        Ends if the ledger stays away, and at `close`: the page connects again by itself.
 
         Args:
             book: id of the book.
@@ -60,34 +96,28 @@ class Live:
         """
         yield "retry: 1000\n\n"
         async with self._following(book) as follower:
-            while True:
-                async with follower.changed:
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(KEEPALIVE_SECONDS):
-                            while not (
-                                follower.position > after or follower.failed or self._closed
-                            ):
-                                await follower.changed.wait()
-                    if follower.failed or self._closed:
-                        return
-                    position = follower.position
-                if position > after:
-                    after = position
-                    yield f"event: position\ndata: {position}\n\n"
-                else:
+            while not (follower.ended or self._closed):
+                changed = follower.changed
+                if follower.position > after:
+                    after = follower.position
+                    yield f"event: position\ndata: {after}\n\n"
+                    continue
+                try:
+                    async with asyncio.timeout(KEEPALIVE_SECONDS):
+                        await changed.wait()
+                except TimeoutError:
                     yield ": nothing new\n\n"
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """End all streams."""
         self._closed = True
-        for follower in list(self._followers.values()):
-            async with follower.changed:
-                follower.changed.notify_all()
+        for follower in self._followers.values():
+            follower.wake()
 
     @asynccontextmanager
     async def _following(self, book: str) -> AsyncGenerator[_Follower, None]:
         follower = self._followers.get(book)
-        if follower is None or follower.failed:
+        if follower is None or follower.ended:
             follower = self._followers[book] = _Follower(self._client, book)
         follower.pages += 1
         try:
@@ -97,6 +127,35 @@ class Live:
             if not follower.pages:
                 if self._followers.get(book) is follower:
                     del self._followers[book]
-                follower.task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await follower.task
+                await follower.close()
+
+
+class Updates:
+    """Renders an update once for all pages that show the same."""
+
+    def __init__(self) -> None:
+        self._latest: dict[str, tuple[int, asyncio.Task[Rendered]]] = {}
+
+    async def rendered(
+        self, address: str, position: int, render: Callable[[], Coroutine[None, None, Rendered]]
+    ) -> Rendered:
+        """Return a page that reflects at least a position.
+
+        Args:
+            address: what the page shows.
+            position: what the update was announced for.
+            render: renders it.
+        """
+        known, task = self._latest.get(address, (0, None))
+        if task is None or known < position:
+            task = asyncio.create_task(render())
+            self._latest[address] = (position, task)
+            task.add_done_callback(lambda done: self._forget_later(address, done))
+        return await asyncio.shield(task)
+
+    def _forget_later(self, address: str, task: asyncio.Task[Rendered]) -> None:
+        asyncio.get_running_loop().call_later(REST_SECONDS, self._forget, address, task)
+
+    def _forget(self, address: str, task: asyncio.Task[Rendered]) -> None:
+        if address in self._latest and self._latest[address][1] is task:
+            del self._latest[address]

@@ -25,15 +25,11 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._live = live
         self._loop = asyncio.get_running_loop()
-        self._closing: asyncio.Task[None] | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop, on a signal."""
-        self._loop.call_soon_threadsafe(self._close)
+        self._loop.call_soon_threadsafe(self._live.close)
         super().handle_exit(sig, frame)
-
-    def _close(self) -> None:
-        self._closing = self._loop.create_task(self._live.close())
 
 
 async def serve_web(settings: Settings) -> None:

@@ -1,7 +1,7 @@
 // Replaces the figures of an open page when the log of its book has grown.
 "use strict";
 
-const REST_MILLISECONDS = 1000; // between two updates of a page
+const RETRY_MILLISECONDS = 1000;
 const status = document.getElementById("live");
 let wanted = 0;
 let busy = false;
@@ -25,11 +25,13 @@ async function update() {
   const asked = wanted;
   const address = new URL(location.href);
   address.searchParams.set("min_position", asked);
+  let rest = RETRY_MILLISECONDS;
   try {
     const answer = await fetch(address);
     if (answer.ok) {
       replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
       status.textContent = `Live: position ${shown().toLocaleString("en")}`;
+      if (shown() >= asked) rest = 0;
     } else {
       status.textContent = "Behind: the answer is not ready";
     }
@@ -39,7 +41,7 @@ async function update() {
   setTimeout(() => {
     busy = false;
     update();
-  }, REST_MILLISECONDS);
+  }, rest);
 }
 
 const source = new EventSource(`${status.dataset.stream}?after=${shown()}`);
