@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -203,12 +204,19 @@ class Site:
             async def render() -> Rendered:
                 return await self._rendered(request.url.path, tab, make, view, parameters)
 
+            async def update() -> Rendered:
+                started = time.monotonic()
+                try:
+                    return await render()
+                finally:
+                    self.live.updated(view.book, time.monotonic() - started)
+
             if not view.min_position:
                 status, html = await render()
             else:
                 others = [item for item in request.query_params.multi_items() if item[0] != _LIVE]
                 address = f"{request.url.path}?{urlencode(others)}"
-                status, html = await self._updates.rendered(address, view.min_position, render)
+                status, html = await self._updates.rendered(address, view.min_position, update)
             return HTMLResponse(html, status)
 
         return answer
@@ -308,7 +316,7 @@ def create_app(
         routes=site.routes(),
         middleware=[
             Middleware(Guard, hosts=[host.lower() for host in hosts]),
-            Middleware(GZipMiddleware, minimum_size=1000),
+            Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5),
         ],
         exception_handlers={HTTPException: site.on_http_error},
         lifespan=lifespan,

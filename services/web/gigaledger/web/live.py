@@ -10,6 +10,8 @@ from gigaledger.client import AsyncClient, GigaledgerError
 
 REST_SECONDS = 1.0
 """Shortest time between two updates of a page."""
+REST_FACTOR = 5.0
+"""Pages rest this many times as long as an update took: busy services are asked less often."""
 KEEPALIVE_SECONDS = 15.0
 """Longest silence of a stream of server-sent events: a page that has gone is noticed by then."""
 
@@ -22,8 +24,9 @@ class _Follower:
 
     Attributes:
         pages: number of pages that are open.
-        position: the log has reached it, as far as pages are told. Between two values at least
-            `REST_SECONDS` pass, so that all pages ask for the same one.
+        position: the log has reached it, as far as pages are told. It changes at most once in
+            `rest_seconds`, so that all pages ask for the same one.
+        rest_seconds: see `REST_SECONDS` and `REST_FACTOR`.
         ended: the ledger stays away.
         changed: is set, and replaced, when one of them changes.
     """
@@ -31,11 +34,12 @@ class _Follower:
     def __init__(self, client: AsyncClient, book: str) -> None:
         self.pages = 0
         self.position = 0
+        self.rest_seconds = REST_SECONDS
         self.ended = False
         self.changed = asyncio.Event()
         self._book = client.book(book)
         self._reached = 0
-        self._rested_at = 0.0
+        self._announced_at = -REST_SECONDS
         self._timer: asyncio.TimerHandle | None = None
         self._task = asyncio.create_task(self._follow())
 
@@ -68,11 +72,12 @@ class _Follower:
         self._reached = position
         if self._timer is None:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_at(max(loop.time(), self._rested_at), self._announce)
+            due = max(loop.time(), self._announced_at + self.rest_seconds)
+            self._timer = loop.call_at(due, self._announce)
 
     def _announce(self) -> None:
         self._timer = None
-        self._rested_at = asyncio.get_running_loop().time() + REST_SECONDS
+        self._announced_at = asyncio.get_running_loop().time()
         self.position = self._reached
         self.wake()
 
@@ -107,6 +112,11 @@ class Live:
                         await changed.wait()
                 except TimeoutError:
                     yield ": nothing new\n\n"
+
+    def updated(self, book: str, seconds: float) -> None:
+        """Take note of how long an update of a page took."""
+        if book in self._followers:
+            self._followers[book].rest_seconds = max(REST_SECONDS, REST_FACTOR * seconds)
 
     def close(self) -> None:
         """End all streams."""
