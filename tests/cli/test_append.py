@@ -119,6 +119,67 @@ def test_the_line_that_can_not_be_read_is_named(
     assert positions(services, book) == [1, 2]
 
 
+def short(fact: str, **fields: Any) -> str:
+    """A line in short forms."""
+    event = {"effectiveDate": "2026-01-05", "assertionStatus": "FACT", "actor": "ops", fact: fields}
+    return json.dumps({"events": [{"event": event}]})
+
+
+def test_short_forms_of_dates_amounts_numbers_and_names(
+    services: Shell, book: str, tmp_path: Path
+) -> None:
+    order = {
+        "purchaseOrder": "PO-1",
+        "buyer": "B",
+        "supplier": "A",
+        "contractKind": "chip_po",
+        "lines": [{"line": 1, "sku": "R", "quantity": 2, "unitPrice": "USD 1250.50"}],
+    }
+    file = written(
+        tmp_path / "facts.jsonl", party("A"), party("B"), short("purchaseOrderPlaced", **order)
+    )
+
+    done = services("append", file, "--book", book)
+
+    assert done.code == 0, done.err
+    event = json.loads(services("events", "--book", book, "--json").out.splitlines()[-1])["event"]
+    assert event["effectiveDate"] == {"year": 2026, "month": 1, "day": 5}
+    assert event["assertionStatus"] == "ASSERTION_STATUS_FACT"
+    placed = event["purchaseOrderPlaced"]
+    assert placed["contractKind"] == "CONTRACT_KIND_CHIP_PO"
+    assert placed["lines"][0]["unitPrice"] == {
+        "currencyCode": "USD",
+        "units": "1250",
+        "nanos": 500000000,
+    }
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "message"),
+    [
+        (
+            "2026-01-05",
+            "05.01.2026",
+            "effectiveDate: '05.01.2026' is not a date such as 2026-12-31",
+        ),
+        ('"FACT"', '"TRUE"', "assertionStatus: 'TRUE' is none of FACT, REPORTED, PLAN, ASSUMPTION"),
+        ('"USD 5"', '"5"', "is not an amount such as"),
+        ('"USD 5"', '"USD 5.001"', "USD has 2 decimal places"),
+    ],
+)
+def test_a_short_form_that_can_not_be_read_is_named_with_the_form_expected(
+    services: Shell, book: str, tmp_path: Path, good: str, bad: str, message: str
+) -> None:
+    fact = short("capitalReturned", agreement="A", contribution="F", amount="USD 5")
+    file = written(tmp_path / "facts.jsonl", fact.replace(good, bad))
+
+    done = services("append", file, "--book", book)
+
+    assert done.code == 5
+    assert "facts.jsonl:1: events[0].event." in done.err
+    assert message in done.err
+
+
 def test_a_file_that_is_not_text(services: Shell, book: str, tmp_path: Path) -> None:
     file = tmp_path / "facts.jsonl"
     file.write_bytes(party("A").encode() + b"\n\xff\xfe\n")

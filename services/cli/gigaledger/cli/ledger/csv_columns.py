@@ -140,7 +140,7 @@ def set_field(message: Message, field: FieldDescriptor, text: str, currency: str
         parts = [part.strip() for part in text.split(LIST_SEPARATOR)]
         getattr(message, field.name).extend(_scalar(field, part) for part in parts)
     elif field.message_type is not None:
-        value = _leaf(field.message_type.full_name, text, currency)
+        value = leaf_message(field.message_type.full_name, text, currency)
         getattr(message, field.name).CopyFrom(value)
     else:
         setattr(message, field.name, _scalar(field, text))
@@ -159,8 +159,12 @@ def _is_cell(field: FieldDescriptor) -> bool:
     return field.message_type.full_name in _LEAVES and not field.is_repeated
 
 
-def _leaf(type_name: str, text: str, currency: str | None) -> Message:
-    """Return the date, number or amount that a text is."""
+def leaf_message(type_name: str, text: str, currency: str | None) -> Message:
+    """Return the date, decimal number or amount that a text stands for.
+
+    Raises:
+        ValueError: it has another form. QuantityError: an amount without currency, or too precise.
+    """
     message: Message
     if type_name == _DATE:
         try:
@@ -184,7 +188,7 @@ def _leaf(type_name: str, text: str, currency: str | None) -> Message:
 
 def _scalar(field: FieldDescriptor, text: str) -> str | int | bool:
     if field.enum_type is not None:
-        return _enum(field.enum_type, text)
+        return enum_number(field.enum_type, text)
     if field.type == FieldDescriptor.TYPE_BOOL:
         if text.lower() not in {"true", "false"}:
             raise ValueError(f"{text!r} is neither true nor false")
@@ -198,7 +202,12 @@ def _scalar(field: FieldDescriptor, text: str) -> str | int | bool:
         raise ValueError(f"{text!r} is not a whole number") from None
 
 
-def _enum(enum: EnumDescriptor, text: str) -> int:
+def enum_number(enum: EnumDescriptor, text: str) -> int:
+    """Return the number of an enum's value, named with or without its prefix.
+
+    Raises:
+        ValueError: the enum has no such value.
+    """
     prefix = _enum_prefix(enum)
     numbers = {value.name: value.number for value in enum.values if value.number}
     written = text.upper()

@@ -1,13 +1,18 @@
-"""Requests from JSON Lines: each line is an AppendEventsRequest in protobuf's JSON mapping."""
+"""Requests from JSON Lines: each line is an AppendEventsRequest in protobuf's JSON mapping.
+
+Dates, amounts, decimal numbers and enums may also take the forms in `short_forms`.
+"""
 
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from gigaledger.cli.ledger.requests import FileRequest, InputError, derived_request_id, text_of
+from gigaledger.cli.ledger.short_forms import expand
 from gigaledger.v1.ledger_pb2 import AppendEventsRequest
 from google.protobuf import json_format
 
@@ -34,11 +39,7 @@ def read_json_lines(file: BinaryIO, name: str) -> Iterator[FileRequest]:
         if not line.strip():
             continue
         place = f"{name}:{number}"
-        request = AppendEventsRequest()
-        try:
-            json_format.Parse(line, request)
-        except json_format.ParseError as error:
-            raise InputError(place, _readable(str(error))) from None
+        request = _parsed(line, place)
         if request.validate_only:
             raise InputError(place, "validateOnly is not for files: use --dry-run")
         if not request.events:
@@ -48,11 +49,32 @@ def read_json_lines(file: BinaryIO, name: str) -> Iterator[FileRequest]:
         yield FileRequest(request, name, number, read_bytes)
 
 
+def _parsed(line: str, place: str) -> AppendEventsRequest:
+    """Return the request on a line: strictly by the mapping, else with short forms.
+
+    Raises:
+        InputError: it is neither.
+    """
+    request = AppendEventsRequest()
+    try:
+        return json_format.Parse(line, request)
+    except json_format.ParseError as error:
+        if str(error).startswith(_JSON_TROUBLE):
+            raise InputError(place, _readable(str(error))) from None
+    try:
+        value = expand(json.loads(line), AppendEventsRequest.DESCRIPTOR)
+        return json_format.ParseDict(value, AppendEventsRequest())
+    except json_format.ParseError as error:
+        raise InputError(place, _readable(str(error))) from None
+    except ValueError as error:
+        raise InputError(place, str(error)) from None
+
+
 def _readable(message: str) -> str:
+    """Return the innermost reason alone, without the list of every field that exists."""
     if message.startswith(_JSON_TROUBLE):
         reason = message.removeprefix(_JSON_TROUBLE).removesuffix(".").replace("line 1 ", "")
         return f"not JSON: {reason}"
-    # the innermost reason alone, without the list of every field that there could have been
     reason = re.sub(r"^(?:Failed to parse \S+ field: )+", "", message.partition("\n")[0])
     unknown = re.search(r'has no field named "([^"]*)"', reason)
     near = difflib.get_close_matches(unknown[1], re.findall(r"'(\w+)'", message)) if unknown else []

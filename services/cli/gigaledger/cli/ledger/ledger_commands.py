@@ -33,6 +33,9 @@ the book:
      "goodsReceived": {"purchaseOrder": "PO-1", "line": 1, "quantity": "2650"}}}]}
   (on one line)
 
+Dates may be written "2026-01-15", amounts "USD 1600000.00", decimal numbers "0.25", and names \
+without their prefix: "FACT".
+
 [bold]CSV[/bold]: a header row, and a column `fact` that says what each row is: a milestone, an \
 order, an issuance or any other fact that `gigaledger columns` lists, with its columns.
 

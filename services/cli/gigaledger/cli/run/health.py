@@ -43,7 +43,12 @@ def report_health(part: ServicePart, settings: Settings) -> None:
 
 @app.command()
 def health(
-    part: Annotated[ServicePart, typer.Argument(metavar="|".join(ServicePart), show_default=False)],
+    part: Annotated[
+        ServicePart,
+        typer.Argument(
+            metavar="SERVICE", help=f"One of: {', '.join(ServicePart)}.", show_default=False
+        ),
+    ],
     *,
     ledger: LedgerAddress = None,
     projections: ProjectionsAddress = None,
