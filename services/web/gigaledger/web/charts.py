@@ -229,7 +229,7 @@ def sankey(title: str, description: str, flows: Sequence[Flow]) -> Markup:
 
 
 def network(title: str, description: str, flows: Sequence[Flow]) -> Markup:
-    """Draw parties on a circle and an arrow for each direction in which one pays another."""
+    """Draw parties on an ellipse and an arrow for each direction in which one pays another."""
     flows = [flow for flow in flows if flow.amount > 0]
     if not flows:
         return Markup()
@@ -241,7 +241,7 @@ def network(title: str, description: str, flows: Sequence[Flow]) -> Markup:
     for index, name in enumerate(parties):
         angle = 2 * math.pi * index / len(parties) - math.pi
         places[name] = (
-            middle[0] + 1.2 * radius * math.cos(angle),
+            middle[0] + 120 * math.cos(angle),
             middle[1] + radius * math.sin(angle),
         )
     parts = []
