@@ -19,7 +19,7 @@ from uuid import uuid4
 import grpc
 import psycopg
 from gigaledger.common.quantities import date_from_message, date_to_message, instant_to_message
-from gigaledger.projections.shared.paging import Place
+from gigaledger.projections.shared.paging import PageStart
 from gigaledger.v1.control_facts_pb2 import BookClock
 from gigaledger.v1.events_pb2 import Event
 from gigaledger.v1.ledger_pb2 import (
@@ -348,7 +348,7 @@ def _received(book: str, read: ReadSpec) -> ListContributionsRequest:
 def _in_the_middle(request: ListContributionsRequest, latest: int) -> ListContributionsRequest:
     """Ask for the page that starts in the middle of the log."""
     known = request.read.as_known_position or latest
-    place = Place(known_position=known, position=known // 2, listed_of_event=1, listed=1)
+    place = PageStart(known_position=known, position=known // 2, listed_of_event=1, listed=1)
     request.page_token = place.token(request)
     return request
 

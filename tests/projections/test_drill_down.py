@@ -22,7 +22,7 @@ from gigaledger.projections.shared.line_items import (
     totals,
 )
 from gigaledger.projections.shared.line_items import Contribution as Added
-from gigaledger.projections.shared.paging import Place, page_place, read_page
+from gigaledger.projections.shared.paging import PageStart, page_start, read_page
 from gigaledger.projections.shared.periods import Length, Period, periods
 from gigaledger.projections.trade.daily_balances import BY_EVENT
 from gigaledger.v1.events_pb2 import RecordedEvent
@@ -107,7 +107,7 @@ async def listed(
     """All contributions, page by page, and the last page."""
     request.page_size = size
     found: list[Contribution] = []
-    place = Place()
+    place = PageStart()
     while True:
         page = await drill_down.list_contributions(snapshot, request, place)
         assert len(page.contributions) == min(size, page.total_count - len(found))
@@ -115,7 +115,7 @@ async def listed(
         if not page.next_page_token:
             return found, page
         request.page_token = page.next_page_token
-        place = page_place(request)
+        place = page_start(request)
         assert place.known_position == snapshot.scope.position
 
 
@@ -331,7 +331,7 @@ async def test_a_page_takes_up_where_the_one_before_ended(
         key=lambda item: (item.position, item.key),
     )
     found: list[Added] = []
-    place = Place()
+    place = PageStart()
     while len(found) < len(whole):
         page = await read_page(source, place, size, len(whole))
         found += page
@@ -342,7 +342,7 @@ async def test_a_page_takes_up_where_the_one_before_ended(
 
 async def test_rows_that_give_nothing_are_passed_over_in_batches_that_grow() -> None:
     rows = Rows([0] * 5000 + [1])
-    (found,) = await read_page(Contributions([], rows), Place(), 100, 1)
+    (found,) = await read_page(Contributions([], rows), PageStart(), 100, 1)
 
     assert found.position == 5000
     assert rows.batches < 15
@@ -351,8 +351,8 @@ async def test_rows_that_give_nothing_are_passed_over_in_batches_that_grow() -> 
 async def test_no_row_is_looked_at_behind_the_last_that_gives_something() -> None:
     """Nor is any where there is none."""
     rows = Rows([1] * 50 + [0] * 5000)
-    assert len(await read_page(Contributions([], rows), Place(), 100, 50)) == 50
-    assert await read_page(Contributions([], rows), Place(1, 49, 1, 50), 100, 50) == []
+    assert len(await read_page(Contributions([], rows), PageStart(), 100, 50)) == 50
+    assert await read_page(Contributions([], rows), PageStart(1, 49, 1, 50), 100, 50) == []
     assert rows.furthest == 49
 
 
@@ -376,7 +376,7 @@ async def page_of(read_models: ReadModels, figure: str, *about: str) -> ListCont
     ]
     request = ListContributionsRequest(figure=figure, about=subjects)
     async with read_models.snapshot(drill_down.projection_behind(figure)) as snapshot:
-        return await drill_down.list_contributions(snapshot, request, Place())
+        return await drill_down.list_contributions(snapshot, request, PageStart())
 
 
 def added(page: ListContributionsResponse) -> list[tuple[str, str]]:

@@ -20,7 +20,7 @@ from gigaledger.projections.shared.figure_diff import (
     changes_between,
     figures_of,
 )
-from gigaledger.projections.shared.paging import Place, page_place
+from gigaledger.projections.shared.paging import PageStart, page_start
 from gigaledger.projections.shared.periods import Length, periods
 from gigaledger.v1.events_pb2 import RecordedEvent
 from gigaledger.v1.projections_pb2 import (
@@ -268,7 +268,7 @@ async def test_every_sum_is_what_its_events_add(
                 found = await drill_down.list_contributions(
                     snapshot.at(known),
                     ListContributionsRequest(figure=figure, page_size=1000),
-                    Place(),
+                    PageStart(),
                 )
             sums: dict[tuple[str, ...], Decimal] = {}
             for total in found.totals:
@@ -284,14 +284,14 @@ async def test_pages_of_contributions_add_up_as_known_on_the_first(read_models: 
     request = ListContributionsRequest(figure="round-trip.invoiced", page_size=2)
     async with read_models.snapshot("round-trip") as snapshot:
         whole = await drill_down.list_contributions(
-            snapshot, ListContributionsRequest(figure="round-trip.invoiced"), Place()
+            snapshot, ListContributionsRequest(figure="round-trip.invoiced"), PageStart()
         )
-        page = await drill_down.list_contributions(snapshot, request, Place())
+        page = await drill_down.list_contributions(snapshot, request, PageStart())
     await read_models.apply(events[60:])
     listed = list(page.contributions)
     while page.next_page_token:
         request.page_token = page.next_page_token
-        place = page_place(request)
+        place = page_start(request)
         async with read_models.snapshot("round-trip") as snapshot:
             page = await drill_down.list_contributions(
                 snapshot.at(known_at(events, place.known_position)), request, place
@@ -302,7 +302,7 @@ async def test_pages_of_contributions_add_up_as_known_on_the_first(read_models: 
     assert len(listed) == whole.total_count > 2
     other = ListContributionsRequest(figure="round-trip.paid", page_token=request.page_token)
     with pytest.raises(InvalidArgumentError, match="another request"):
-        page_place(other)
+        page_start(other)
 
 
 @pytest.mark.parametrize("length", list(Length))
@@ -367,7 +367,7 @@ def test_figures_that_are_no_sums_name_what_goes_into_them() -> None:
 )
 def test_a_page_token_of_nobody_is_refused(token: str) -> None:
     with pytest.raises(InvalidArgumentError):
-        page_place(ListContributionsRequest(page_token=token))
+        page_start(ListContributionsRequest(page_token=token))
 
 
 def test_intervals_of_the_contract_are_the_lengths_of_periods() -> None:

@@ -15,7 +15,7 @@ from gigaledger.projections.engine.sessions import SESSION_OPTIONS
 from gigaledger.projections.engine.snapshot import reading_pool
 from gigaledger.projections.engine.worker import Workers
 from gigaledger.projections.queries.errors import ERRORS
-from gigaledger.projections.queries.service import ProjectionService, Written
+from gigaledger.projections.queries.service import ProjectionService, WriteNotifier
 from gigaledger.projections.registry import PROJECTIONS
 from gigaledger.v1 import projections_pb2
 from gigaledger.v1.ledger_pb2_grpc import LedgerServiceStub
@@ -39,7 +39,7 @@ async def serve_projections(settings: Settings) -> None:
     url = settings.required_database_url()
     database = Database(url, SESSION_OPTIONS)
     database.connect().close()
-    written = Written()
+    written = WriteNotifier()
     async with (
         reading_pool(url, READING_CONNECTIONS) as pool,
         database.async_pool(CONTROL_CONNECTIONS, min_size=0, autocommit=True) as writing,

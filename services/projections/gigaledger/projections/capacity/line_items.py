@@ -17,8 +17,8 @@ from gigaledger.projections.shared.line_items import (
     Batch,
     Contribution,
     Contributions,
+    FigureFilter,
     Sum,
-    Wanted,
 )
 
 _ENTRIES = statement(
@@ -96,7 +96,7 @@ INPUTS = {
 """Figures that a rule makes, and the sums that go into them."""
 
 
-async def contributions(snapshot: Snapshot, wanted: Wanted) -> Contributions:
+async def contributions(snapshot: Snapshot, wanted: FigureFilter) -> Contributions:
     """Return what each event adds to some of the sums."""
     few: list[Contribution] = []
     if wanted.figures - {_RACK_QUANTITY}:
@@ -112,7 +112,7 @@ class _Racks:
     """Racks received and returned."""
 
     snapshot: Snapshot
-    wanted: Wanted
+    wanted: FigureFilter
 
     async def sums(self, first_days: Sequence[dt.date]) -> list[Sum]:
         """Return what they add up to, in periods that begin on some days."""

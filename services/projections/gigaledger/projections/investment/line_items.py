@@ -11,7 +11,7 @@ from gigaledger.projections.engine.statements import statement
 from gigaledger.projections.shared.agreement_terms import Agreements, read_agreements
 from gigaledger.projections.shared.amounts import units
 from gigaledger.projections.shared.figure_diff import FigureKey
-from gigaledger.projections.shared.line_items import Contribution, Wanted
+from gigaledger.projections.shared.line_items import Contribution, FigureFilter
 
 _CERTIFIED = statement("""
     SELECT position, recorded_time, effective_date, assertion_status, agreement, power_basis,
@@ -72,7 +72,7 @@ INPUTS = {
 """Figures that a rule makes, and the sums that go into them."""
 
 
-async def contributions(snapshot: Snapshot, wanted: Wanted) -> list[Contribution]:
+async def contributions(snapshot: Snapshot, wanted: FigureFilter) -> list[Contribution]:
     """Return what each event adds to some of the sums."""
     agreements = await read_agreements(snapshot, "investment_terms")
     found: list[Contribution] = []

@@ -8,12 +8,12 @@ from gigaledger.projections.engine.snapshot import Snapshot
 from gigaledger.projections.investment import line_items as investment
 from gigaledger.projections.shared.line_items import (
     Contributions,
+    FigureFilter,
     Sum,
-    Wanted,
     roll_forward,
     totals,
 )
-from gigaledger.projections.shared.paging import Place, read_page
+from gigaledger.projections.shared.paging import PageStart, read_page
 from gigaledger.projections.shared.periods import Period
 from gigaledger.projections.trade import line_items as round_trip
 from gigaledger.v1.projections_pb2 import (
@@ -64,7 +64,7 @@ def projection_behind(figure: str) -> str:
 
 
 async def list_contributions(
-    snapshot: Snapshot, request: ListContributionsRequest, place: Place
+    snapshot: Snapshot, request: ListContributionsRequest, place: PageStart
 ) -> ListContributionsResponse:
     """Answer ListContributions.
 
@@ -120,7 +120,7 @@ async def _contributions(
     request: ListContributionsRequest | QueryRollForwardRequest,
 ) -> Contributions:
     about = frozenset((subject.field, subject.value) for subject in request.about)
-    wanted = Wanted(figures, about)
+    wanted = FigureFilter(figures, about)
     match projection_behind(request.figure):
         case "capacity":
             return await capacity.contributions(snapshot, wanted)

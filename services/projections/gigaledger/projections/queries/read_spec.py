@@ -46,7 +46,7 @@ MAX_WAIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RequestedScope:
     """The facts that a request counts, and how fresh the answer must be.
 
     Attributes:
@@ -62,7 +62,7 @@ class Asked:
     max_wait_seconds: float
 
 
-def asked_by(read: ReadSpec) -> Asked:
+def requested_scope(read: ReadSpec) -> RequestedScope:
     """Return what a ReadSpec asks for, but for the state of knowledge.
 
     Raises:
@@ -70,7 +70,7 @@ def asked_by(read: ReadSpec) -> Asked:
     """
     if read.min_position < 0:
         raise InvalidArgumentError("read.min_position", "must not be negative")
-    return Asked(
+    return RequestedScope(
         as_of=day_of(read, "as_of", "read."),
         statuses=_statuses(read),
         min_position=read.min_position,

@@ -34,10 +34,10 @@ from gigaledger.projections.queries import drill_down
 from gigaledger.projections.queries.changes import changes, positions_touched
 from gigaledger.projections.queries.errors import UnknownProjectionError
 from gigaledger.projections.queries.read_spec import (
-    asked_by,
     known_by,
     known_since,
     periods_of,
+    requested_scope,
 )
 from gigaledger.projections.queries.reports import (
     Answer,
@@ -106,7 +106,7 @@ _PROJECTIONS = {projection.name: projection for projection in PROJECTIONS}
 Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
 
 
-class Written:
+class WriteNotifier:
     """Wakes calls that wait for a position when a projection of a book has advanced."""
 
     def __init__(self) -> None:
@@ -131,7 +131,7 @@ class ProjectionService(ProjectionServiceServicer):
         pool: Pool,
         writing: AsyncConnectionPool[AsyncConnection[Any]],
         ledger: LedgerServiceAsyncStub,
-        written: Written,
+        written: WriteNotifier,
     ) -> None:
         """Answer from read models.
 
@@ -235,7 +235,7 @@ class ProjectionService(ProjectionServiceServicer):
             drill_down.sums_behind(request.figure)
         except drill_down.UnknownFigureError as error:
             raise InvalidArgumentError("figure", str(error)) from error
-        place = paging.page_place(request)
+        place = paging.page_start(request)
         read = _known_at(request.read, place.known_position)
         projection = drill_down.projection_behind(request.figure)
         async with self._reader(request.book, projection, read) as snapshot:
@@ -355,7 +355,7 @@ class ProjectionService(ProjectionServiceServicer):
     async def _reader(self, book: str, projection: str, read: ReadSpec) -> AsyncIterator[Snapshot]:
         """Open a snapshot as requested, waiting for its position if necessary."""
         schema = schema_of(book)
-        asked = asked_by(read)
+        asked = requested_scope(read)
         known = await known_by(read, book, self._ledger)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + asked.max_wait_seconds

@@ -86,7 +86,7 @@ class Contribution:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class FigureFilter:
     """A selection of figures.
 
     Attributes:
@@ -148,7 +148,7 @@ class Batch:
     last_position: int | None
 
 
-class Many(Protocol):
+class LineItemSource(Protocol):
     """Contributions that are too many to read them all."""
 
     async def sums(self, first_days: Sequence[dt.date]) -> list[Sum]:
@@ -168,7 +168,7 @@ class Contributions:
     """
 
     few: list[Contribution]
-    many: Many | None = None
+    many: LineItemSource | None = None
 
     async def sums(self, first_days: Sequence[dt.date] = ()) -> list[Sum]:
         """Return what they add up to, in periods that begin on some days."""

@@ -24,7 +24,7 @@ _PLACE = re.compile(r"([1-9][0-9]{0,17})-([1-9][0-9]{0,17})-([1-9][0-9]{0,4})-([
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PageStart:
     """Start of a page: after a number of contributions.
 
     Attributes:
@@ -39,7 +39,7 @@ class Place:
     listed_of_event: int = 0
     listed: int = 0
 
-    def after(self, page: Sequence[Contribution], known_position: int) -> Place:
+    def after(self, page: Sequence[Contribution], known_position: int) -> PageStart:
         """Return the start of the next page.
 
         Args:
@@ -49,7 +49,7 @@ class Place:
         position = page[-1].position
         of_event = sum(item.position == position for item in page)
         before = self.listed_of_event if position == self.position else 0
-        return Place(known_position, position, before + of_event, self.listed + len(page))
+        return PageStart(known_position, position, before + of_event, self.listed + len(page))
 
     def token(self, request: ListContributionsRequest) -> str:
         """Return the token of the page for a request."""
@@ -57,19 +57,19 @@ class Place:
         return make_page_token("-".join(map(str, numbers)), request)
 
 
-def page_place(request: ListContributionsRequest) -> Place:
+def page_start(request: ListContributionsRequest) -> PageStart:
     """Return the start of the requested page.
 
     Raises:
         InvalidArgumentError: not a token of this method, or one of another request.
     """
     if not request.page_token:
-        return Place()
-    return Place(*map(int, read_page_token(_PLACE, request.page_token, request).groups()))
+        return PageStart()
+    return PageStart(*map(int, read_page_token(_PLACE, request.page_token, request).groups()))
 
 
 async def read_page(
-    contributions: Contributions, place: Place, size: int, total_count: int
+    contributions: Contributions, place: PageStart, size: int, total_count: int
 ) -> list[Contribution]:
     """Return the contributions of a page.
 

@@ -14,8 +14,8 @@ from gigaledger.projections.shared.line_items import (
     Batch,
     Contribution,
     Contributions,
+    FigureFilter,
     Sum,
-    Wanted,
 )
 from gigaledger.projections.trade.daily_balances import CONTRIBUTED, CONTRIBUTED_BY_PERIOD
 from gigaledger.projections.trade.page_rows import MEASURES, first_rows
@@ -66,7 +66,7 @@ INPUTS = {
 
 
 async def contributions(
-    snapshot: Snapshot, level: PartyLevel.ValueType, wanted: Wanted
+    snapshot: Snapshot, level: PartyLevel.ValueType, wanted: FigureFilter
 ) -> Contributions:
     """Return what each event adds to some of the sums."""
     groups = await read_groups(snapshot, level)
@@ -92,7 +92,7 @@ class _Purchases:
     snapshot: Snapshot
     groups: Mapping[str, str]
     measures: tuple[Measure, ...]
-    wanted: Wanted
+    wanted: FigureFilter
 
     async def sums(self, first_days: Sequence[dt.date]) -> list[Sum]:
         """Return what they add up to, in periods that begin on some days."""
