@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from gigaledger.cli.errors import ExitCode
 
 from tests.cli.conftest import Shell
+from tests.log.books import until
 
 
 def line(fact: str, request_id: str = "", **fields: Any) -> str:
@@ -46,6 +49,11 @@ def positions(services: Shell, book: str) -> list[int]:
     """Where the facts of a book are."""
     out = services("events", "--book", book, "--json").out
     return [int(json.loads(text)["position"]) for text in out.splitlines()]
+
+
+def head(services: Shell, book: str) -> int:
+    """Where a book ends."""
+    return int(json.loads(services("book", "show", book, "--json").out)["headPosition"])
 
 
 def test_a_file_and_the_same_file_again(services: Shell, book: str, tmp_path: Path) -> None:
@@ -291,3 +299,20 @@ def test_a_column_that_there_is_not(services: Shell, book: str, tmp_path: Path) 
 
     assert done.code == 5
     assert "efective_date" in done.err
+
+
+def test_ctrl_c_says_what_was_recorded_and_the_file_can_be_appended_again(
+    services: Shell, book: str, tmp_path: Path
+) -> None:
+    total = 30_000
+    file = written(tmp_path / "facts.jsonl", *(party(f"P-{n}") for n in range(total)))
+
+    appending = services.start("append", file, "--book", book)
+    until(lambda: head(services, book) > 1 or None)
+    appending.send_signal(signal.SIGINT)
+    _, err = appending.communicate(timeout=60)
+
+    assert appending.returncode == ExitCode.INTERRUPTED
+    assert "Append the file again to continue" in err
+    said = int(err.partition("At least ")[2].partition(" events")[0].replace(",", ""))
+    assert 0 < said < head(services, book) < total

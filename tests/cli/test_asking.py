@@ -62,6 +62,21 @@ def test_exceptions_of_one_rule_and_of_none(services: Shell, plan: str) -> None:
     assert "SX-PAY-01" in unknown.err
 
 
+def test_exceptions_by_rule_and_of_some_severity(services: Shell, plan: str) -> None:
+    asked = ("report", "exceptions", "--book", plan)
+
+    people = services(*asked)
+    every = json.loads(services(*asked, "--json").out)
+    warnings = json.loads(services(*asked, "--severity", "warning", "--json").out)
+    critical = json.loads(services(*asked, "--severity", "critical", "--json").out)
+
+    assert warnings == every
+    assert (critical["exceptions"], critical["totalCount"], critical["openCount"]) == ([], "0", "0")
+    titles = [text for text in people.out.splitlines() if text.startswith("SX-")]
+    assert [text.partition(",")[0] for text in titles] == ["SX-CAP-03"]
+    assert f"SX-CAP-03, warning: {every['totalCount']}, {every['openCount']} open" in titles
+
+
 def test_lots_of_the_round_trip(services: Shell, plan: str) -> None:
     asked = ("report", "round-trip", "--book", plan, "--as-of", "2027-12-31")
     position = head(services, plan)

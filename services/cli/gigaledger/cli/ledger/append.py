@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from gigaledger.cli import client
-from gigaledger.cli.errors import CommandError, ExitCode
+from gigaledger.cli.errors import CommandError, ExitCode, Interrupted
 from gigaledger.cli.ledger.csv_facts import read_csv
 from gigaledger.cli.ledger.json_lines import read_json_lines
 from gigaledger.cli.ledger.requests import FileRequest, InputError
@@ -122,6 +122,7 @@ def append_requests(
 
     Raises:
         CommandError: a request was refused or can't be read; what was appended before it stays.
+        Interrupted: by Ctrl-C or a signal.
         GigaledgerError: the ledger can't be reached.
     """
     tally = Tally()
@@ -148,6 +149,12 @@ def append_requests(
     except (CommandError, GigaledgerError):
         notice(f"Stopped. {tally.summary()}")
         raise
+    except KeyboardInterrupt:
+        notice(
+            f"Stopped. At least {tally.summary()} Append the file again to continue: what is "
+            "recorded is not recorded twice."
+        )
+        raise Interrupted from None
     return tally
 
 

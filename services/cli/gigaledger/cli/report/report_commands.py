@@ -29,6 +29,7 @@ from gigaledger.common.quantities import date_to_message, instant_to_message
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.projections_pb2 import (
     ExceptionFinding,
+    ExceptionSeverity,
     PartyLevel,
     QueryCapacityRequest,
     QueryCircularFlowsRequest,
@@ -51,7 +52,7 @@ plans or assumptions.
   gigaledger report investment --agreement AGR-DA --json
   gigaledger report round-trip --status fact --status reported --level entity
   gigaledger report round-trip --as-of 2026-08-31 --as-known 2026-09-06T23:59:59Z
-  gigaledger report exceptions --open
+  gigaledger report exceptions --open --severity warning
   gigaledger report warrants --share-price 250
 """
 
@@ -70,6 +71,14 @@ class Status(StrEnum):
     REPORTED = "reported"
     PLAN = "plan"
     ASSUMPTION = "assumption"
+
+
+class Severity(StrEnum):
+    """How grave an exception is, as typed on the command line."""
+
+    NOTICE = "notice"
+    WARNING = "warning"
+    CRITICAL = "critical"
 
 
 class Level(StrEnum):
@@ -310,6 +319,9 @@ def report_exceptions(  # noqa: PLR0913 - options of the command line
     open_only: Annotated[
         bool, typer.Option("--open", help="Only what is not cleared.", show_default=False)
     ] = False,
+    severity: Annotated[Severity, typer.Option(help="Only this severity and graver ones.")] = (
+        Severity.NOTICE
+    ),
     min_position: MinPosition = 0,
     projections: ProjectionsAddress = None,
     as_json: Json = False,
@@ -329,8 +341,12 @@ def report_exceptions(  # noqa: PLR0913 - options of the command line
             response = stub.QueryExceptions(request, timeout=client.CALL_SECONDS)
             listed += response.exceptions
             request.page_token = response.next_page_token
+    least = ExceptionSeverity.Value(f"EXCEPTION_SEVERITY_{severity.name}")
+    listed = [item for item in listed if item.severity >= least]
     del response.exceptions[:]
     response.exceptions.extend(listed)
+    response.total_count = len(listed)
+    response.open_count = sum(not item.HasField("cleared_date") for item in listed)
     if as_json:
         print_json(response)
     else:

@@ -22,6 +22,7 @@ from gigaledger.cli.report.progress_reports import progress_tables, timeline_tab
 from gigaledger.v1.common_pb2 import CapacityLayer, GpuBasis, PowerBasis
 from gigaledger.v1.projections_pb2 import (
     CapacityFigures,
+    ExceptionFinding,
     ExceptionSeverity,
     InvestmentFigures,
     QueryCapacityResponse,
@@ -239,27 +240,44 @@ def _purchases(pair: RoundTripPair) -> RenderableType:
 
 
 def exception_tables(response: QueryExceptionsResponse) -> list[RenderableType]:
-    """Return exceptions: the finding, since when and until when, and the policy."""
+    """Return exceptions: a table for each rule, the gravest first, then their number and policy."""
     policy = f"By the thresholds of policy {response.policy}."
     if not response.exceptions:
         return [f"No exception is found that this report would count. {policy}"]
+    by_rule: dict[str, list[ExceptionFinding]] = {}
+    for item in response.exceptions:
+        by_rule.setdefault(item.rule, []).append(item)
+    groups = sorted(
+        by_rule.values(),
+        key=lambda group: (-max(item.severity for item in group), -_open_count(group)),
+    )
+    count = f"{response.total_count} exceptions, {response.open_count} open."
+    return [*(_exceptions_of_rule(group) for group in groups), f"{count} {policy}"]
+
+
+def _open_count(group: list[ExceptionFinding]) -> int:
+    return sum(not item.HasField("cleared_date") for item in group)
+
+
+def _exceptions_of_rule(group: list[ExceptionFinding]) -> RenderableType:
+    worst = max(item.severity for item in group)
+    severity = enum_label(ExceptionSeverity.Name, worst, "EXCEPTION_SEVERITY_")
     made = table(
-        "Exceptions",
-        *("id", "severity", "about", "what", "arose", "cleared", "events"),
-        numbers_from=7,
+        f"{group[0].rule}, {severity}: {len(group)}, {_open_count(group)} open",
+        *("id", "about", "what", "arose", "cleared", "events"),
+        numbers_from=6,
     )
     # An id is copied into the register of reviews: it stays on one line.
     made.keep_whole(0)
-    for item in response.exceptions:
-        severity = enum_label(ExceptionSeverity.Name, item.severity, "EXCEPTION_SEVERITY_")
-        cells = [item.exception, severity, item.subject, item.description]
+    for item in group:
+        cells = [item.exception, item.subject, item.description]
         cells.append(_since(item.arose_date, item.arose_time))
         if item.HasField("cleared_date"):
             cells.append(_since(item.cleared_date, item.cleared_time))
         else:
             cells.append(f"open ({item.owner})" if item.owner else "open")
         add_row(made, [*cells, ", ".join(map(str, item.positions))])
-    return [made, f"{response.total_count} exceptions, {response.open_count} open. {policy}"]
+    return made
 
 
 def _since(date: Date, recorded: Timestamp) -> str:
