@@ -1,4 +1,4 @@
-"""How the command ends: its exit codes, and errors that say what to do."""
+"""Exit codes of the command, and errors that say what to do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What the exit code of `gigaledger` means. Part of its interface: numbers never change."""
+    """Exit codes of `gigaledger`. Part of its interface: numbers never change."""
 
     OK = 0
     REFUSED = 1
@@ -21,12 +21,12 @@ class ExitCode(IntEnum):
 
     @property
     def meaning(self) -> str:
-        """In words, for people."""
+        """Description for people."""
         return _MEANINGS[self]
 
 
 _MEANINGS = {
-    ExitCode.OK: "done; for what runs until it is told to stop: stopped",
+    ExitCode.OK: "done, or stopped as asked",
     ExitCode.REFUSED: "refused by the ledger: a rule stands against it, or an id is taken",
     ExitCode.USAGE: "the command line or a setting is wrong",
     ExitCode.UNAVAILABLE: "a service or the database can't be reached or does not answer",
@@ -56,8 +56,8 @@ class CommandError(Exception):
 
 
 class OutputClosed(Exception):  # noqa: N818 - not an error: the reader has seen enough
-    """Whoever read the output has closed it, as `head` does."""
+    """The reader of the output has closed it, as `head` does."""
 
 
-class Interrupted(Exception):  # noqa: N818 - not an error: somebody said stop
+class Interrupted(Exception):  # noqa: N818 - not an error: a signal asked to stop
     """A signal asked to stop, and the work was not done."""

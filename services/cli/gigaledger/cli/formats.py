@@ -1,4 +1,4 @@
-"""How quantities are shown to people. Exact: nothing is rounded, nothing is ever a float."""
+"""Quantities as text for people: exact, never rounded, never floats."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ FileFormat = Literal["jsonl", "csv"]
 
 @dataclass
 class Tally:
-    """What became of the requests of a file."""
+    """Counts of the requests of a file, by outcome."""
 
     appended_requests: int = 0
     appended_events: int = 0
@@ -49,7 +49,7 @@ class Tally:
         self.last_position = max([self.last_position, *(r.position for r in response.receipts)])
 
     def summary(self) -> str:
-        """Say it in a line."""
+        """Return the counts in a sentence."""
         parts = [
             f"{self.appended_events:,} events appended in {self.appended_requests:,} requests",
             f"{self.replayed_requests:,} requests were recorded before",
@@ -82,7 +82,7 @@ def file_format(path: str, given: FileFormat | None) -> FileFormat:
 
 @contextmanager
 def opened(path: str, given: FileFormat | None) -> Iterator[tuple[Iterator[FileRequest], int]]:
-    """Open a file of requests, and tell its size in bytes; 0 where unknown.
+    """Open a file of requests; yield them and its size in bytes, 0 if unknown.
 
     Raises:
         CommandError: it can't be opened.

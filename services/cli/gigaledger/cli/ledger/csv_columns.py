@@ -30,7 +30,7 @@ LINES = "lines"
 """The repeated message that has a CSV form: rows of one order, one after another, are its lines."""
 REQUEST_COLUMNS = {
     "fact": "which fact the row is, e.g. goods_received",
-    "request_id": "names the request for ever; derived from file, line and content where empty",
+    "request_id": "names the request for ever; derived from file, line and content if empty",
     "recorded_time": "for an imported book: an instant such as 2026-01-15T12:00:00Z",
     "currency": "ISO 4217 code of the amounts in the row, e.g. USD",
 }

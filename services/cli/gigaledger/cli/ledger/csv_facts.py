@@ -190,7 +190,7 @@ def _fill_evidence(event: Event, row: _Row) -> None:
     if not row.values.keys() & EVIDENCE_COLUMNS.keys():
         return
     if "evidence_uri" not in row.values:
-        raise row.error("evidence_uri", "required where the row tells of evidence")
+        raise row.error("evidence_uri", "required if the row has evidence")
     try:
         sha256 = bytes.fromhex(row.values.get("evidence_sha256", ""))
     except ValueError:

@@ -81,7 +81,7 @@ def ask_call(  # noqa: PLR0913 - options of the command line
         str,
         typer.Option(
             metavar="NUMBER",
-            help="Number of the call notice, to be told whether it is taken.",
+            help="Number of the call notice, to check that it is free.",
             show_default=False,
         ),
     ] = "",

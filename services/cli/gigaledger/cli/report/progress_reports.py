@@ -17,7 +17,7 @@ from gigaledger.v1.projections_pb2 import (
 )
 from rich.console import RenderableType
 
-_NOT_TOLD = "not told"
+_NOT_STATED = "not stated"
 
 
 def progress_tables(response: QueryCapacityResponse) -> list[RenderableType]:
@@ -150,7 +150,7 @@ def _hardware(places: list[HardwarePlace]) -> list[RenderableType]:
             gpus = ", ".join(_gpus(item) for item in place.gpus)
             if place.received_rack_quantity and not gpus:
                 gpus = "unknown"
-            names = [place.site or _NOT_TOLD, place.platform or _NOT_TOLD]
+            names = [place.site or _NOT_STATED, place.platform or _NOT_STATED]
             add_row(made, [*names, *_racks([place]), gpus, *_power([place])])
         add_row(made, ["total", "", *_racks(lines), "", *_power(lines)])
         parts.append(made)

@@ -72,7 +72,7 @@ def capacity_tables(response: QueryCapacityResponse) -> list[RenderableType]:
             numbers_from=4,
         )
         for item in response.breakdown:
-            cells = [item.agreement, item.site or "not told", item.platform or "not told"]
+            cells = [item.agreement, item.site or "not stated", item.platform or "not stated"]
             cells.append(layer_and_basis(item.capacity_layer, item.power_basis))
             add_row(places, [*cells, gigawatts(item.claimed_kw), gigawatts(item.certified_kw)])
         parts.append(places)
