@@ -178,11 +178,11 @@ def evidence(
     A document that supports a fact.
 
     Args:
-        uri: Where the document is kept.
-        sha256: SHA-256 of the document: 32 bytes, or empty where the document is not held.
+        uri: Location of the document.
+        sha256: SHA-256 of the document: 32 bytes, or empty if the document is not held.
         document_type: What the document is, e.g. "bank statement", "commissioning certificate",
             "press release".
-        third_party: True where the document was made by somebody who is no party to the fact.
+        third_party: True if the document was made by somebody who is no party to the fact.
         obtained_date: The day on which the document was obtained.
     """
     return build(
@@ -220,11 +220,11 @@ def tranche_condition(
     One condition of a tranche. All conditions of a tranche must hold.
 
     Args:
-        type: What is tested.
+        type: Kind of condition.
         power_kw: Threshold in kilowatts, for the conditions on capacity.
         date: The day, for DATE_REACHED.
         price: Threshold in units of the tranche's currency per share, for STOCK_PRICE.
-        description: What is to be documented, for the other conditions.
+        description: Fact to be documented, for the other conditions.
     """
     return build(
         TrancheCondition,
@@ -253,7 +253,7 @@ def tranche(
         amount: The amount that becomes callable.
         price_basis: How the share price is found.
         conditions: All must hold. A tranche without conditions is callable from the start.
-        expiry_date: The last day on which the tranche may be called; open where unset.
+        expiry_date: The last day on which the tranche may be called; open if unset.
     """
     return build(
         Tranche,
@@ -300,20 +300,20 @@ def agreement_terms(
     Args:
         type: What the agreement is.
         parties: Who is bound by it. At most one investor, issuer, supplier and buyer.
-        binding: True where the parties are legally bound. Amounts of an agreement that does not
+        binding: True if the parties are legally bound. Amounts of an agreement that does not
             bind are indicative, never committed.
         investment_commitment: The most that the investor will invest.
-        investment_undisclosed: True where the investment is not disclosed: unknown, which is
-            not zero.
+        investment_undisclosed: True if the investment is not disclosed: unknown, which is not
+            zero.
         contingent_commitment: The part of investment_commitment that depends on events outside
             the tranches.
-        power_kw: Capacity agreed, in kilowatts; 0 where the agreement is not about capacity.
+        power_kw: Capacity agreed, in kilowatts; 0 if the agreement is not about capacity.
         power_basis: What power_kw is measured at.
         capacity_layer: The layer in which power_kw is counted.
         tranches: The ladder of tranches.
-        latching: True where an entitlement, once reached, outlives a later decertification.
+        latching: True if an entitlement, once reached, outlives a later decertification.
         governing_law: Law that governs the agreement.
-        expiry_date: The last day of the agreement; open where unset.
+        expiry_date: The last day of the agreement; open if unset.
     """
     return build(
         AgreementTerms,
@@ -340,7 +340,7 @@ def letter_of_intent_signed(*, agreement: str, terms: AgreementTerms) -> LetterO
 
     Args:
         agreement: Id of the agreement.
-        terms: What is intended. Never a commitment, whatever it says.
+        terms: Intended terms. Never a commitment.
     """
     return build(LetterOfIntentSigned, agreement=agreement, terms=terms)
 
@@ -354,7 +354,7 @@ def definitive_agreement_executed(
 
     Args:
         agreement: Id of the agreement. A letter of intent of the same id becomes definitive.
-        terms: What is agreed.
+        terms: Agreed terms.
         supersedes: Agreements that this one takes the place of, from its effective date on.
     """
     return build(
@@ -457,7 +457,7 @@ def schedule_point(
 ) -> SchedulePoint:
     """Return a `SchedulePoint`.
 
-    A point of a deployment schedule: where the plan stands at the end of a day.
+    A point of a deployment schedule: the cumulative plan at the end of a day.
 
     Args:
         by_date: The day.
@@ -524,8 +524,8 @@ def rack_sku_rated(
             10000/53 kW stays exact.
         rated_power_kw_denominator: See rated_power_kw_numerator; 1 or more.
         power_basis: What the rating is measured at.
-        gpu_count: GPUs in one rack; 0 where unknown.
-        gpu_basis: What is counted as one GPU.
+        gpu_count: GPUs in one rack; 0 if unknown.
+        gpu_basis: Unit in which GPUs are counted.
     """
     return build(
         RackSkuRated,
@@ -560,8 +560,8 @@ def capacity_milestone_planned(
         power_kw: Capacity planned, in kilowatts: the increment, not the running total.
         power_basis: What power_kw is measured at.
         capacity_layer: The layer in which power_kw is counted.
-        site: Id of the site; empty where open.
-        platform: Platform; empty where open.
+        site: Id of the site; empty if open.
+        platform: Platform; empty if open.
         planned_date: When it is to be certified.
     """
     return build(
@@ -594,7 +594,7 @@ def site_energised(
         power_kw: Capacity energised, in kilowatts: the increment.
         power_basis: What power_kw is measured at.
         capacity_layer: The layer in which power_kw is counted.
-        agreement: Agreement that the site serves; empty where it serves several.
+        agreement: Agreement that the site serves; empty if it serves several.
     """
     return build(
         SiteEnergised,
@@ -631,9 +631,9 @@ def capacity_milestone_claimed(
         capacity_layer: The layer in which power_kw is counted.
         site: Id of the site.
         platform: Platform, e.g. "VERA_RUBIN".
-        sku: Racks by which the capacity is provided; empty where not told.
+        sku: Racks by which the capacity is provided; empty if not stated.
         sku_quantity: Number of those racks.
-        claimant: Party that makes the claim; empty where not told.
+        claimant: Party that makes the claim; empty if not stated.
     """
     return build(
         CapacityMilestoneClaimed,
@@ -675,7 +675,7 @@ def capacity_milestone_certified(
         certifier: Party that certifies. Must not be the claimant (HR-AUTH-01).
         commissioning_level: How far the systems have been tested.
         metered_energy_kwh: Metered evidence: energy in kilowatt-hours over the test interval; 0
-            where none.
+            if none.
     """
     return build(
         CapacityMilestoneCertified,
@@ -731,7 +731,7 @@ def capacity_certification_reversed(
     Args:
         agreement: Id of the agreement.
         certificate: Number of the certificate that is withdrawn.
-        certifier: Party that had certified; empty where the certificate names none.
+        certifier: Party that had certified; empty if the certificate names none.
         power_kw: Capacity withdrawn, in kilowatts: at most what remains of the certificate.
         power_basis: What power_kw is measured at.
         reason: Why.
@@ -790,12 +790,12 @@ def entry_reversed(
     """Return a `EntryReversed`.
 
     An entry was recorded in error and counts no more. Takes the effective date of the original.
-    To correct, reverse and enter the fact anew. Decision. Stream: that of the original.
+    To correct, reverse and record the fact again. Decision. Stream: that of the original.
 
     Args:
         position: Position of the entry.
         reason_code: Why, e.g. "RECORDED_IN_ERROR".
-        amount: Control total: where given, the full amount of the original (HR-REV-04).
+        amount: Control total: if given, the full amount of the original (HR-REV-04).
     """
     return build(EntryReversed, position=position, reason_code=reason_code, amount=amount)
 
@@ -857,7 +857,7 @@ def exception_policy(
             of its currency, are added up.
         late_recording_days: SX-CUT-02: days after which a fact is recorded late.
         reversal_after_period_days: SX-CUT-03: days after the end of a period within which a
-            reversal is looked at.
+            reversal is flagged.
         contemporaneous_days: SX-RT-01 and SX-RT-02: days within which an investment and a
             purchase are contemporaneous.
         similar_amount_ppm: SX-RT-02: how far their amounts may differ and still be alike, in
@@ -869,7 +869,7 @@ def exception_policy(
         third_party_evidence_required: SX-EVD-01: whether a fact about money, goods or capacity
             needs evidence of a third party.
         round_amounts: SX-JE-01: amounts of which a multiple is round. One per currency.
-        usual_actors: SX-JE-01: who usually records; anybody where empty.
+        usual_actors: SX-JE-01: who usually records; anybody if empty.
         working_hours_from: SX-JE-01: hour of the day (UTC) from which on facts are usually
             recorded, 0 to 23.
         working_hours_to: SX-JE-01: hour of the day (UTC) before which facts are usually
@@ -912,7 +912,7 @@ def policy_adopted(
         approval_thresholds: Decisions on more than one of these amounts need an approver who is
             not the actor (HR-AUTH-01). One per currency; decisions in other currencies need
             none.
-        exceptions: Thresholds of the rules that flag, whole. Those in force stay where unset.
+        exceptions: Thresholds of the rules that flag, whole. Those in force stay if unset.
     """
     return build(
         PolicyAdopted, policy=policy, approval_thresholds=approval_thresholds, exceptions=exceptions
@@ -933,8 +933,8 @@ def exception_opened(
 
     Args:
         exception: Id of the exception, unique in the book.
-        rule: Rule that raised it, e.g. "SX-JE-01"; empty where a person did.
-        description: What is unusual.
+        rule: Rule that raised it, e.g. "SX-JE-01"; empty if a person did.
+        description: Description of the exception.
         positions: Positions of the events concerned.
         owner: Who looks into it.
     """
@@ -955,7 +955,7 @@ def exception_reviewed(*, exception: str, finding: str) -> ExceptionReviewed:
 
     Args:
         exception: Id of the exception.
-        finding: What was found.
+        finding: Result of the review.
     """
     return build(ExceptionReviewed, exception=exception, finding=finding)
 
@@ -983,7 +983,7 @@ def external_confirmation_received(
     Args:
         party: Party that confirms.
         positions: Positions of the events confirmed.
-        agreed: True where the counterparty agrees.
+        agreed: True if the counterparty agrees.
         difference: What differs.
     """
     return build(
@@ -1014,7 +1014,7 @@ def share_class_authorised(
         issuer: Party that issues.
         share_class: Id of the class, unique for the issuer.
         authorised_shares: Shares authorised by this decision: the increment.
-        non_voting: True where the class carries no vote.
+        non_voting: True if the class carries no vote.
         votes_per_share: Votes of one share. Must be 0 for a class without votes (HR-INV-07).
         preference: Rank on liquidation, in words.
         conversion: Right to convert, in words.
@@ -1092,15 +1092,15 @@ def capital_contribution_funded(
     Args:
         agreement: Id of the agreement.
         contribution: Number of the contribution, unique in the agreement (HR-ID-02).
-        call: Number of the call notice that is answered; empty where none.
+        call: Number of the call notice that is answered; empty if none.
         tranches: Tranches that are funded.
         payer: Party that pays.
         payee: Party that is paid.
-        amount: Amount received; at fair value where the form is NON_CASH.
-        amount_undisclosed: True where the amount is not disclosed: unknown, which is not zero.
+        amount: Amount received; at fair value if the form is NON_CASH.
+        amount_undisclosed: True if the amount is not disclosed: unknown, which is not zero.
         form: In what form.
         bank_reference: The bank's reference or the UETR, unique in the book (HR-ID-02); empty
-            where unknown.
+            if unknown.
     """
     return build(
         CapitalContributionFunded,
@@ -1171,8 +1171,7 @@ def equity_issuance_rescinded(
         security: Id of the security.
         shares: Shares taken back: at most those outstanding of the issuance (HR-INV-05).
         amount: Amount that the shares had been issued for.
-        balance_security: Id of the security that stands for the rest; empty where nothing
-            remains.
+        balance_security: Id of the security that stands for the rest; empty if nothing remains.
     """
     return build(
         EquityIssuanceRescinded,
@@ -1204,7 +1203,7 @@ def capital_returned(
         payee: Party that is paid.
         amount: Amount: at most what remains of the contribution (HR-INV-03).
         bank_reference: The bank's reference or the UETR, unique in the book (HR-ID-02); empty
-            where unknown.
+            if unknown.
     """
     return build(
         CapitalReturned,
@@ -1230,7 +1229,7 @@ def shares_repurchased(
         shares: Shares bought back: at most those outstanding of the issuance.
         amount: Amount paid by the issuer.
         bank_reference: The bank's reference or the UETR, unique in the book (HR-ID-02); empty
-            where unknown.
+            if unknown.
     """
     return build(
         SharesRepurchased,
@@ -1294,10 +1293,10 @@ def party_registered(
         party: Id of the party in this book, e.g. "NVDA".
         legal_name: Registered name.
         lei: Legal Entity Identifier (ISO 17442): 20 characters whose check digits are verified
-            (HR-ID-04); empty where none is known.
-        cik: Central Index Key at the US Securities and Exchange Commission; empty where none.
-        registration_number: Number in the register of the jurisdiction; empty where none.
-        jurisdiction: ISO 3166 code of the jurisdiction, e.g. "US-DE"; empty where unknown.
+            (HR-ID-04); empty if none is known.
+        cik: Central Index Key at the US Securities and Exchange Commission; empty if none.
+        registration_number: Number in the register of the jurisdiction; empty if none.
+        jurisdiction: ISO 3166 code of the jurisdiction, e.g. "US-DE"; empty if unknown.
         roles: Parts that the party plays.
         group: Group of companies that the party belongs to from the effective date on; a party
             without one is a group of its own.
@@ -1365,8 +1364,8 @@ def order_line(
         sku: Stock keeping unit.
         quantity: Units ordered.
         unit_price: Price of one unit.
-        amount: Amount of the line; quantity times unit_price where unset.
-        amount_undisclosed: True where the amount is not disclosed: unknown, which is not zero.
+        amount: Amount of the line; quantity times unit_price if unset.
+        amount_undisclosed: True if the amount is not disclosed: unknown, which is not zero.
     """
     return build(
         OrderLine,
@@ -1397,7 +1396,7 @@ def purchase_order_placed(
         purchase_order: Number of the order, unique in the book.
         buyer: Party that buys.
         supplier: Party that supplies.
-        agreement: Agreement under which the order is placed; empty where none.
+        agreement: Agreement under which the order is placed; empty if none.
         contract_kind: What the contract is for.
         lines: At least one line, all in one currency.
     """
@@ -1443,10 +1442,10 @@ def purchase_order_amended(
     Args:
         purchase_order: Number of the order.
         line: Number of the line.
-        quantity_delta: Units added, or taken away where negative.
-        unit_price: Price of each unit added or taken away; the average of the line where unset.
+        quantity_delta: Units added, or taken away if negative.
+        unit_price: Price of each unit added or taken away; the average of the line if unset.
         amount_delta: Change of the line's amount, which may be negative; quantity_delta times
-            the price where unset.
+            the price if unset.
     """
     return build(
         PurchaseOrderAmended,
@@ -1471,7 +1470,7 @@ def purchase_order_cancelled(
         line: Number of the line.
         quantity: Units cancelled: at most those ordered and neither received nor cancelled (HR-
             PO-04).
-        amount: Amount by which the order shrinks; quantity times the line's average price where
+        amount: Amount by which the order shrinks; quantity times the line's average price if
             unset.
     """
     return build(
@@ -1526,7 +1525,7 @@ def goods_received(
         quantity: Units received.
         receipt: Number of the receipt.
         accepted: True once the customer has accepted the goods.
-        site: Id of the site that the goods arrive at; empty where not told.
+        site: Id of the site that the goods arrive at; empty if not stated.
     """
     return build(
         GoodsReceived,
@@ -1551,7 +1550,7 @@ def goods_returned(
         line: Number of the line.
         quantity: Units returned: at most those received and not yet returned.
         reason: Why.
-        site: Id of the site that the goods leave; empty where not told.
+        site: Id of the site that the goods leave; empty if not stated.
     """
     return build(
         GoodsReturned,
@@ -1579,13 +1578,13 @@ def invoice_issued(
     purchaseOrders/{purchase_order}, or tradeAccounts/{buyer}:{supplier} without an order.
 
     Args:
-        purchase_order: Number of the order; empty where the invoice names none.
+        purchase_order: Number of the order; empty if the invoice names none.
         invoice: Number of the invoice, unique in the book for its supplier (HR-ID-02).
-        supplier: Party that claims; may be left empty where the order tells it.
-        buyer: Party that owes; may be left empty where the order tells it.
+        supplier: Party that claims; may be left empty if the order states it.
+        buyer: Party that owes; may be left empty if the order states it.
         amount: Amount claimed.
         due_date: When payment is due.
-        fx: Conversion, where the invoice's currency is not the order's (HR-TYPE-02).
+        fx: Conversion, if the invoice's currency is not the order's (HR-TYPE-02).
     """
     return build(
         InvoiceIssued,
@@ -1614,12 +1613,12 @@ def credit_note_issued(
     that of the invoice.
 
     Args:
-        purchase_order: Number of the order; empty where the invoice names none.
+        purchase_order: Number of the order; empty if the invoice names none.
         invoice: Number of the invoice.
         credit_note: Number of the credit note, unique in the book for its supplier (HR-ID-02).
         amount: Amount taken back: at most what remains of the invoice (HR-INVC-03).
-        supplier: Party that takes back; may be left empty where the order tells it.
-        buyer: Party that owes less; may be left empty where the order tells it.
+        supplier: Party that takes back; may be left empty if the order states it.
+        buyer: Party that owes less; may be left empty if the order states it.
     """
     return build(
         CreditNoteIssued,
@@ -1649,15 +1648,15 @@ def supplier_payment_settled(
     purchaseOrders/{purchase_order}, or tradeAccounts/{payer}:{payee} without an order.
 
     Args:
-        purchase_order: Number of the order; empty where the payment is not applied to one.
+        purchase_order: Number of the order; empty if the payment is not applied to one.
         payment: Number of the payment, unique in the book for its payer (HR-ID-02).
-        invoice: Number of the invoice that is paid; empty where the payment is unapplied.
+        invoice: Number of the invoice that is paid; empty if the payment is unapplied.
         payer: Party that pays.
         payee: Party that is paid.
         amount: Amount paid.
         bank_reference: The bank's reference or the UETR, unique in the book (HR-ID-02); empty
-            where unknown.
-        fx: Conversion, where the payment's currency is not the document's (HR-TYPE-02).
+            if unknown.
+        fx: Conversion, if the payment's currency is not the document's (HR-TYPE-02).
     """
     return build(
         SupplierPaymentSettled,
@@ -1688,14 +1687,14 @@ def prepayment_made(
     SupplierPaymentSettled.
 
     Args:
-        purchase_order: Number of the order; empty where the payment is not applied to one.
+        purchase_order: Number of the order; empty if the payment is not applied to one.
         payment: Number of the payment, unique in the book for its payer (HR-ID-02).
         payer: Party that pays.
         payee: Party that is paid.
         amount: Amount paid.
         bank_reference: The bank's reference or the UETR, unique in the book (HR-ID-02); empty
-            where unknown.
-        fx: Conversion, where the payment's currency is not the order's (HR-TYPE-02).
+            if unknown.
+        fx: Conversion, if the payment's currency is not the order's (HR-TYPE-02).
     """
     return build(
         PrepaymentMade,
@@ -1724,14 +1723,14 @@ def supplier_refund_settled(
     Cash goes back from the supplier. Observation. Stream: that of the payment.
 
     Args:
-        purchase_order: Number of the order; empty where the payment is not applied to one.
+        purchase_order: Number of the order; empty if the payment is not applied to one.
         refund: Number of the refund, unique in the book for its payer (HR-ID-02).
         payment: Number of the payment that is paid back.
         payer: Party that pays back: the supplier.
         payee: Party that is paid back.
         amount: Amount paid back: at most what remains of the payment (HR-PAY-03).
         bank_reference: The bank's reference or the UETR, unique in the book (HR-ID-02); empty
-            where unknown.
+            if unknown.
     """
     return build(
         SupplierRefundSettled,
@@ -1763,14 +1762,14 @@ def lease_commenced(
 
     Args:
         lease: Id of the lease, unique in the book.
-        agreement: Agreement under which it is let; empty where none.
+        agreement: Agreement under which it is let; empty if none.
         lessor: Party that lets.
         lessee: Party that rents.
         lease_kind: Who bears the costs beside the rent.
-        term_months: Term in months; 0 where not told.
+        term_months: Term in months; 0 if not stated.
         amount: Rent over the whole term.
-        amount_undisclosed: True where the rent is not disclosed: unknown, which is not zero.
-        asset: What is let.
+        amount_undisclosed: True if the rent is not disclosed: unknown, which is not zero.
+        asset: Subject of the lease.
     """
     return build(
         LeaseCommenced,
@@ -1800,7 +1799,7 @@ def lease_payment_settled(
         payee: Party that is paid.
         amount: Amount paid, in the currency of the rent.
         bank_reference: The bank's reference or the UETR, unique in the book (HR-ID-02); empty
-            where unknown.
+            if unknown.
     """
     return build(
         LeasePaymentSettled,
@@ -1829,12 +1828,12 @@ def backstop_granted(
 
     Args:
         backstop: Id of the backstop, unique in the book.
-        agreement: Agreement under which it is granted; empty where none.
+        agreement: Agreement under which it is granted; empty if none.
         grantor: Party that will buy: often a supplier.
         beneficiary: Party that can sell: often that supplier's customer.
         amount: The most that the grantor will pay.
-        amount_undisclosed: True where the amount is not disclosed: unknown, which is not zero.
-        expiry_date: The last day of the obligation; open where unset.
+        amount_undisclosed: True if the amount is not disclosed: unknown, which is not zero.
+        expiry_date: The last day of the obligation; open if unset.
     """
     return build(
         BackstopGranted,
@@ -1863,7 +1862,7 @@ def backstop_purchase_settled(
         payee: Party that is paid.
         amount: Amount paid, in the currency of the backstop.
         bank_reference: The bank's reference or the UETR, unique in the book (HR-ID-02); empty
-            where unknown.
+            if unknown.
     """
     return build(
         BackstopPurchaseSettled,
@@ -1895,14 +1894,14 @@ def guarantee_granted(
 
     Args:
         guarantee: Id of the guarantee, unique in the book.
-        agreement: Agreement whose obligation is guaranteed; empty where none.
+        agreement: Agreement whose obligation is guaranteed; empty if none.
         guarantor: Party that stands in.
         debtor: Party whose obligation it is.
         creditor: Party to whom it is owed.
         amount: The most that the guarantor will pay.
-        amount_undisclosed: True where the amount is not disclosed: unknown, which is not zero.
+        amount_undisclosed: True if the amount is not disclosed: unknown, which is not zero.
         obligation: The obligation that is guaranteed, e.g. a lease or a debt.
-        expiry_date: The last day of the guarantee; open where unset.
+        expiry_date: The last day of the guarantee; open if unset.
     """
     return build(
         GuaranteeGranted,
@@ -1930,7 +1929,7 @@ def guarantee_called(
         demand: Number of the demand, unique in the guarantee (HR-ID-02).
         amount: Amount demanded, in the currency of the guarantee.
         bank_reference: The bank's reference of the guarantor's payment or its UETR, unique in
-            the book (HR-ID-02); empty where nothing is paid yet or the reference is unknown.
+            the book (HR-ID-02); empty if nothing is paid yet or the reference is unknown.
     """
     return build(
         GuaranteeCalled,
@@ -1950,7 +1949,7 @@ def use_of_proceeds(*, payee: str, share_ppm: int, purpose: str = "") -> UseOfPr
         payee: Party that is to be paid with it.
         share_ppm: The part of the capital, in parts per million. All parts together are at most
             1,000,000.
-        purpose: What is bought with it.
+        purpose: Purpose.
     """
     return build(UseOfProceeds, payee=payee, share_ppm=share_ppm, purpose=purpose)
 
@@ -1969,10 +1968,10 @@ def spv_formed(
 
     Args:
         vehicle: Party that the vehicle is.
-        agreement: Agreement under which it is formed; empty where none.
-        planned_equity: Equity that it is to raise; unset where not disclosed.
-        planned_debt: Debt that it is to raise; unset where not disclosed.
-        use_of_proceeds: What its capital is spent on, equity and debt alike; empty where not
+        agreement: Agreement under which it is formed; empty if none.
+        planned_equity: Equity that it is to raise; unset if not disclosed.
+        planned_debt: Debt that it is to raise; unset if not disclosed.
+        use_of_proceeds: What its capital is spent on, equity and debt alike; empty if not
             stated.
     """
     return build(
@@ -2004,10 +2003,10 @@ def spv_equity_contributed(
         contribution: Number of the contribution, unique in the vehicle (HR-ID-02).
         payer: Party that pays; the vehicle is paid.
         amount: Amount received.
-        amount_undisclosed: True where the amount is not disclosed: unknown, which is not zero.
+        amount_undisclosed: True if the amount is not disclosed: unknown, which is not zero.
         bank_reference: The bank's reference or the UETR, unique in the book (HR-ID-02); empty
-            where unknown.
-        use_of_proceeds: What this money is spent on; that of the vehicle where empty.
+            if unknown.
+        use_of_proceeds: What this money is spent on; that of the vehicle if empty.
     """
     return build(
         SpvEquityContributed,
@@ -2034,7 +2033,7 @@ def distribution_paid(
         payee: Party that is paid.
         amount: Amount paid.
         bank_reference: The bank's reference or the UETR, unique in the book (HR-ID-02); empty
-            where unknown.
+            if unknown.
     """
     return build(
         DistributionPaid,
@@ -2065,16 +2064,16 @@ def debt_drawn(
 
     Args:
         debt: Id of the debt or facility, unique in the book.
-        agreement: Agreement under which it is lent; empty where none.
+        agreement: Agreement under which it is lent; empty if none.
         drawing: Number of the drawing, unique in the debt (HR-ID-02).
         lender: Party that lends. The same for every drawing of a debt.
         borrower: Party that borrows. The same for every drawing of a debt.
         amount: Principal received. All drawings of a debt are in one currency.
         bank_reference: The bank's reference or the UETR, unique in the book (HR-ID-02); empty
-            where unknown.
-        due_date: When the principal is due; open where unset.
-        use_of_proceeds: What this money is spent on; that of the vehicle where empty and a
-            vehicle borrows.
+            if unknown.
+        due_date: When the principal is due; open if unset.
+        use_of_proceeds: What this money is spent on; that of the vehicle if empty and a vehicle
+            borrows.
     """
     return build(
         DebtDrawn,
@@ -2105,10 +2104,10 @@ def debt_repaid(
     Args:
         debt: Id of the debt.
         repayment: Number of the repayment, unique in the debt (HR-ID-02).
-        amount: Principal repaid: at most what is outstanding.
-        interest: Interest paid with it; unset where none.
+        amount: Principal repaid: at most the outstanding principal.
+        interest: Interest paid with it; unset if none.
         bank_reference: The bank's reference or the UETR, unique in the book (HR-ID-02); empty
-            where unknown.
+            if unknown.
     """
     return build(
         DebtRepaid,
@@ -2133,10 +2132,10 @@ def warrant_tranche(
 
     Args:
         number: Number of the tranche, 1 and up, unique in the warrant.
-        shares: Shares that vest with it; unset where not disclosed: unknown, which is not zero.
+        shares: Shares that vest with it; unset if not disclosed: unknown, which is not zero.
         vesting_conditions: All must hold before the tranche vests. The ledger evaluates
             DATE_REACHED itself; the others are documented by WarrantConditionSatisfied.
-        exercise_conditions: All must hold, besides, before what is vested can be exercised.
+        exercise_conditions: All must hold, besides, before vested shares can be exercised.
     """
     return build(
         WarrantTranche,
@@ -2167,17 +2166,17 @@ def warrant_issued(
 
     Args:
         warrant: Id of the warrant, unique in the book.
-        agreement: Agreement under which it is granted; empty where none.
+        agreement: Agreement under which it is granted; empty if none.
         issuer: Party whose shares can be bought.
         holder: Party that can buy them.
-        share_class: Id of the share class; empty where not told.
+        share_class: Id of the share class; empty if not stated.
         shares: Shares granted, all tranches together.
         exercise_price: Price of one share on exercise, in units of the currency of
             exercise_cost, up to ten places.
         exercise_cost: What exercising all of it costs: 0 <= cost - shares * price < price (HR-
             INV-06).
         tranches: The parts in which it vests, together at most the shares granted (HR-WAR-01).
-        expiry_date: The last day on which it can be exercised; open where unset.
+        expiry_date: The last day on which it can be exercised; open if unset.
     """
     return build(
         WarrantIssued,
@@ -2244,10 +2243,10 @@ def warrant_exercised(
         exercise: Number of the notice of exercise, unique in the warrant (HR-ID-02).
         shares: Shares bought: at most those vested, exercisable and not yet exercised (HR-
             WAR-02), on or before the expiry date (HR-WAR-03).
-        amount: Amount paid: 0 <= amount - shares * price < price (HR-INV-06); unset where no
-            cash moved.
+        amount: Amount paid: 0 <= amount - shares * price < price (HR-INV-06); unset if no cash
+            moved.
         bank_reference: The bank's reference or the UETR, unique in the book (HR-ID-02); empty
-            where unknown.
+            if unknown.
     """
     return build(
         WarrantExercised,
@@ -2262,10 +2261,10 @@ def warrant_exercised(
 def warrant_lapsed(*, warrant: str, tranche: int = 0) -> WarrantLapsed:
     """Return a `WarrantLapsed`.
 
-    What is not exercised of a warrant lapses. Observation. Stream: warrants/{warrant}.
+    The unexercised rest of a warrant lapses. Observation. Stream: warrants/{warrant}.
 
     Args:
         warrant: Id of the warrant.
-        tranche: Number of the tranche that lapses; all of them where 0.
+        tranche: Number of the tranche that lapses; all of them if 0.
     """
     return build(WarrantLapsed, warrant=warrant, tranche=tranche)

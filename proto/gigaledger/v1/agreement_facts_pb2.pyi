@@ -159,11 +159,11 @@ class TrancheCondition(_message.Message):
     PRICE_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     type: Global___ConditionType.ValueType
-    """What is tested."""
+    """Kind of condition."""
     power_kw: _builtins.int
     """Threshold in kilowatts, for the conditions on capacity."""
     description: _builtins.str
-    """What is to be documented, for the other conditions."""
+    """Fact to be documented, for the other conditions."""
     @_builtins.property
     def date(self) -> _date_pb2.Date:
         """The day, for DATE_REACHED."""
@@ -214,7 +214,7 @@ class Tranche(_message.Message):
 
     @_builtins.property
     def expiry_date(self) -> _date_pb2.Date:
-        """The last day on which the tranche may be called; open where unset."""
+        """The last day on which the tranche may be called; open if unset."""
 
     def __init__(
         self,
@@ -281,19 +281,19 @@ class AgreementTerms(_message.Message):
     type: Global___AgreementType.ValueType
     """What the agreement is."""
     binding: _builtins.bool
-    """True where the parties are legally bound. Amounts of an agreement that does not bind are
+    """True if the parties are legally bound. Amounts of an agreement that does not bind are
     indicative, never committed.
     """
     investment_undisclosed: _builtins.bool
-    """True where the investment is not disclosed: unknown, which is not zero."""
+    """True if the investment is not disclosed: unknown, which is not zero."""
     power_kw: _builtins.int
-    """Capacity agreed, in kilowatts; 0 where the agreement is not about capacity."""
+    """Capacity agreed, in kilowatts; 0 if the agreement is not about capacity."""
     power_basis: _common_pb2.PowerBasis.ValueType
     """What power_kw is measured at."""
     capacity_layer: _common_pb2.CapacityLayer.ValueType
     """The layer in which power_kw is counted."""
     latching: _builtins.bool
-    """True where an entitlement, once reached, outlives a later decertification."""
+    """True if an entitlement, once reached, outlives a later decertification."""
     governing_law: _builtins.str
     """Law that governs the agreement."""
     @_builtins.property
@@ -314,7 +314,7 @@ class AgreementTerms(_message.Message):
 
     @_builtins.property
     def expiry_date(self) -> _date_pb2.Date:
-        """The last day of the agreement; open where unset."""
+        """The last day of the agreement; open if unset."""
 
     def __init__(
         self,
@@ -353,7 +353,7 @@ class LetterOfIntentSigned(_message.Message):
     """Id of the agreement."""
     @_builtins.property
     def terms(self) -> Global___AgreementTerms:
-        """What is intended. Never a commitment, whatever it says."""
+        """Intended terms. Never a commitment."""
 
     def __init__(
         self,
@@ -382,7 +382,7 @@ class DefinitiveAgreementExecuted(_message.Message):
     """Id of the agreement. A letter of intent of the same id becomes definitive."""
     @_builtins.property
     def terms(self) -> Global___AgreementTerms:
-        """What is agreed."""
+        """Agreed terms."""
 
     @_builtins.property
     def supersedes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -581,7 +581,7 @@ Global___TrancheConditionSatisfied: _TypeAlias = TrancheConditionSatisfied  # no
 
 @_typing.final
 class SchedulePoint(_message.Message):
-    """A point of a deployment schedule: where the plan stands at the end of a day."""
+    """A point of a deployment schedule: the cumulative plan at the end of a day."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -40,7 +40,7 @@ class Checkpoint(_message.Message):
     """The signed note."""
     @_builtins.property
     def sealed_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was signed, by the server's clock. Not part of what is signed."""
+        """When it was signed, by the server's clock. Not part of the signed text."""
 
     def __init__(
         self,
@@ -243,7 +243,7 @@ class ListCheckpointsRequest(_message.Message):
     parent: _builtins.str
     """The book: books/{book}."""
     page_size: _builtins.int
-    """How many to return at the most: 100 where unset, at the most 1000."""
+    """How many to return at the most: 100 if unset, at the most 1000."""
     page_token: _builtins.str
     """Token of the page, from the response before."""
     def __init__(
@@ -303,7 +303,7 @@ class GetInclusionProofRequest(_message.Message):
     position: _builtins.int
     """Position of the event. Its leaf has the index position - 1."""
     size: _builtins.int
-    """Size of the tree; that of the latest checkpoint where unset."""
+    """Size of the tree; that of the latest checkpoint if unset."""
     def __init__(
         self,
         *,
@@ -365,7 +365,7 @@ class GetConsistencyProofRequest(_message.Message):
     first_size: _builtins.int
     """Size of the smaller tree."""
     second_size: _builtins.int
-    """Size of the larger tree; that of the latest checkpoint where unset."""
+    """Size of the larger tree; that of the latest checkpoint if unset."""
     def __init__(
         self,
         *,

@@ -87,8 +87,8 @@ class AuditServiceServicer:
     def GetLatestCheckpoint(self, request, context):
         """Returns the latest checkpoint of a book.
 
-        NOT_FOUND with the reason NOT_SEALED where nothing of the book is sealed yet, and
-        FAILED_PRECONDITION with the reason NO_SIGNING_KEY where the ledger has no key and never had.
+        NOT_FOUND with the reason NOT_SEALED if nothing of the book is sealed yet, and
+        FAILED_PRECONDITION with the reason NO_SIGNING_KEY if the ledger has no key and never had.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -103,7 +103,7 @@ class AuditServiceServicer:
 
     def GetLeafHashes(self, request, context):
         """Returns the hashes of the leaves that a checkpoint adds to the one before it, as they were when
-        it was signed. Where the events that are stored have another root, they tell which were altered.
+        it was signed. If the events that are stored have another root, they show which were altered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,14 +41,14 @@ class AuditServiceStub:
     GetLatestCheckpoint: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetLatestCheckpointRequest, _audit_pb2.GetLatestCheckpointResponse]
     """Returns the latest checkpoint of a book.
 
-    NOT_FOUND with the reason NOT_SEALED where nothing of the book is sealed yet, and
-    FAILED_PRECONDITION with the reason NO_SIGNING_KEY where the ledger has no key and never had.
+    NOT_FOUND with the reason NOT_SEALED if nothing of the book is sealed yet, and
+    FAILED_PRECONDITION with the reason NO_SIGNING_KEY if the ledger has no key and never had.
     """
     GetCheckpoint: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetCheckpointRequest, _audit_pb2.GetCheckpointResponse]
     """Returns the checkpoint of a book at a size."""
     GetLeafHashes: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetLeafHashesRequest, _audit_pb2.GetLeafHashesResponse]
     """Returns the hashes of the leaves that a checkpoint adds to the one before it, as they were when
-    it was signed. Where the events that are stored have another root, they tell which were altered.
+    it was signed. If the events that are stored have another root, they show which were altered.
     """
     ListCheckpoints: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListCheckpointsRequest, _audit_pb2.ListCheckpointsResponse]
     """Lists the checkpoints of a book, the oldest first."""
@@ -72,14 +72,14 @@ class AuditServiceAsyncStub(AuditServiceStub):
     GetLatestCheckpoint: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetLatestCheckpointRequest, _audit_pb2.GetLatestCheckpointResponse]  # type: ignore[assignment]
     """Returns the latest checkpoint of a book.
 
-    NOT_FOUND with the reason NOT_SEALED where nothing of the book is sealed yet, and
-    FAILED_PRECONDITION with the reason NO_SIGNING_KEY where the ledger has no key and never had.
+    NOT_FOUND with the reason NOT_SEALED if nothing of the book is sealed yet, and
+    FAILED_PRECONDITION with the reason NO_SIGNING_KEY if the ledger has no key and never had.
     """
     GetCheckpoint: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetCheckpointRequest, _audit_pb2.GetCheckpointResponse]  # type: ignore[assignment]
     """Returns the checkpoint of a book at a size."""
     GetLeafHashes: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetLeafHashesRequest, _audit_pb2.GetLeafHashesResponse]  # type: ignore[assignment]
     """Returns the hashes of the leaves that a checkpoint adds to the one before it, as they were when
-    it was signed. Where the events that are stored have another root, they tell which were altered.
+    it was signed. If the events that are stored have another root, they show which were altered.
     """
     ListCheckpoints: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListCheckpointsRequest, _audit_pb2.ListCheckpointsResponse]  # type: ignore[assignment]
     """Lists the checkpoints of a book, the oldest first."""
@@ -106,8 +106,8 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_audit_pb2.GetLatestCheckpointResponse, _abc.Awaitable[_audit_pb2.GetLatestCheckpointResponse]]:
         """Returns the latest checkpoint of a book.
 
-        NOT_FOUND with the reason NOT_SEALED where nothing of the book is sealed yet, and
-        FAILED_PRECONDITION with the reason NO_SIGNING_KEY where the ledger has no key and never had.
+        NOT_FOUND with the reason NOT_SEALED if nothing of the book is sealed yet, and
+        FAILED_PRECONDITION with the reason NO_SIGNING_KEY if the ledger has no key and never had.
         """
 
     @_abc_1.abstractmethod
@@ -125,7 +125,7 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.GetLeafHashesResponse, _abc.Awaitable[_audit_pb2.GetLeafHashesResponse]]:
         """Returns the hashes of the leaves that a checkpoint adds to the one before it, as they were when
-        it was signed. Where the events that are stored have another root, they tell which were altered.
+        it was signed. If the events that are stored have another root, they show which were altered.
         """
 
     @_abc_1.abstractmethod

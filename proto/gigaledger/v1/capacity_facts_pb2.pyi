@@ -81,9 +81,9 @@ class RackSkuRated(_message.Message):
     power_basis: _common_pb2.PowerBasis.ValueType
     """What the rating is measured at."""
     gpu_count: _builtins.int
-    """GPUs in one rack; 0 where unknown."""
+    """GPUs in one rack; 0 if unknown."""
     gpu_basis: _common_pb2.GpuBasis.ValueType
-    """What is counted as one GPU."""
+    """Unit in which GPUs are counted."""
     def __init__(
         self,
         *,
@@ -128,9 +128,9 @@ class CapacityMilestonePlanned(_message.Message):
     capacity_layer: _common_pb2.CapacityLayer.ValueType
     """The layer in which power_kw is counted."""
     site: _builtins.str
-    """Id of the site; empty where open."""
+    """Id of the site; empty if open."""
     platform: _builtins.str
-    """Platform; empty where open."""
+    """Platform; empty if open."""
     @_builtins.property
     def planned_date(self) -> _date_pb2.Date:
         """When it is to be certified."""
@@ -175,7 +175,7 @@ class SiteEnergised(_message.Message):
     capacity_layer: _common_pb2.CapacityLayer.ValueType
     """The layer in which power_kw is counted."""
     agreement: _builtins.str
-    """Agreement that the site serves; empty where it serves several."""
+    """Agreement that the site serves; empty if it serves several."""
     def __init__(
         self,
         *,
@@ -224,11 +224,11 @@ class CapacityMilestoneClaimed(_message.Message):
     platform: _builtins.str
     """Platform, e.g. "VERA_RUBIN"."""
     sku: _builtins.str
-    """Racks by which the capacity is provided; empty where not told."""
+    """Racks by which the capacity is provided; empty if not stated."""
     sku_quantity: _builtins.int
     """Number of those racks."""
     claimant: _builtins.str
-    """Party that makes the claim; empty where not told."""
+    """Party that makes the claim; empty if not stated."""
     def __init__(
         self,
         *,
@@ -282,7 +282,7 @@ class CapacityMilestoneCertified(_message.Message):
     commissioning_level: Global___CommissioningLevel.ValueType
     """How far the systems have been tested."""
     metered_energy_kwh: _builtins.int
-    """Metered evidence: energy in kilowatt-hours over the test interval; 0 where none."""
+    """Metered evidence: energy in kilowatt-hours over the test interval; 0 if none."""
     def __init__(
         self,
         *,
@@ -360,7 +360,7 @@ class CapacityCertificationReversed(_message.Message):
     certificate: _builtins.str
     """Number of the certificate that is withdrawn."""
     certifier: _builtins.str
-    """Party that had certified; empty where the certificate names none."""
+    """Party that had certified; empty if the certificate names none."""
     power_kw: _builtins.int
     """Capacity withdrawn, in kilowatts: at most what remains of the certificate."""
     power_basis: _common_pb2.PowerBasis.ValueType

@@ -90,7 +90,7 @@ class _CapacityLayer:
 class _CapacityLayerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CapacityLayer.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     CAPACITY_LAYER_UNSPECIFIED: _CapacityLayer.ValueType  # 0
-    """Not given: read as CHIP_SUPPLY where an agreement or milestone states none."""
+    """Not given: read as CHIP_SUPPLY if an agreement or milestone states none."""
     CAPACITY_LAYER_CHIP_SUPPLY: _CapacityLayer.ValueType  # 1
     """Systems supplied by the chip maker."""
     CAPACITY_LAYER_HOSTING: _CapacityLayer.ValueType  # 2
@@ -101,12 +101,12 @@ class _CapacityLayerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Capacit
     """A programme that bundles other layers."""
 
 class CapacityLayer(_CapacityLayer, metaclass=_CapacityLayerEnumTypeWrapper):
-    """Where in the supply chain a figure of capacity is counted. The same watt appears once in each
+    """Layer of the supply chain in which a figure of capacity is counted. The same watt appears once in each
     layer; figures of different layers are never added.
     """
 
 CAPACITY_LAYER_UNSPECIFIED: CapacityLayer.ValueType  # 0
-"""Not given: read as CHIP_SUPPLY where an agreement or milestone states none."""
+"""Not given: read as CHIP_SUPPLY if an agreement or milestone states none."""
 CAPACITY_LAYER_CHIP_SUPPLY: CapacityLayer.ValueType  # 1
 """Systems supplied by the chip maker."""
 CAPACITY_LAYER_HOSTING: CapacityLayer.ValueType  # 2
@@ -131,7 +131,7 @@ class _GpuBasisEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_GpuBasis.Val
     """Dies, of which a package can hold several."""
 
 class GpuBasis(_GpuBasis, metaclass=_GpuBasisEnumTypeWrapper):
-    """What is counted as one GPU. "144 GPUs" is 144 dies or 72 packages: a factor of two."""
+    """Unit in which GPUs are counted. "144 GPUs" is 144 dies or 72 packages: a factor of two."""
 
 GPU_BASIS_UNSPECIFIED: GpuBasis.ValueType  # 0
 """Not given. Refused wherever GPUs are counted (HR-TYPE-03)."""
@@ -237,13 +237,13 @@ class Evidence(_message.Message):
     THIRD_PARTY_FIELD_NUMBER: _builtins.int
     OBTAINED_DATE_FIELD_NUMBER: _builtins.int
     uri: _builtins.str
-    """Where the document is kept."""
+    """Location of the document."""
     sha256: _builtins.bytes
-    """SHA-256 of the document: 32 bytes, or empty where the document is not held."""
+    """SHA-256 of the document: 32 bytes, or empty if the document is not held."""
     document_type: _builtins.str
     """What the document is, e.g. "bank statement", "commissioning certificate", "press release"."""
     third_party: _builtins.bool
-    """True where the document was made by somebody who is no party to the fact."""
+    """True if the document was made by somebody who is no party to the fact."""
     @_builtins.property
     def obtained_date(self) -> _date_pb2.Date:
         """The day on which the document was obtained."""

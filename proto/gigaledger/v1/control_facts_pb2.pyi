@@ -77,7 +77,7 @@ Global___BookOpened: _TypeAlias = BookOpened  # noqa: Y015
 @_typing.final
 class EntryReversed(_message.Message):
     """An entry was recorded in error and counts no more. Takes the effective date of the original.
-    To correct, reverse and enter the fact anew. Decision. Stream: that of the original.
+    To correct, reverse and record the fact again. Decision. Stream: that of the original.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -91,7 +91,7 @@ class EntryReversed(_message.Message):
     """Why, e.g. "RECORDED_IN_ERROR"."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """Control total: where given, the full amount of the original (HR-REV-04)."""
+        """Control total: if given, the full amount of the original (HR-REV-04)."""
 
     def __init__(
         self,
@@ -195,7 +195,7 @@ class ExceptionPolicy(_message.Message):
     late_recording_days: _builtins.int
     """SX-CUT-02: days after which a fact is recorded late."""
     reversal_after_period_days: _builtins.int
-    """SX-CUT-03: days after the end of a period within which a reversal is looked at."""
+    """SX-CUT-03: days after the end of a period within which a reversal is flagged."""
     contemporaneous_days: _builtins.int
     """SX-RT-01 and SX-RT-02: days within which an investment and a purchase are contemporaneous."""
     similar_amount_ppm: _builtins.int
@@ -220,7 +220,7 @@ class ExceptionPolicy(_message.Message):
 
     @_builtins.property
     def usual_actors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """SX-JE-01: who usually records; anybody where empty."""
+        """SX-JE-01: who usually records; anybody if empty."""
 
     def __init__(
         self,
@@ -312,7 +312,7 @@ class PolicyAdopted(_message.Message):
 
     @_builtins.property
     def exceptions(self) -> Global___ExceptionPolicy:
-        """Thresholds of the rules that flag, whole. Those in force stay where unset."""
+        """Thresholds of the rules that flag, whole. Those in force stay if unset."""
 
     def __init__(
         self,
@@ -343,9 +343,9 @@ class ExceptionOpened(_message.Message):
     exception: _builtins.str
     """Id of the exception, unique in the book."""
     rule: _builtins.str
-    """Rule that raised it, e.g. "SX-JE-01"; empty where a person did."""
+    """Rule that raised it, e.g. "SX-JE-01"; empty if a person did."""
     description: _builtins.str
-    """What is unusual."""
+    """Description of the exception."""
     owner: _builtins.str
     """Who looks into it."""
     @_builtins.property
@@ -380,7 +380,7 @@ class ExceptionReviewed(_message.Message):
     exception: _builtins.str
     """Id of the exception."""
     finding: _builtins.str
-    """What was found."""
+    """Result of the review."""
     def __init__(
         self,
         *,
@@ -434,7 +434,7 @@ class ExternalConfirmationReceived(_message.Message):
     party: _builtins.str
     """Party that confirms."""
     agreed: _builtins.bool
-    """True where the counterparty agrees."""
+    """True if the counterparty agrees."""
     difference: _builtins.str
     """What differs."""
     @_builtins.property

@@ -65,7 +65,7 @@ class ShareClassAuthorised(_message.Message):
     share_class: _builtins.str
     """Id of the class, unique for the issuer."""
     non_voting: _builtins.bool
-    """True where the class carries no vote."""
+    """True if the class carries no vote."""
     preference: _builtins.str
     """Rank on liquidation, in words."""
     conversion: _builtins.str
@@ -194,24 +194,24 @@ class CapitalContributionFunded(_message.Message):
     contribution: _builtins.str
     """Number of the contribution, unique in the agreement (HR-ID-02)."""
     call: _builtins.str
-    """Number of the call notice that is answered; empty where none."""
+    """Number of the call notice that is answered; empty if none."""
     payer: _builtins.str
     """Party that pays."""
     payee: _builtins.str
     """Party that is paid."""
     amount_undisclosed: _builtins.bool
-    """True where the amount is not disclosed: unknown, which is not zero."""
+    """True if the amount is not disclosed: unknown, which is not zero."""
     form: Global___ContributionForm.ValueType
     """In what form."""
     bank_reference: _builtins.str
-    """The bank's reference or the UETR, unique in the book (HR-ID-02); empty where unknown."""
+    """The bank's reference or the UETR, unique in the book (HR-ID-02); empty if unknown."""
     @_builtins.property
     def tranches(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Tranches that are funded."""
 
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """Amount received; at fair value where the form is NON_CASH."""
+        """Amount received; at fair value if the form is NON_CASH."""
 
     def __init__(
         self,
@@ -313,7 +313,7 @@ class EquityIssuanceRescinded(_message.Message):
     security: _builtins.str
     """Id of the security."""
     balance_security: _builtins.str
-    """Id of the security that stands for the rest; empty where nothing remains."""
+    """Id of the security that stands for the rest; empty if nothing remains."""
     @_builtins.property
     def shares(self) -> _decimal_pb2.Decimal:
         """Shares taken back: at most those outstanding of the issuance (HR-INV-05)."""
@@ -360,7 +360,7 @@ class CapitalReturned(_message.Message):
     payee: _builtins.str
     """Party that is paid."""
     bank_reference: _builtins.str
-    """The bank's reference or the UETR, unique in the book (HR-ID-02); empty where unknown."""
+    """The bank's reference or the UETR, unique in the book (HR-ID-02); empty if unknown."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """Amount: at most what remains of the contribution (HR-INV-03)."""
@@ -399,7 +399,7 @@ class SharesRepurchased(_message.Message):
     security: _builtins.str
     """Id of the security."""
     bank_reference: _builtins.str
-    """The bank's reference or the UETR, unique in the book (HR-ID-02); empty where unknown."""
+    """The bank's reference or the UETR, unique in the book (HR-ID-02); empty if unknown."""
     @_builtins.property
     def shares(self) -> _decimal_pb2.Decimal:
         """Shares bought back: at most those outstanding of the issuance."""

@@ -32,7 +32,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Event(_message.Message):
-    """A fact with what is known about it: who says it, since when it holds, on what evidence.
+    """A fact with its context: actor, effective date, evidence.
     Serialized once, when it is recorded, and never again: these bytes are what readers are sent.
     """
 
@@ -118,13 +118,13 @@ class Event(_message.Message):
     GUARANTEE_GRANTED_FIELD_NUMBER: _builtins.int
     GUARANTEE_CALLED_FIELD_NUMBER: _builtins.int
     effective_time_zone: _builtins.str
-    """IANA time zone that effective_date is a day of; UTC where empty."""
+    """IANA time zone that effective_date is a day of; UTC if empty."""
     assertion_status: _common_pb2.AssertionStatus.ValueType
     """How firmly the source stands behind the fact."""
     actor: _builtins.str
     """Who recorded the fact (maker)."""
     approver: _builtins.str
-    """Who approved it (checker); empty where nobody had to. Never the actor (HR-AUTH-01)."""
+    """Who approved it (checker); empty if nobody had to. Never the actor (HR-AUTH-01)."""
     request_id: _builtins.str
     """The request that brought the event. Set by the ledger."""
     correlation_id: _builtins.str
@@ -367,7 +367,7 @@ class Event(_message.Message):
 
     @_builtins.property
     def warrant_lapsed(self) -> _warrant_facts_pb2.WarrantLapsed:
-        """What is left of a warrant lapses."""
+        """The rest of a warrant lapses."""
 
     @_builtins.property
     def spv_formed(self) -> _vehicle_facts_pb2.SpvFormed:

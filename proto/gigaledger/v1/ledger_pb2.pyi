@@ -86,12 +86,12 @@ class CreateBookRequest(_message.Message):
     book_id: _builtins.str
     """Id of the book: see Book.name."""
     display_name: _builtins.str
-    """For people; the id where empty."""
+    """For people; the id if empty."""
     clock: _control_facts_pb2.BookClock.ValueType
     """Whose clock the book runs on."""
     @_builtins.property
     def opened_time(self) -> _timestamp_pb2.Timestamp:
-        """For an imported book: where its clock starts. Must be unset otherwise."""
+        """For an imported book: start of its clock. Must be unset otherwise."""
 
     def __init__(
         self,
@@ -188,9 +188,9 @@ class ListBooksRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Most books to return; 100 where 0, and never more than 1000."""
+    """Most books to return; 100 if 0, and never more than 1000."""
     page_token: _builtins.str
-    """next_page_token of the page before; the first page where empty."""
+    """next_page_token of the page before; the first page if empty."""
     def __init__(
         self,
         *,
@@ -243,13 +243,13 @@ class NewEvent(_message.Message):
     RECORDED_TIME_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def event(self) -> _events_pb2.Event:
-        """The fact and what is known about it. request_id and policy are set by the ledger and must be
+        """The fact and its context. request_id and policy are set by the ledger and must be
         empty.
         """
 
     @_builtins.property
     def recorded_time(self) -> _timestamp_pb2.Timestamp:
-        """For an imported book: when the fact was recorded where it comes from; not before the book's
+        """For an imported book: when the fact was recorded at its source; not before the book's
         head. Must be unset in a book on the server's clock.
         """
 
@@ -281,7 +281,7 @@ class StreamCheck(_message.Message):
     stream: _builtins.str
     """The stream, e.g. "agreements/AGR-DA"."""
     version: _builtins.int
-    """The stream's version is this number; 0 where the stream must not exist."""
+    """The stream's version is this number; 0 if the stream must not exist."""
     exists: _builtins.bool
     """The stream exists, at whatever version."""
     def __init__(
@@ -319,7 +319,7 @@ class AppendEventsRequest(_message.Message):
     same content is answered as the first time; with other content it is refused (HR-ID-01).
     """
     validate_only: _builtins.bool
-    """True to be told what would happen. Nothing is recorded, and the request_id is not used up."""
+    """True to validate only. Nothing is recorded, and the request_id is not used up."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___NewEvent]:
         """The facts, in the order in which they are to be recorded: 1 to 1000, each at most 65,535 bytes."""
@@ -347,7 +347,7 @@ Global___AppendEventsRequest: _TypeAlias = AppendEventsRequest  # noqa: Y015
 
 @_typing.final
 class EventReceipt(_message.Message):
-    """Where a fact was recorded."""
+    """Position of a recorded fact."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -389,7 +389,7 @@ class AppendEventsResponse(_message.Message):
     RECORDED_TIME_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     replayed: _builtins.bool
-    """True where the request had been accepted before and nothing was appended now."""
+    """True if the request had been accepted before and nothing was appended now."""
     @_builtins.property
     def receipts(self) -> _containers.RepeatedCompositeFieldContainer[Global___EventReceipt]:
         """One for each fact, in order. Positions are 0 and ids empty for a request with validate_only."""
@@ -422,7 +422,7 @@ class AppendEventStreamRequest(_message.Message):
     APPEND_FIELD_NUMBER: _builtins.int
     IN_SEQUENCE_FIELD_NUMBER: _builtins.int
     in_sequence: _builtins.bool
-    """True to append only where every earlier request of this stream to the same book was recorded.
+    """True to append only if every earlier request of this stream to the same book was recorded.
     Otherwise it ends with ABORTED (STREAM_STOPPED) and is not recorded: a file stops at its first
     line that is refused, however many lines are under way.
     """
@@ -458,7 +458,7 @@ class AppendEventStreamResponse(_message.Message):
 
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """Nothing was recorded, or, where the code is UNAVAILABLE, this is not known: what AppendEvents
+        """Nothing was recorded, or, if the code is UNAVAILABLE, this is not known: what AppendEvents
         would have ended with.
         """
 
@@ -641,9 +641,9 @@ class ListEventsRequest(_message.Message):
     parent: _builtins.str
     """Resource name of the book."""
     page_size: _builtins.int
-    """Most events to return; 100 where 0, and never more than 1000."""
+    """Most events to return; 100 if 0, and never more than 1000."""
     page_token: _builtins.str
-    """next_page_token of the page before; the first page where empty."""
+    """next_page_token of the page before; the first page if empty."""
     @_builtins.property
     def filter(self) -> Global___EventFilter:
         """Which events."""
@@ -705,9 +705,9 @@ class ReadEventsRequest(_message.Message):
     book: _builtins.str
     """Resource name of the book."""
     from_position: _builtins.int
-    """First position to read; 1 where 0."""
+    """First position to read; 1 if 0."""
     to_position: _builtins.int
-    """Last position to read; the head where 0."""
+    """Last position to read; the head if 0."""
     @_builtins.property
     def filter(self) -> Global___EventFilter:
         """Which events."""
@@ -737,7 +737,7 @@ class ReadEventsResponse(_message.Message):
     EVENTS_FIELD_NUMBER: _builtins.int
     THROUGH_POSITION_FIELD_NUMBER: _builtins.int
     through_position: _builtins.int
-    """Everything up to this position has been looked at, also where the filter left events out."""
+    """The log has been read up to this position, including events that the filter left out."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_events_pb2.RecordedEvent]:
         """Events in order of position."""
@@ -771,8 +771,8 @@ class SubscribeEventsRequest(_message.Message):
     after_position: _builtins.int
     """After this position; 0 for the beginning."""
     resume_token: _builtins.str
-    """Where a response with this token left off. FAILED_PRECONDITION with reason HISTORY_DIVERGED
-    where the book's history is not the one that the token was given for.
+    """The end of the response with this token. FAILED_PRECONDITION with reason HISTORY_DIVERGED
+    if the book's history is not the one that the token was given for.
     """
     @_builtins.property
     def filter(self) -> Global___EventFilter:
@@ -807,14 +807,14 @@ class SubscribeEventsResponse(_message.Message):
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     CAUGHT_UP_FIELD_NUMBER: _builtins.int
     through_position: _builtins.int
-    """Everything up to this position has been looked at, also where the filter left events out."""
+    """The log has been read up to this position, including events that the filter left out."""
     resume_token: _builtins.str
     """Resumes after through_position."""
     caught_up: _builtins.bool
     """True once through_position was the head of the book."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_events_pb2.RecordedEvent]:
-        """Events in order of position. Empty where the message only tells how far the stream has come."""
+        """Events in order of position. Empty if the message only reports how far the stream has come."""
 
     def __init__(
         self,
@@ -851,7 +851,7 @@ class Attempt(_message.Message):
     actor: _builtins.str
     """Who wanted to record: the actor of the first fact."""
     message: _builtins.str
-    """What was said."""
+    """Statement."""
     @_builtins.property
     def attempted_time(self) -> _timestamp_pb2.Timestamp:
         """When it was refused."""
@@ -890,9 +890,9 @@ class ListAttemptsRequest(_message.Message):
     parent: _builtins.str
     """Resource name of the book."""
     page_size: _builtins.int
-    """Most attempts to return; 100 where 0, and never more than 1000."""
+    """Most attempts to return; 100 if 0, and never more than 1000."""
     page_token: _builtins.str
-    """next_page_token of the page before; the first page where empty."""
+    """next_page_token of the page before; the first page if empty."""
     def __init__(
         self,
         *,
@@ -953,8 +953,8 @@ class EvaluateCapitalCallRequest(_message.Message):
     agreement: _builtins.str
     """Id of the agreement."""
     call: _builtins.str
-    """Number of the call notice, to be told as well whether it is taken (HR-ID-02); one that is not
-    taken is meant where empty.
+    """Number of the call notice, to check whether it is taken (HR-ID-02); one that is not
+    taken is meant if empty.
     """
     @_builtins.property
     def tranches(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
@@ -962,11 +962,11 @@ class EvaluateCapitalCallRequest(_message.Message):
 
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """Amount that would be called; what the tranches come to where unset."""
+        """Amount that would be called; what the tranches come to if unset."""
 
     @_builtins.property
     def effective_date(self) -> _date_pb2.Date:
-        """When the call would take effect. Where unset: today (UTC); in an imported book, the day on which
+        """When the call would take effect. If unset: today (UTC); in an imported book, the day on which
         its last event was recorded.
         """
 
@@ -1001,9 +1001,9 @@ class CallCause(_message.Message):
     position: _builtins.int
     """Position of the event."""
     document: _builtins.str
-    """Number of the certificate; the milestone where capacity is retired; empty for another fact."""
+    """Number of the certificate; the milestone if capacity is retired; empty for another fact."""
     power_kw: _builtins.int
-    """Kilowatts that it adds to net certified capacity, negative where it takes away; 0 for a condition
+    """Kilowatts that it adds to net certified capacity, negative if it takes away; 0 for a condition
     that is not on certified capacity.
     """
     @_builtins.property
@@ -1042,8 +1042,8 @@ class CallConditionFinding(_message.Message):
     held: _builtins.bool
     """Whether it holds on the effective date."""
     certified_kw: _builtins.int
-    """For CAPACITY_CERTIFIED, what stands against the threshold, in kilowatts: net certified capacity,
-    or the most that it ever was where the agreement latches. Unset for another type.
+    """For CAPACITY_CERTIFIED, the value compared with the threshold, in kilowatts: net certified capacity,
+    or the most that it ever was if the agreement latches. Unset for another type.
     """
     @_builtins.property
     def terms(self) -> _agreement_facts_pb2.TrancheCondition:
@@ -1074,7 +1074,7 @@ Global___CallConditionFinding: _TypeAlias = CallConditionFinding  # noqa: Y015
 
 @_typing.final
 class CallTrancheFinding(_message.Message):
-    """What is found of one of the tranches."""
+    """Findings about a tranche."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1096,7 +1096,7 @@ class CallTrancheFinding(_message.Message):
 
     @_builtins.property
     def expiry_date(self) -> _date_pb2.Date:
-        """The last day on which it may be called; unset where open."""
+        """The last day on which it may be called; unset if open."""
 
     @_builtins.property
     def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___CallConditionFinding]:
@@ -1122,7 +1122,7 @@ Global___CallTrancheFinding: _TypeAlias = CallTrancheFinding  # noqa: Y015
 
 @_typing.final
 class CallObjection(_message.Message):
-    """What stands against the call."""
+    """A violation that refuses the call."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1134,7 +1134,7 @@ class CallObjection(_message.Message):
     field: _builtins.str
     """The field of the call that breaks it."""
     message: _builtins.str
-    """What is wrong, with the values that make it so."""
+    """The violation, with its values."""
     def __init__(
         self,
         *,
@@ -1164,22 +1164,22 @@ class CallRemedy(_message.Message):
     DATE_FIELD_NUMBER: _builtins.int
     AMOUNT_FIELD_NUMBER: _builtins.int
     description: _builtins.str
-    """What has to happen."""
+    """Event that has to happen."""
     fact_type: _builtins.str
-    """The fact that would record it, by the name of the field in Event; empty where only time passes."""
+    """The fact that would record it, by the name of the field in Event; empty if only time passes."""
     tranche: _builtins.int
-    """Number of the tranche that it is about; 0 where none."""
+    """Number of the tranche that it is about; 0 if none."""
     condition: _builtins.int
-    """Which of the tranche's conditions, from 1; 0 where none."""
+    """Which of the tranche's conditions, from 1; 0 if none."""
     power_kw: _builtins.int
-    """Capacity to be certified, in kilowatts; 0 where none."""
+    """Capacity to be certified, in kilowatts; 0 if none."""
     @_builtins.property
     def date(self) -> _date_pb2.Date:
-        """Day to be reached; unset where none."""
+        """Day to be reached; unset if none."""
 
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """Amount: what may be called at most, or what is missing; unset where none."""
+        """Amount: the most that may be called, or the missing amount; unset if none."""
 
     def __init__(
         self,
@@ -1221,13 +1221,13 @@ class EvaluateCapitalCallResponse(_message.Message):
     REMEDIES_FIELD_NUMBER: _builtins.int
     HYPOTHETICAL_FIELD_NUMBER: _builtins.int
     allowed: _builtins.bool
-    """Whether AppendEvents would accept the call, with an approver where one is required."""
+    """Whether AppendEvents would accept the call, with an approver if one is required."""
     position: _builtins.int
     """The log up to this position is reflected: the head of the book."""
     approval_required: _builtins.bool
     """Whether the call has to name an approver, other than its actor (HR-AUTH-01)."""
     hypothetical: _builtins.bool
-    """True where a PLAN or an ASSUMPTION stands under the agreement. Whoever shows the answer says
+    """True if a PLAN or an ASSUMPTION stands under the agreement. Whoever shows the answer says
     HYPOTHETICAL.
     """
     @_builtins.property
@@ -1240,17 +1240,17 @@ class EvaluateCapitalCallResponse(_message.Message):
 
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """Amount that would be called; unset where none was given and the agreement is not recorded."""
+        """Amount that would be called; unset if none was given and the agreement is not recorded."""
 
     @_builtins.property
     def committed(self) -> _money_pb2.Money:
-        """The most that the investor is bound to invest; 0 where the agreement does not bind, unset where
+        """The most that the investor is bound to invest; 0 if the agreement does not bind, unset if
         it is not disclosed.
         """
 
     @_builtins.property
     def entitled(self) -> _money_pb2.Money:
-        """Tranches whose conditions hold, at most committed; 0 where the agreement does not bind."""
+        """Tranches whose conditions hold, at most committed; 0 if the agreement does not bind."""
 
     @_builtins.property
     def called(self) -> _money_pb2.Money:
@@ -1266,11 +1266,11 @@ class EvaluateCapitalCallResponse(_message.Message):
 
     @_builtins.property
     def objections(self) -> _containers.RepeatedCompositeFieldContainer[Global___CallObjection]:
-        """What stands against the call; empty where it is allowed."""
+        """Violations that refuse the call; empty if it is allowed."""
 
     @_builtins.property
     def remedies(self) -> _containers.RepeatedCompositeFieldContainer[Global___CallRemedy]:
-        """What would change the answer. Empty where the call is allowed, and where nothing under the
+        """Events that would change the answer. Empty if the call is allowed, and if nothing under the
         agreement would change it, for it has ended.
         """
 

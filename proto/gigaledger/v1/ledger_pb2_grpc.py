@@ -108,14 +108,14 @@ class LedgerServiceServicer:
     """
 
     def CreateBook(self, request, context):
-        """Opens a book. ALREADY_EXISTS where the id is taken.
+        """Opens a book. ALREADY_EXISTS if the id is taken.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetBook(self, request, context):
-        """Returns a book with its head. NOT_FOUND where there is none of the name.
+        """Returns a book with its head. NOT_FOUND if there is none of the name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -147,7 +147,7 @@ class LedgerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetEvent(self, request, context):
-        """Returns one event. NOT_FOUND where the position is beyond the head.
+        """Returns one event. NOT_FOUND if the position is beyond the head.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -155,7 +155,7 @@ class LedgerServiceServicer:
 
     def ResolvePosition(self, request, context):
         """Returns the place in the log that an instant stands for: the last event recorded by then.
-        NOT_FOUND where the book was not open yet.
+        NOT_FOUND if the book was not open yet.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

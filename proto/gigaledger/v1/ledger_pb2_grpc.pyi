@@ -38,9 +38,9 @@ class LedgerServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> LedgerServiceAsyncStub: ...
     CreateBook: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.CreateBookRequest, _ledger_pb2.CreateBookResponse]
-    """Opens a book. ALREADY_EXISTS where the id is taken."""
+    """Opens a book. ALREADY_EXISTS if the id is taken."""
     GetBook: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.GetBookRequest, _ledger_pb2.GetBookResponse]
-    """Returns a book with its head. NOT_FOUND where there is none of the name."""
+    """Returns a book with its head. NOT_FOUND if there is none of the name."""
     ListBooks: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ListBooksRequest, _ledger_pb2.ListBooksResponse]
     """Lists books in order of name."""
     AppendEvents: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.AppendEventsRequest, _ledger_pb2.AppendEventsResponse]
@@ -54,10 +54,10 @@ class LedgerServiceStub:
     error, and the stream goes on.
     """
     GetEvent: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.GetEventRequest, _ledger_pb2.GetEventResponse]
-    """Returns one event. NOT_FOUND where the position is beyond the head."""
+    """Returns one event. NOT_FOUND if the position is beyond the head."""
     ResolvePosition: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ResolvePositionRequest, _ledger_pb2.ResolvePositionResponse]
     """Returns the place in the log that an instant stands for: the last event recorded by then.
-    NOT_FOUND where the book was not open yet.
+    NOT_FOUND if the book was not open yet.
     """
     ListEvents: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ListEventsRequest, _ledger_pb2.ListEventsResponse]
     """Lists events in order of position, by pages."""
@@ -85,9 +85,9 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateBook: _aio.UnaryUnaryMultiCallable[_ledger_pb2.CreateBookRequest, _ledger_pb2.CreateBookResponse]  # type: ignore[assignment]
-    """Opens a book. ALREADY_EXISTS where the id is taken."""
+    """Opens a book. ALREADY_EXISTS if the id is taken."""
     GetBook: _aio.UnaryUnaryMultiCallable[_ledger_pb2.GetBookRequest, _ledger_pb2.GetBookResponse]  # type: ignore[assignment]
-    """Returns a book with its head. NOT_FOUND where there is none of the name."""
+    """Returns a book with its head. NOT_FOUND if there is none of the name."""
     ListBooks: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ListBooksRequest, _ledger_pb2.ListBooksResponse]  # type: ignore[assignment]
     """Lists books in order of name."""
     AppendEvents: _aio.UnaryUnaryMultiCallable[_ledger_pb2.AppendEventsRequest, _ledger_pb2.AppendEventsResponse]  # type: ignore[assignment]
@@ -101,10 +101,10 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     error, and the stream goes on.
     """
     GetEvent: _aio.UnaryUnaryMultiCallable[_ledger_pb2.GetEventRequest, _ledger_pb2.GetEventResponse]  # type: ignore[assignment]
-    """Returns one event. NOT_FOUND where the position is beyond the head."""
+    """Returns one event. NOT_FOUND if the position is beyond the head."""
     ResolvePosition: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ResolvePositionRequest, _ledger_pb2.ResolvePositionResponse]  # type: ignore[assignment]
     """Returns the place in the log that an instant stands for: the last event recorded by then.
-    NOT_FOUND where the book was not open yet.
+    NOT_FOUND if the book was not open yet.
     """
     ListEvents: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ListEventsRequest, _ledger_pb2.ListEventsResponse]  # type: ignore[assignment]
     """Lists events in order of position, by pages."""
@@ -135,7 +135,7 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ledger_pb2.CreateBookRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_pb2.CreateBookResponse, _abc.Awaitable[_ledger_pb2.CreateBookResponse]]:
-        """Opens a book. ALREADY_EXISTS where the id is taken."""
+        """Opens a book. ALREADY_EXISTS if the id is taken."""
 
     @_abc_1.abstractmethod
     def GetBook(
@@ -143,7 +143,7 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ledger_pb2.GetBookRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_pb2.GetBookResponse, _abc.Awaitable[_ledger_pb2.GetBookResponse]]:
-        """Returns a book with its head. NOT_FOUND where there is none of the name."""
+        """Returns a book with its head. NOT_FOUND if there is none of the name."""
 
     @_abc_1.abstractmethod
     def ListBooks(
@@ -181,7 +181,7 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ledger_pb2.GetEventRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_pb2.GetEventResponse, _abc.Awaitable[_ledger_pb2.GetEventResponse]]:
-        """Returns one event. NOT_FOUND where the position is beyond the head."""
+        """Returns one event. NOT_FOUND if the position is beyond the head."""
 
     @_abc_1.abstractmethod
     def ResolvePosition(
@@ -190,7 +190,7 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_pb2.ResolvePositionResponse, _abc.Awaitable[_ledger_pb2.ResolvePositionResponse]]:
         """Returns the place in the log that an instant stands for: the last event recorded by then.
-        NOT_FOUND where the book was not open yet.
+        NOT_FOUND if the book was not open yet.
         """
 
     @_abc_1.abstractmethod

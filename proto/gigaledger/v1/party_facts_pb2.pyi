@@ -39,14 +39,14 @@ class PartyRegistered(_message.Message):
     """Registered name."""
     lei: _builtins.str
     """Legal Entity Identifier (ISO 17442): 20 characters whose check digits are verified (HR-ID-04);
-    empty where none is known.
+    empty if none is known.
     """
     cik: _builtins.str
-    """Central Index Key at the US Securities and Exchange Commission; empty where none."""
+    """Central Index Key at the US Securities and Exchange Commission; empty if none."""
     registration_number: _builtins.str
-    """Number in the register of the jurisdiction; empty where none."""
+    """Number in the register of the jurisdiction; empty if none."""
     jurisdiction: _builtins.str
-    """ISO 3166 code of the jurisdiction, e.g. "US-DE"; empty where unknown."""
+    """ISO 3166 code of the jurisdiction, e.g. "US-DE"; empty if unknown."""
     group: _builtins.str
     """Group of companies that the party belongs to from the effective date on; a party without one
     is a group of its own.

@@ -69,14 +69,14 @@ class OrderLine(_message.Message):
     quantity: _builtins.int
     """Units ordered."""
     amount_undisclosed: _builtins.bool
-    """True where the amount is not disclosed: unknown, which is not zero."""
+    """True if the amount is not disclosed: unknown, which is not zero."""
     @_builtins.property
     def unit_price(self) -> _money_pb2.Money:
         """Price of one unit."""
 
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """Amount of the line; quantity times unit_price where unset."""
+        """Amount of the line; quantity times unit_price if unset."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class PurchaseOrderPlaced(_message.Message):
     supplier: _builtins.str
     """Party that supplies."""
     agreement: _builtins.str
-    """Agreement under which the order is placed; empty where none."""
+    """Agreement under which the order is placed; empty if none."""
     contract_kind: _common_pb2.ContractKind.ValueType
     """What the contract is for."""
     @_builtins.property
@@ -184,14 +184,14 @@ class PurchaseOrderAmended(_message.Message):
     line: _builtins.int
     """Number of the line."""
     quantity_delta: _builtins.int
-    """Units added, or taken away where negative."""
+    """Units added, or taken away if negative."""
     @_builtins.property
     def unit_price(self) -> _money_pb2.Money:
-        """Price of each unit added or taken away; the average of the line where unset."""
+        """Price of each unit added or taken away; the average of the line if unset."""
 
     @_builtins.property
     def amount_delta(self) -> _money_pb2.Money:
-        """Change of the line's amount, which may be negative; quantity_delta times the price where unset."""
+        """Change of the line's amount, which may be negative; quantity_delta times the price if unset."""
 
     def __init__(
         self,
@@ -230,7 +230,7 @@ class PurchaseOrderCancelled(_message.Message):
     """Units cancelled: at most those ordered and neither received nor cancelled (HR-PO-04)."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """Amount by which the order shrinks; quantity times the line's average price where unset."""
+        """Amount by which the order shrinks; quantity times the line's average price if unset."""
 
     def __init__(
         self,
@@ -307,7 +307,7 @@ class GoodsReceived(_message.Message):
     accepted: _builtins.bool
     """True once the customer has accepted the goods."""
     site: _builtins.str
-    """Id of the site that the goods arrive at; empty where not told."""
+    """Id of the site that the goods arrive at; empty if not stated."""
     def __init__(
         self,
         *,
@@ -346,7 +346,7 @@ class GoodsReturned(_message.Message):
     reason: _builtins.str
     """Why."""
     site: _builtins.str
-    """Id of the site that the goods leave; empty where not told."""
+    """Id of the site that the goods leave; empty if not stated."""
     def __init__(
         self,
         *,
@@ -380,13 +380,13 @@ class InvoiceIssued(_message.Message):
     DUE_DATE_FIELD_NUMBER: _builtins.int
     FX_FIELD_NUMBER: _builtins.int
     purchase_order: _builtins.str
-    """Number of the order; empty where the invoice names none."""
+    """Number of the order; empty if the invoice names none."""
     invoice: _builtins.str
     """Number of the invoice, unique in the book for its supplier (HR-ID-02)."""
     supplier: _builtins.str
-    """Party that claims; may be left empty where the order tells it."""
+    """Party that claims; may be left empty if the order states it."""
     buyer: _builtins.str
-    """Party that owes; may be left empty where the order tells it."""
+    """Party that owes; may be left empty if the order states it."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """Amount claimed."""
@@ -397,7 +397,7 @@ class InvoiceIssued(_message.Message):
 
     @_builtins.property
     def fx(self) -> _common_pb2.FxConversion:
-        """Conversion, where the invoice's currency is not the order's (HR-TYPE-02)."""
+        """Conversion, if the invoice's currency is not the order's (HR-TYPE-02)."""
 
     def __init__(
         self,
@@ -433,15 +433,15 @@ class CreditNoteIssued(_message.Message):
     SUPPLIER_FIELD_NUMBER: _builtins.int
     BUYER_FIELD_NUMBER: _builtins.int
     purchase_order: _builtins.str
-    """Number of the order; empty where the invoice names none."""
+    """Number of the order; empty if the invoice names none."""
     invoice: _builtins.str
     """Number of the invoice."""
     credit_note: _builtins.str
     """Number of the credit note, unique in the book for its supplier (HR-ID-02)."""
     supplier: _builtins.str
-    """Party that takes back; may be left empty where the order tells it."""
+    """Party that takes back; may be left empty if the order states it."""
     buyer: _builtins.str
-    """Party that owes less; may be left empty where the order tells it."""
+    """Party that owes less; may be left empty if the order states it."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """Amount taken back: at most what remains of the invoice (HR-INVC-03)."""
@@ -481,24 +481,24 @@ class SupplierPaymentSettled(_message.Message):
     BANK_REFERENCE_FIELD_NUMBER: _builtins.int
     FX_FIELD_NUMBER: _builtins.int
     purchase_order: _builtins.str
-    """Number of the order; empty where the payment is not applied to one."""
+    """Number of the order; empty if the payment is not applied to one."""
     payment: _builtins.str
     """Number of the payment, unique in the book for its payer (HR-ID-02)."""
     invoice: _builtins.str
-    """Number of the invoice that is paid; empty where the payment is unapplied."""
+    """Number of the invoice that is paid; empty if the payment is unapplied."""
     payer: _builtins.str
     """Party that pays."""
     payee: _builtins.str
     """Party that is paid."""
     bank_reference: _builtins.str
-    """The bank's reference or the UETR, unique in the book (HR-ID-02); empty where unknown."""
+    """The bank's reference or the UETR, unique in the book (HR-ID-02); empty if unknown."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """Amount paid."""
 
     @_builtins.property
     def fx(self) -> _common_pb2.FxConversion:
-        """Conversion, where the payment's currency is not the document's (HR-TYPE-02)."""
+        """Conversion, if the payment's currency is not the document's (HR-TYPE-02)."""
 
     def __init__(
         self,
@@ -534,7 +534,7 @@ class PrepaymentMade(_message.Message):
     BANK_REFERENCE_FIELD_NUMBER: _builtins.int
     FX_FIELD_NUMBER: _builtins.int
     purchase_order: _builtins.str
-    """Number of the order; empty where the payment is not applied to one."""
+    """Number of the order; empty if the payment is not applied to one."""
     payment: _builtins.str
     """Number of the payment, unique in the book for its payer (HR-ID-02)."""
     payer: _builtins.str
@@ -542,14 +542,14 @@ class PrepaymentMade(_message.Message):
     payee: _builtins.str
     """Party that is paid."""
     bank_reference: _builtins.str
-    """The bank's reference or the UETR, unique in the book (HR-ID-02); empty where unknown."""
+    """The bank's reference or the UETR, unique in the book (HR-ID-02); empty if unknown."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """Amount paid."""
 
     @_builtins.property
     def fx(self) -> _common_pb2.FxConversion:
-        """Conversion, where the payment's currency is not the order's (HR-TYPE-02)."""
+        """Conversion, if the payment's currency is not the order's (HR-TYPE-02)."""
 
     def __init__(
         self,
@@ -584,7 +584,7 @@ class SupplierRefundSettled(_message.Message):
     AMOUNT_FIELD_NUMBER: _builtins.int
     BANK_REFERENCE_FIELD_NUMBER: _builtins.int
     purchase_order: _builtins.str
-    """Number of the order; empty where the payment is not applied to one."""
+    """Number of the order; empty if the payment is not applied to one."""
     refund: _builtins.str
     """Number of the refund, unique in the book for its payer (HR-ID-02)."""
     payment: _builtins.str
@@ -594,7 +594,7 @@ class SupplierRefundSettled(_message.Message):
     payee: _builtins.str
     """Party that is paid back."""
     bank_reference: _builtins.str
-    """The bank's reference or the UETR, unique in the book (HR-ID-02); empty where unknown."""
+    """The bank's reference or the UETR, unique in the book (HR-ID-02); empty if unknown."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """Amount paid back: at most what remains of the payment (HR-PAY-03)."""

@@ -104,7 +104,7 @@ class _FlowKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FlowKind.Val
     """Goods and services."""
 
 class FlowKind(_FlowKind, metaclass=_FlowKindEnumTypeWrapper):
-    """What is paid for."""
+    """Kind of a flow."""
 
 FLOW_KIND_UNSPECIFIED: FlowKind.ValueType  # 0
 """Not given. Never returned."""
@@ -298,21 +298,21 @@ class ReadSpec(_message.Message):
     """As known at this position of the log."""
     @_builtins.property
     def as_of(self) -> _date_pb2.Date:
-        """Only facts with this effective date or an earlier one; all where unset."""
+        """Only facts with this effective date or an earlier one; all if unset."""
 
     @_builtins.property
     def assertion_statuses(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.AssertionStatus.ValueType]:
-        """Only facts of these statuses; all where empty."""
+        """Only facts of these statuses; all if empty."""
 
     @_builtins.property
     def max_wait(self) -> _duration_pb2.Duration:
-        """How long to wait for min_position; 5 seconds where unset, at most 60.
-        UNAVAILABLE with reason PROJECTION_BEHIND and RetryInfo where the time is not enough.
+        """How long to wait for min_position; 5 seconds if unset, at most 60.
+        UNAVAILABLE with reason PROJECTION_BEHIND and RetryInfo if the time is not enough.
         """
 
     @_builtins.property
     def as_known_time(self) -> _timestamp_pb2.Timestamp:
-        """As known at this instant: what was recorded by then."""
+        """As known at this instant: facts recorded by then."""
 
     def __init__(
         self,
@@ -348,19 +348,19 @@ class ReadContext(_message.Message):
     LATEST_POSITION_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     """The log up to this position is reflected, and nothing beyond: the latest position, or that of the
-    state of knowledge that was asked for.
+    requested state of knowledge.
     """
     hypothetical: _builtins.bool
-    """True where the answer rests on a PLAN or an ASSUMPTION. Whoever shows it says HYPOTHETICAL."""
+    """True if the answer rests on a PLAN or an ASSUMPTION. Whoever shows it says HYPOTHETICAL."""
     latest_position: _builtins.int
-    """Where an earlier state of knowledge was asked for: the position that the projection has reached."""
+    """If an earlier state of knowledge is requested: the position that the projection has reached."""
     @_builtins.property
     def recorded_time(self) -> _timestamp_pb2.Timestamp:
         """When the event at that position was recorded."""
 
     @_builtins.property
     def as_of(self) -> _date_pb2.Date:
-        """The effective date up to which facts were counted; unset where all were."""
+        """The effective date up to which facts were counted; unset if all were."""
 
     @_builtins.property
     def assertion_statuses(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.AssertionStatus.ValueType]:
@@ -393,7 +393,7 @@ class MoneyFigure(_message.Message):
     AMOUNT_FIELD_NUMBER: _builtins.int
     UNDISCLOSED_COUNT_FIELD_NUMBER: _builtins.int
     undisclosed_count: _builtins.int
-    """Number of facts whose amount is not disclosed. Where it is not 0, amount is the known part only."""
+    """Number of facts whose amount is not disclosed. If it is not 0, amount is the known part only."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """The amount, or the known part of it."""
@@ -422,7 +422,7 @@ class RatioFigure(_message.Message):
     NUMERATOR_FIELD_NUMBER: _builtins.int
     DENOMINATOR_FIELD_NUMBER: _builtins.int
     ppm: _builtins.int
-    """Parts per million; unset where the denominator is 0."""
+    """Parts per million; unset if the denominator is 0."""
     @_builtins.property
     def numerator(self) -> _money_pb2.Money:
         """The numerator."""
@@ -460,7 +460,7 @@ class QueryCapacityRequest(_message.Message):
     book: _builtins.str
     """Resource name of the book."""
     agreement: _builtins.str
-    """Only this agreement and those that it supersedes; all where empty."""
+    """Only this agreement and those that it supersedes; all if empty."""
     @_builtins.property
     def read(self) -> Global___ReadSpec:
         """Which facts, and how fresh."""
@@ -517,7 +517,7 @@ class CapacityFigures(_message.Message):
     indicative_kw: _builtins.int
     """Capacity of letters of intent and other agreements in force that do not bind."""
     planned_kw: _builtins.int
-    """Where the latest schedule in force stands: a step at each of its points."""
+    """Value of the latest schedule in force: a step at each of its points."""
     planned_baseline_kw: _builtins.int
     """The same for the baseline."""
     planned_linear_kw: _builtins.int
@@ -537,7 +537,7 @@ class CapacityFigures(_message.Message):
     schedule_variance_kw: _builtins.int
     """Net certified less planned."""
     schedule_performance_ppm: _builtins.int
-    """Net certified in parts per million of planned; unset where nothing is planned."""
+    """Net certified in parts per million of planned; unset if nothing is planned."""
     energised_kw: _builtins.int
     """Capacity of sites with permanent power."""
     delivered_implied_kw: _builtins.int
@@ -547,14 +547,14 @@ class CapacityFigures(_message.Message):
     quarters_to_target: _builtins.int
     """Ends of calendar quarters after as_of up to target_date."""
     required_pace_kw_per_quarter: _builtins.int
-    """Net certified capacity needed in each of those quarters, rounded up; 0 where none is needed, and
-    unset where quarters_to_target is 0 and the target is not reached.
+    """Net certified capacity needed in each of those quarters, rounded up; 0 if none is needed, and
+    unset if quarters_to_target is 0 and the target is not reached.
     """
     achieved_pace_kw_per_quarter: _builtins.int
     """Gain of the last four quarters, by quarter, rounded down."""
     @_builtins.property
     def target_date(self) -> _date_pb2.Date:
-        """When target_kw is to be reached; unset where no schedule tells."""
+        """When target_kw is to be reached; unset if no schedule states it."""
 
     def __init__(
         self,
@@ -617,9 +617,9 @@ class CapacityBreakdown(_message.Message):
     agreement: _builtins.str
     """Agreement."""
     site: _builtins.str
-    """Site; empty where not told."""
+    """Site; empty if not stated."""
     platform: _builtins.str
-    """Platform; empty where not told."""
+    """Platform; empty if not stated."""
     claimed_kw: _builtins.int
     """Capacity claimed, in kilowatts."""
     certified_kw: _builtins.int
@@ -660,13 +660,13 @@ class DeliveredHardware(_message.Message):
     rack_quantity: _builtins.int
     """Racks."""
     gpu_quantity: _builtins.int
-    """GPUs in them; 0 where the rating does not tell."""
+    """GPUs in them; 0 if the rating does not state it."""
     gpu_basis: _common_pb2.GpuBasis.ValueType
-    """What is counted as one GPU."""
+    """Unit in which GPUs are counted."""
     implied_kw: _builtins.int
-    """Capacity that they can carry, in kilowatts, rounded down; 0 where the unit is not rated."""
+    """Capacity that they can carry, in kilowatts, rounded down; 0 if the unit is not rated."""
     rated: _builtins.bool
-    """True where the unit is rated."""
+    """True if the unit is rated."""
     def __init__(
         self,
         *,
@@ -765,7 +765,7 @@ class QueryInvestmentRequest(_message.Message):
     book: _builtins.str
     """Resource name of the book."""
     agreement: _builtins.str
-    """Only this agreement and those that it supersedes; all where empty."""
+    """Only this agreement and those that it supersedes; all if empty."""
     @_builtins.property
     def read(self) -> Global___ReadSpec:
         """Which facts, and how fresh."""
@@ -825,7 +825,7 @@ class InvestmentFigures(_message.Message):
     """Shares issued less rescinded and repurchased: a decimal number."""
     average_price: _builtins.str
     """Issued by shares outstanding, in units of the currency, rounded half to even to ten places;
-    empty where there are none.
+    empty if there are none.
     """
     @_builtins.property
     def committed(self) -> Global___MoneyFigure:
@@ -837,7 +837,7 @@ class InvestmentFigures(_message.Message):
 
     @_builtins.property
     def indicative(self) -> Global___MoneyFigure:
-        """The most that the investor intends to invest, where not bound."""
+        """The most that the investor intends to invest, if not bound."""
 
     @_builtins.property
     def entitled(self) -> Global___MoneyFigure:
@@ -944,22 +944,22 @@ class TrancheFigures(_message.Message):
     tranche: _builtins.int
     """Number of the tranche."""
     entitled: _builtins.bool
-    """True where the agreement binds and the tranche's conditions hold."""
+    """True if the agreement binds and the tranche's conditions hold."""
     shares: _builtins.str
-    """Shares issued, likewise: a decimal number."""
+    """Shares issued, in the same way: a decimal number."""
     price_per_share: _builtins.str
-    """Price of a share, in units of the currency; empty where none was issued."""
+    """Price of a share, in units of the currency; empty if none was issued."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """Amount of the tranche."""
 
     @_builtins.property
     def called(self) -> Global___MoneyFigure:
-        """Called for this tranche alone or in proportion where a call names several."""
+        """Called for this tranche alone or in proportion if a call names several."""
 
     @_builtins.property
     def funded(self) -> Global___MoneyFigure:
-        """Funded, likewise."""
+        """Funded, in the same way."""
 
     def __init__(
         self,
@@ -1046,9 +1046,9 @@ class QueryRoundTripRequest(_message.Message):
     level: Global___PartyLevel.ValueType
     """Whom the pairs stand for."""
     supplier_investor: _builtins.str
-    """Only pairs with this investor-supplier; all where empty."""
+    """Only pairs with this investor-supplier; all if empty."""
     customer_investee: _builtins.str
-    """Only pairs with this investee-customer; all where empty."""
+    """Only pairs with this investee-customer; all if empty."""
     include_lots: _builtins.bool
     """Give the lots of each matching as well."""
     @_builtins.property
@@ -1103,7 +1103,7 @@ class RoundTripBalance(_message.Message):
 
     @_builtins.property
     def net_balance(self) -> _money_pb2.Money:
-        """Purchases less investment: where positive, the supplier is a net receiver."""
+        """Purchases less investment: if positive, the supplier is a net receiver."""
 
     @_builtins.property
     def recycled(self) -> _money_pb2.Money:
@@ -1206,14 +1206,14 @@ class RoundTripMatching(_message.Message):
     LONGEST_LAG_DAYS_FIELD_NUMBER: _builtins.int
     LOTS_FIELD_NUMBER: _builtins.int
     weighted_lag_days: _builtins.str
-    """The dollar-weighted lag in days, rounded half to even to ten places; empty where nothing is
+    """The dollar-weighted lag in days, rounded half to even to ten places; empty if nothing is
     matched.
     """
     longest_lag_days: _builtins.int
-    """The longest lag of a lot; unset where nothing is matched."""
+    """The longest lag of a lot; unset if nothing is matched."""
     @_builtins.property
     def matched(self) -> _money_pb2.Money:
-        """What is matched."""
+        """The matched amount."""
 
     @_builtins.property
     def unmatched_investment(self) -> _money_pb2.Money:
@@ -1225,7 +1225,7 @@ class RoundTripMatching(_message.Message):
 
     @_builtins.property
     def lots(self) -> _containers.RepeatedCompositeFieldContainer[Global___RoundTripLot]:
-        """In order of second_date and first_date. Only where the request asks for lots."""
+        """In order of second_date and first_date. Only if the request asks for lots."""
 
     def __init__(
         self,
@@ -1298,7 +1298,7 @@ class RoundTripPair(_message.Message):
 
     @_builtins.property
     def open_payable(self) -> Global___MoneyFigure:
-        """Invoices less credit notes less what was paid on them, invoice by invoice, at least 0 each."""
+        """Invoices less credit notes less payments of them, invoice by invoice, at least 0 each."""
 
     @_builtins.property
     def refund_due(self) -> Global___MoneyFigure:
@@ -1391,7 +1391,7 @@ class QueryCircularFlowsRequest(_message.Message):
 
     @_builtins.property
     def from_date(self) -> _date_pb2.Date:
-        """Only what was added on this day or later; from the beginning where unset."""
+        """Only additions on this day or later; from the beginning if unset."""
 
     def __init__(
         self,
@@ -1461,7 +1461,7 @@ class FlowShare(_message.Message):
     """What for."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """What is paid, less what went back."""
+        """Payments less repayments."""
 
     @_builtins.property
     def bilateral(self) -> _money_pb2.Money:
@@ -1473,7 +1473,7 @@ class FlowShare(_message.Message):
 
     @_builtins.property
     def outside(self) -> _money_pb2.Money:
-        """What is left: it does not come back."""
+        """The rest: it does not come back."""
 
     @_builtins.property
     def ratio(self) -> Global___RatioFigure:
@@ -1501,7 +1501,7 @@ Global___FlowShare: _TypeAlias = FlowShare  # noqa: Y015
 
 @_typing.final
 class FlowDecomposition(_message.Message):
-    """Flows taken apart into cycles and what is left. The volume is unique; which cycles carry it is a
+    """Flows decomposed into cycles and a rest. The volume is unique; which cycles carry it is a
     reproducible allocation, and not unique.
     """
 
@@ -1523,7 +1523,7 @@ class FlowDecomposition(_message.Message):
 
     @_builtins.property
     def outside(self) -> _money_pb2.Money:
-        """The sum of what is left as outside flow; it has no cycle."""
+        """The sum of the outside flow; it has no cycle."""
 
     @_builtins.property
     def circularity(self) -> Global___RatioFigure:
@@ -1625,7 +1625,7 @@ class CircularFlows(_message.Message):
 
     @_builtins.property
     def bilateral_first(self) -> Global___FlowDecomposition:
-        """Pairs first, then the largest circulation of what is left: ties to the round trip of pairs."""
+        """Pairs first, then the largest circulation of the rest: ties to the round trip of pairs."""
 
     @_builtins.property
     def pure_maximum(self) -> Global___FlowDecomposition:
@@ -1792,13 +1792,13 @@ class Projection(_message.Message):
     lag: _builtins.int
     """Events not yet reflected: head_position less position."""
     failure: _builtins.str
-    """Where state is FAILED: the position of the event that cannot be folded, and why."""
+    """If state is FAILED: the position of the event that cannot be folded, and why."""
     generation: _builtins.int
     """Number of the generation that answers: it counts up with each rebuild."""
     version: _builtins.int
     """Version of the folds that it is made by."""
     leader: _builtins.str
-    """The worker that folds: host, process and a part of its own; empty where none does."""
+    """The worker that folds: host, process and a part of its own; empty if none does."""
     @_builtins.property
     def updated_time(self) -> _timestamp_pb2.Timestamp:
         """When the worker last wrote."""
@@ -1809,7 +1809,7 @@ class Projection(_message.Message):
 
     @_builtins.property
     def rebuild(self) -> Global___ProjectionRebuild:
-        """The generation that is being built to take its place; unset where none is."""
+        """The generation that is being built to take its place; unset if none is."""
 
     def __init__(
         self,
@@ -1855,7 +1855,7 @@ class ProjectionRebuild(_message.Message):
     failure: _builtins.str
     """Where it stopped: the position of the event that cannot be folded, and why."""
     leader: _builtins.str
-    """The worker that folds; empty where none does."""
+    """The worker that folds; empty if none does."""
     def __init__(
         self,
         *,
@@ -1931,9 +1931,9 @@ class ListProjectionsRequest(_message.Message):
     parent: _builtins.str
     """Resource name of the book."""
     page_size: _builtins.int
-    """Most projections to return; all where 0."""
+    """Most projections to return; all if 0."""
     page_token: _builtins.str
-    """next_page_token of the page before; the first page where empty."""
+    """next_page_token of the page before; the first page if empty."""
     def __init__(
         self,
         *,
@@ -2086,9 +2086,9 @@ class QueryExceptionsRequest(_message.Message):
     open_only: _builtins.bool
     """Only exceptions that are not cleared."""
     page_size: _builtins.int
-    """Exceptions on a page; 100 where 0, at most 1000."""
+    """Exceptions on a page; 100 if 0, at most 1000."""
     page_token: _builtins.str
-    """Where the last page ended: its next_page_token. All pages are of what was known for the first,
+    """The next_page_token of the last page. All pages show the knowledge of the first,
     and a token belongs to its question: pages differ in page_size alone.
     """
     @_builtins.property
@@ -2097,7 +2097,7 @@ class QueryExceptionsRequest(_message.Message):
 
     @_builtins.property
     def rules(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only these rules, e.g. "SX-INV-01"; all where empty."""
+        """Only these rules, e.g. "SX-INV-01"; all if empty."""
 
     def __init__(
         self,
@@ -2138,23 +2138,23 @@ class ExceptionFinding(_message.Message):
     OWNER_FIELD_NUMBER: _builtins.int
     RESOLUTION_FIELD_NUMBER: _builtins.int
     exception: _builtins.str
-    """Id, the same whenever it is asked for. The register of reviews uses it (ExceptionOpened)."""
+    """Id, the same in every answer. The register of reviews uses it (ExceptionOpened)."""
     rule: _builtins.str
     """The rule, e.g. "SX-INV-01"."""
     severity: Global___ExceptionSeverity.ValueType
     """How grave it is."""
     description: _builtins.str
-    """What is so, with the values."""
+    """The finding, with its values."""
     subject: _builtins.str
     """What it is about: a stream such as "agreements/AGR-DA", or a part of one."""
     arose_position: _builtins.int
     """Position of the event that made it so."""
     cleared_position: _builtins.int
-    """Position of the event that ended it; 0 while it is open, or where time alone ended it."""
+    """Position of the event that ended it; 0 while it is open, or if time alone ended it."""
     owner: _builtins.str
-    """Who looks into it, by the register of reviews; empty where nobody was named."""
+    """Who looks into it, by the register of reviews; empty if nobody was named."""
     resolution: _builtins.str
-    """How it was settled, by the register of reviews; empty where it was not."""
+    """How it was settled, by the register of reviews; empty if it was not."""
     @_builtins.property
     def positions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Positions of the events behind it, ascending."""
@@ -2165,7 +2165,7 @@ class ExceptionFinding(_message.Message):
 
     @_builtins.property
     def arose_time(self) -> _timestamp_pb2.Timestamp:
-        """When that event was recorded; unset where time alone made it so."""
+        """When that event was recorded; unset if time alone made it so."""
 
     @_builtins.property
     def cleared_date(self) -> _date_pb2.Date:
@@ -2360,7 +2360,7 @@ class FigureSubject(_message.Message):
     FIELD_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """Name of the field that tells."""
+    """Name of the field."""
     value: _builtins.str
     """Its value."""
     def __init__(
@@ -2451,13 +2451,13 @@ class FigureChange(_message.Message):
     figure: _builtins.str
     """Name, e.g. "investment.funded"."""
     unit: _builtins.str
-    """ISO 4217 code, "kW", "ppm" and so on; empty where the value has none."""
+    """ISO 4217 code, "kW", "ppm" and so on; empty if the value has none."""
     before: _builtins.str
-    """Value before; empty where there was none."""
+    """Value before; empty if there was none."""
     after: _builtins.str
-    """Value after; empty where there is none."""
+    """Value after; empty if there is none."""
     difference: _builtins.str
-    """After less before, where both are numbers, or one is and the other is not there."""
+    """After less before, if both are numbers, or one is and the other is missing."""
     @_builtins.property
     def about(self) -> _containers.RepeatedCompositeFieldContainer[Global___FigureSubject]:
         """What it is about."""
@@ -2622,9 +2622,9 @@ class Contribution(_message.Message):
     figure: _builtins.str
     """The figure that it adds to: one that is a sum, e.g. "investment.funded"."""
     document: _builtins.str
-    """Number of the document, e.g. of the certificate or the invoice; empty where it has none."""
+    """Number of the document, e.g. of the certificate or the invoice; empty if it has none."""
     amount: _builtins.str
-    """What it adds, a decimal number in the unit; negative where it takes away, and empty where it is
+    """What it adds, a decimal number in the unit; negative if it takes away, and empty if it is
     not disclosed.
     """
     unit: _builtins.str
@@ -2676,7 +2676,7 @@ class ContributionTotal(_message.Message):
     figure: _builtins.str
     """The figure."""
     amount: _builtins.str
-    """The sum of what is disclosed: a decimal number in the unit."""
+    """The sum of the disclosed amounts: a decimal number in the unit."""
     unit: _builtins.str
     """ISO 4217 code, "kW", "shares" or "racks"."""
     undisclosed_count: _builtins.int
@@ -2724,9 +2724,9 @@ class ListContributionsRequest(_message.Message):
     level: Global___PartyLevel.ValueType
     """Whom the pairs of the round trip stand for."""
     page_size: _builtins.int
-    """Most contributions to return: 100 where 0, at most 1000."""
+    """Most contributions to return: 100 if 0, at most 1000."""
     page_token: _builtins.str
-    """next_page_token of the page before; the first page where empty. The token keeps the state of
+    """next_page_token of the page before; the first page if empty. The token keeps the state of
     knowledge of the first page, and belongs to its question: page_size alone may differ.
     """
     @_builtins.property
@@ -2735,7 +2735,7 @@ class ListContributionsRequest(_message.Message):
 
     @_builtins.property
     def about(self) -> _containers.RepeatedCompositeFieldContainer[Global___FigureSubject]:
-        """Only figures about this; all where empty."""
+        """Only figures about this; all if empty."""
 
     def __init__(
         self,
@@ -2828,7 +2828,7 @@ class QueryRollForwardRequest(_message.Message):
 
     @_builtins.property
     def about(self) -> _containers.RepeatedCompositeFieldContainer[Global___FigureSubject]:
-        """Only figures about this; all where empty."""
+        """Only figures about this; all if empty."""
 
     @_builtins.property
     def from_date(self) -> _date_pb2.Date:
@@ -2874,13 +2874,13 @@ class RollForwardPeriod(_message.Message):
     CLOSING_FIELD_NUMBER: _builtins.int
     UNDISCLOSED_COUNT_FIELD_NUMBER: _builtins.int
     opening: _builtins.str
-    """Where it stood before the first day."""
+    """Balance before the first day."""
     additions: _builtins.str
-    """What was added."""
+    """Additions."""
     reductions: _builtins.str
-    """What was taken away, at most 0."""
+    """Reductions, at most 0."""
     closing: _builtins.str
-    """Where it stood at the end of the last day."""
+    """Balance at the end of the last day."""
     undisclosed_count: _builtins.int
     """Contributions of the period whose amount is not disclosed."""
     @_builtins.property
@@ -3002,11 +3002,11 @@ class CompletionForecast(_message.Message):
     gained_days: _builtins.int
     """Days of those four quarters: 365 or 366."""
     days_late: _builtins.int
-    """forecast_date less target_date in days, negative where it is earlier; unset where either is."""
+    """forecast_date less target_date in days, negative if it is earlier; unset if either is."""
     @_builtins.property
     def forecast_date(self) -> _date_pb2.Date:
-        """as_of and missing_kw by gained_kw times gained_days, rounded up to whole days. Unset where nothing
-        is missing, where nothing was gained, and beyond the year 9999.
+        """as_of and missing_kw by gained_kw times gained_days, rounded up to whole days. Unset if nothing
+        is missing, if nothing was gained, and beyond the year 9999.
         """
 
     def __init__(
@@ -3057,29 +3057,29 @@ class MilestoneProgress(_message.Message):
     capacity_layer: _common_pb2.CapacityLayer.ValueType
     """The layer in which it is counted."""
     planned_kw: _builtins.int
-    """Capacity planned, in kilowatts; 0 where it is not in the plan."""
+    """Capacity planned, in kilowatts; 0 if it is not in the plan."""
     claimed_kw: _builtins.int
     """Capacity claimed and not rejected, in kilowatts."""
     certified_kw: _builtins.int
     """Net certified capacity, in kilowatts."""
     variance_kw: _builtins.int
-    """Net certified less planned; unset where it is not in the plan."""
+    """Net certified less planned; unset if it is not in the plan."""
     days_late: _builtins.int
-    """completed_date less planned_date in days, negative where it is early. While not complete: days
+    """completed_date less planned_date in days, negative if it is early. While not complete: days
     since planned_date, unset before it.
     """
     @_builtins.property
     def planned_date(self) -> _date_pb2.Date:
-        """When it is to be certified; unset where the plan does not tell."""
+        """When it is to be certified; unset if the plan does not state it."""
 
     @_builtins.property
     def claimed_date(self) -> _date_pb2.Date:
-        """When it was first claimed; unset where it was not."""
+        """When it was first claimed; unset if it was not."""
 
     @_builtins.property
     def completed_date(self) -> _date_pb2.Date:
-        """Since when all that is planned is certified without a break, or all that is claimed where nothing
-        is planned; unset where it is not.
+        """Since when all that is planned is certified without a break, or all that is claimed if nothing
+        is planned; unset if it is not.
         """
 
     def __init__(
@@ -3134,13 +3134,13 @@ class ScheduleProgress(_message.Message):
     planned_kw: _builtins.int
     """Capacity to be reached in all, in kilowatts."""
     certified_kw: _builtins.int
-    """Net certified capacity at the end of planned_date, or on as_of where that is earlier, in
+    """Net certified capacity at the end of planned_date, or on as_of if that is earlier, in
     kilowatts: under the agreement and those that it supersedes, on its basis and in its layer.
     """
     variance_kw: _builtins.int
     """certified_kw less planned_kw."""
     days_late: _builtins.int
-    """reached_date less planned_date in days, negative where it is early. While not reached: days since
+    """reached_date less planned_date in days, negative if it is early. While not reached: days since
     planned_date, unset before it.
     """
     @_builtins.property
@@ -3149,7 +3149,7 @@ class ScheduleProgress(_message.Message):
 
     @_builtins.property
     def reached_date(self) -> _date_pb2.Date:
-        """Since when planned_kw is certified without a break; unset where it is not."""
+        """Since when planned_kw is certified without a break; unset if it is not."""
 
     def __init__(
         self,
@@ -3183,7 +3183,7 @@ class GpuQuantity(_message.Message):
     ORDERED_QUANTITY_FIELD_NUMBER: _builtins.int
     RECEIVED_QUANTITY_FIELD_NUMBER: _builtins.int
     gpu_basis: _common_pb2.GpuBasis.ValueType
-    """What is counted as one GPU."""
+    """Unit in which GPUs are counted."""
     ordered_quantity: _builtins.int
     """Those in the racks ordered."""
     received_quantity: _builtins.int
@@ -3205,8 +3205,8 @@ Global___GpuQuantity: _TypeAlias = GpuQuantity  # noqa: Y015
 
 @_typing.final
 class HardwarePlace(_message.Message):
-    """Hardware behind the gigawatts of one site and platform, in the layer CHIP_SUPPLY. What is not told
-    is a line of its own: an order tells no site, and a unit that is not rated no platform.
+    """Hardware of one site and platform, in the layer CHIP_SUPPLY. What a fact does not state
+    is a line of its own: an order states no site, and a unit without a rating no platform.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -3224,9 +3224,9 @@ class HardwarePlace(_message.Message):
     power_basis: _common_pb2.PowerBasis.ValueType
     """What the power is measured at; unspecified for units that are not rated."""
     site: _builtins.str
-    """Site; empty where not told."""
+    """Site; empty if not stated."""
     platform: _builtins.str
-    """Platform; empty where not told."""
+    """Platform; empty if not stated."""
     ordered_rack_quantity: _builtins.int
     """Racks ordered, net of amendments and cancellations."""
     received_rack_quantity: _builtins.int
@@ -3322,30 +3322,30 @@ class TrancheTimeline(_message.Message):
     tranche: _builtins.int
     """Number of the tranche."""
     days_to_call: _builtins.int
-    """Days from entitlement to the call, or to as_of while it is not called. Negative where it was called
-    before; unset where it is not entitled.
+    """Days from entitlement to the call, or to as_of while it is not called. Negative if it was called
+    before; unset if it is not entitled.
     """
     days_to_fund: _builtins.int
-    """Days from entitlement to cash, or to as_of while it is not funded. Negative where it was funded
-    before; unset where it is not entitled.
+    """Days from entitlement to cash, or to as_of while it is not funded. Negative if it was funded
+    before; unset if it is not entitled.
     """
     @_builtins.property
     def entitled_date(self) -> _date_pb2.Date:
-        """Since when it is entitled without a break; unset where it is not entitled."""
+        """Since when it is entitled without a break; unset if it is not entitled."""
 
     @_builtins.property
     def causes(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntitlementCause]:
         """The events of that day that made it so: certifications, documents, changes of the agreement. Empty
-        where time alone did.
+        if time alone did.
         """
 
     @_builtins.property
     def called_date(self) -> _date_pb2.Date:
-        """When it was first called; unset where it was not."""
+        """When it was first called; unset if it was not."""
 
     @_builtins.property
     def funded_date(self) -> _date_pb2.Date:
-        """When it was first funded; unset where it was not."""
+        """When it was first funded; unset if it was not."""
 
     def __init__(
         self,
@@ -3417,7 +3417,7 @@ class QueryCounterfactualRequest(_message.Message):
     book: _builtins.str
     """Resource name of the book."""
     agreement: _builtins.str
-    """Only this agreement and those that it supersedes; all where empty."""
+    """Only this agreement and those that it supersedes; all if empty."""
     @_builtins.property
     def read(self) -> Global___ReadSpec:
         """Which facts, and how fresh."""
@@ -3456,7 +3456,7 @@ class CounterfactualFigures(_message.Message):
     OVERFUNDED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def entitled(self) -> Global___MoneyFigure:
-        """Entitled; unset where it is read in proportion and no capacity is agreed, and with it all others
+        """Entitled; unset if it is read in proportion and no capacity is agreed, and with it all others
         that depend on it.
         """
 
@@ -3517,7 +3517,7 @@ class CounterfactualOutcome(_message.Message):
 
     @_builtins.property
     def difference(self) -> Global___CounterfactualFigures:
-        """Its figures less those of the books, negative where they are less."""
+        """Its figures less those of the books, negative if they are less."""
 
     def __init__(
         self,
@@ -3710,7 +3710,7 @@ class WarrantFigures(_message.Message):
     """Id of the share class; empty if not stated."""
     next_tranche: _builtins.int
     """Number of the tranche that vests next: the first that is neither vested in full nor lapsed; 0 if
-    there is none. Its open vesting conditions are what is missing.
+    there is none. Its open vesting conditions are missing.
     """
     @_builtins.property
     def grant_date(self) -> _date_pb2.Date:

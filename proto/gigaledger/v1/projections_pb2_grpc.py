@@ -138,14 +138,14 @@ class ProjectionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def QueryExceptions(self, request, context):
-        """What is legal to record but an auditor wants flagged: the soft rules of the book.
+        """Facts that are legal to record but that an auditor wants flagged.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def QueryCircularFlows(self, request, context):
-        """What runs in circles between any number of parties, and what is left as outside flow.
+        """Circular flows between any number of parties, and the rest as outside flow.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -208,8 +208,8 @@ class ProjectionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RebuildProjection(self, request, context):
-        """Makes a projection anew from the beginning of the log, beside the one that answers, which it then
-        takes the place of. FAILED_PRECONDITION where that is under way.
+        """Rebuilds a projection from the beginning of the log, beside the one that answers, which it then
+        takes the place of. FAILED_PRECONDITION if that is under way.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -217,7 +217,7 @@ class ProjectionServiceServicer:
 
     def ResumeProjection(self, request, context):
         """Lets a projection that has stopped try again the event that it stopped at. FAILED_PRECONDITION
-        where it has not stopped.
+        if it has not stopped.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

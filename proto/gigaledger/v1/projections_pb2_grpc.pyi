@@ -40,9 +40,9 @@ class ProjectionServiceStub:
     QueryRoundTrip: _grpc.UnaryUnaryMultiCallable[_projections_pb2.QueryRoundTripRequest, _projections_pb2.QueryRoundTripResponse]
     """Purchases against investment between pairs of investor-suppliers and investee-customers."""
     QueryExceptions: _grpc.UnaryUnaryMultiCallable[_projections_pb2.QueryExceptionsRequest, _projections_pb2.QueryExceptionsResponse]
-    """What is legal to record but an auditor wants flagged: the soft rules of the book."""
+    """Facts that are legal to record but that an auditor wants flagged."""
     QueryCircularFlows: _grpc.UnaryUnaryMultiCallable[_projections_pb2.QueryCircularFlowsRequest, _projections_pb2.QueryCircularFlowsResponse]
-    """What runs in circles between any number of parties, and what is left as outside flow."""
+    """Circular flows between any number of parties, and the rest as outside flow."""
     QuerySeries: _grpc.UnaryStreamMultiCallable[_projections_pb2.QuerySeriesRequest, _projections_pb2.QuerySeriesResponse]
     """The same question at the end of each day, month, quarter or year, in one state of the book."""
     QueryChanges: _grpc.UnaryStreamMultiCallable[_projections_pb2.QueryChangesRequest, _projections_pb2.QueryChangesResponse]
@@ -60,12 +60,12 @@ class ProjectionServiceStub:
     ListProjections: _grpc.UnaryUnaryMultiCallable[_projections_pb2.ListProjectionsRequest, _projections_pb2.ListProjectionsResponse]
     """Status of all projections of a book."""
     RebuildProjection: _grpc.UnaryUnaryMultiCallable[_projections_pb2.RebuildProjectionRequest, _projections_pb2.RebuildProjectionResponse]
-    """Makes a projection anew from the beginning of the log, beside the one that answers, which it then
-    takes the place of. FAILED_PRECONDITION where that is under way.
+    """Rebuilds a projection from the beginning of the log, beside the one that answers, which it then
+    takes the place of. FAILED_PRECONDITION if that is under way.
     """
     ResumeProjection: _grpc.UnaryUnaryMultiCallable[_projections_pb2.ResumeProjectionRequest, _projections_pb2.ResumeProjectionResponse]
     """Lets a projection that has stopped try again the event that it stopped at. FAILED_PRECONDITION
-    where it has not stopped.
+    if it has not stopped.
     """
 
 @_typing.type_check_only
@@ -80,9 +80,9 @@ class ProjectionServiceAsyncStub(ProjectionServiceStub):
     QueryRoundTrip: _aio.UnaryUnaryMultiCallable[_projections_pb2.QueryRoundTripRequest, _projections_pb2.QueryRoundTripResponse]  # type: ignore[assignment]
     """Purchases against investment between pairs of investor-suppliers and investee-customers."""
     QueryExceptions: _aio.UnaryUnaryMultiCallable[_projections_pb2.QueryExceptionsRequest, _projections_pb2.QueryExceptionsResponse]  # type: ignore[assignment]
-    """What is legal to record but an auditor wants flagged: the soft rules of the book."""
+    """Facts that are legal to record but that an auditor wants flagged."""
     QueryCircularFlows: _aio.UnaryUnaryMultiCallable[_projections_pb2.QueryCircularFlowsRequest, _projections_pb2.QueryCircularFlowsResponse]  # type: ignore[assignment]
-    """What runs in circles between any number of parties, and what is left as outside flow."""
+    """Circular flows between any number of parties, and the rest as outside flow."""
     QuerySeries: _aio.UnaryStreamMultiCallable[_projections_pb2.QuerySeriesRequest, _projections_pb2.QuerySeriesResponse]  # type: ignore[assignment]
     """The same question at the end of each day, month, quarter or year, in one state of the book."""
     QueryChanges: _aio.UnaryStreamMultiCallable[_projections_pb2.QueryChangesRequest, _projections_pb2.QueryChangesResponse]  # type: ignore[assignment]
@@ -100,12 +100,12 @@ class ProjectionServiceAsyncStub(ProjectionServiceStub):
     ListProjections: _aio.UnaryUnaryMultiCallable[_projections_pb2.ListProjectionsRequest, _projections_pb2.ListProjectionsResponse]  # type: ignore[assignment]
     """Status of all projections of a book."""
     RebuildProjection: _aio.UnaryUnaryMultiCallable[_projections_pb2.RebuildProjectionRequest, _projections_pb2.RebuildProjectionResponse]  # type: ignore[assignment]
-    """Makes a projection anew from the beginning of the log, beside the one that answers, which it then
-    takes the place of. FAILED_PRECONDITION where that is under way.
+    """Rebuilds a projection from the beginning of the log, beside the one that answers, which it then
+    takes the place of. FAILED_PRECONDITION if that is under way.
     """
     ResumeProjection: _aio.UnaryUnaryMultiCallable[_projections_pb2.ResumeProjectionRequest, _projections_pb2.ResumeProjectionResponse]  # type: ignore[assignment]
     """Lets a projection that has stopped try again the event that it stopped at. FAILED_PRECONDITION
-    where it has not stopped.
+    if it has not stopped.
     """
 
 class ProjectionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -141,7 +141,7 @@ class ProjectionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _projections_pb2.QueryExceptionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_projections_pb2.QueryExceptionsResponse, _abc.Awaitable[_projections_pb2.QueryExceptionsResponse]]:
-        """What is legal to record but an auditor wants flagged: the soft rules of the book."""
+        """Facts that are legal to record but that an auditor wants flagged."""
 
     @_abc_1.abstractmethod
     def QueryCircularFlows(
@@ -149,7 +149,7 @@ class ProjectionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _projections_pb2.QueryCircularFlowsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_projections_pb2.QueryCircularFlowsResponse, _abc.Awaitable[_projections_pb2.QueryCircularFlowsResponse]]:
-        """What runs in circles between any number of parties, and what is left as outside flow."""
+        """Circular flows between any number of parties, and the rest as outside flow."""
 
     @_abc_1.abstractmethod
     def QuerySeries(
@@ -221,8 +221,8 @@ class ProjectionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _projections_pb2.RebuildProjectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_projections_pb2.RebuildProjectionResponse, _abc.Awaitable[_projections_pb2.RebuildProjectionResponse]]:
-        """Makes a projection anew from the beginning of the log, beside the one that answers, which it then
-        takes the place of. FAILED_PRECONDITION where that is under way.
+        """Rebuilds a projection from the beginning of the log, beside the one that answers, which it then
+        takes the place of. FAILED_PRECONDITION if that is under way.
         """
 
     @_abc_1.abstractmethod
@@ -232,7 +232,7 @@ class ProjectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_projections_pb2.ResumeProjectionResponse, _abc.Awaitable[_projections_pb2.ResumeProjectionResponse]]:
         """Lets a projection that has stopped try again the event that it stopped at. FAILED_PRECONDITION
-        where it has not stopped.
+        if it has not stopped.
         """
 
 def add_ProjectionServiceServicer_to_server(servicer: ProjectionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

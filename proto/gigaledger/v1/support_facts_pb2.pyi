@@ -69,7 +69,7 @@ class LeaseCommenced(_message.Message):
     lease: _builtins.str
     """Id of the lease, unique in the book."""
     agreement: _builtins.str
-    """Agreement under which it is let; empty where none."""
+    """Agreement under which it is let; empty if none."""
     lessor: _builtins.str
     """Party that lets."""
     lessee: _builtins.str
@@ -77,11 +77,11 @@ class LeaseCommenced(_message.Message):
     lease_kind: Global___LeaseKind.ValueType
     """Who bears the costs beside the rent."""
     term_months: _builtins.int
-    """Term in months; 0 where not told."""
+    """Term in months; 0 if not stated."""
     amount_undisclosed: _builtins.bool
-    """True where the rent is not disclosed: unknown, which is not zero."""
+    """True if the rent is not disclosed: unknown, which is not zero."""
     asset: _builtins.str
-    """What is let."""
+    """Subject of the lease."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """Rent over the whole term."""
@@ -128,7 +128,7 @@ class LeasePaymentSettled(_message.Message):
     payee: _builtins.str
     """Party that is paid."""
     bank_reference: _builtins.str
-    """The bank's reference or the UETR, unique in the book (HR-ID-02); empty where unknown."""
+    """The bank's reference or the UETR, unique in the book (HR-ID-02); empty if unknown."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """Amount paid, in the currency of the rent."""
@@ -167,20 +167,20 @@ class BackstopGranted(_message.Message):
     backstop: _builtins.str
     """Id of the backstop, unique in the book."""
     agreement: _builtins.str
-    """Agreement under which it is granted; empty where none."""
+    """Agreement under which it is granted; empty if none."""
     grantor: _builtins.str
     """Party that will buy: often a supplier."""
     beneficiary: _builtins.str
     """Party that can sell: often that supplier's customer."""
     amount_undisclosed: _builtins.bool
-    """True where the amount is not disclosed: unknown, which is not zero."""
+    """True if the amount is not disclosed: unknown, which is not zero."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """The most that the grantor will pay."""
 
     @_builtins.property
     def expiry_date(self) -> _date_pb2.Date:
-        """The last day of the obligation; open where unset."""
+        """The last day of the obligation; open if unset."""
 
     def __init__(
         self,
@@ -224,7 +224,7 @@ class BackstopPurchaseSettled(_message.Message):
     payee: _builtins.str
     """Party that is paid."""
     bank_reference: _builtins.str
-    """The bank's reference or the UETR, unique in the book (HR-ID-02); empty where unknown."""
+    """The bank's reference or the UETR, unique in the book (HR-ID-02); empty if unknown."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """Amount paid, in the currency of the backstop."""
@@ -267,7 +267,7 @@ class GuaranteeGranted(_message.Message):
     guarantee: _builtins.str
     """Id of the guarantee, unique in the book."""
     agreement: _builtins.str
-    """Agreement whose obligation is guaranteed; empty where none."""
+    """Agreement whose obligation is guaranteed; empty if none."""
     guarantor: _builtins.str
     """Party that stands in."""
     debtor: _builtins.str
@@ -275,7 +275,7 @@ class GuaranteeGranted(_message.Message):
     creditor: _builtins.str
     """Party to whom it is owed."""
     amount_undisclosed: _builtins.bool
-    """True where the amount is not disclosed: unknown, which is not zero."""
+    """True if the amount is not disclosed: unknown, which is not zero."""
     obligation: _builtins.str
     """The obligation that is guaranteed, e.g. a lease or a debt."""
     @_builtins.property
@@ -284,7 +284,7 @@ class GuaranteeGranted(_message.Message):
 
     @_builtins.property
     def expiry_date(self) -> _date_pb2.Date:
-        """The last day of the guarantee; open where unset."""
+        """The last day of the guarantee; open if unset."""
 
     def __init__(
         self,
@@ -323,7 +323,7 @@ class GuaranteeCalled(_message.Message):
     """Number of the demand, unique in the guarantee (HR-ID-02)."""
     bank_reference: _builtins.str
     """The bank's reference of the guarantor's payment or its UETR, unique in the book (HR-ID-02);
-    empty where nothing is paid yet or the reference is unknown.
+    empty if nothing is paid yet or the reference is unknown.
     """
     @_builtins.property
     def amount(self) -> _money_pb2.Money:

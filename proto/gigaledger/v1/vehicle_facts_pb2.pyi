@@ -34,7 +34,7 @@ class UseOfProceeds(_message.Message):
     share_ppm: _builtins.int
     """The part of the capital, in parts per million. All parts together are at most 1,000,000."""
     purpose: _builtins.str
-    """What is bought with it."""
+    """Purpose."""
     def __init__(
         self,
         *,
@@ -64,18 +64,18 @@ class SpvFormed(_message.Message):
     vehicle: _builtins.str
     """Party that the vehicle is."""
     agreement: _builtins.str
-    """Agreement under which it is formed; empty where none."""
+    """Agreement under which it is formed; empty if none."""
     @_builtins.property
     def planned_equity(self) -> _money_pb2.Money:
-        """Equity that it is to raise; unset where not disclosed."""
+        """Equity that it is to raise; unset if not disclosed."""
 
     @_builtins.property
     def planned_debt(self) -> _money_pb2.Money:
-        """Debt that it is to raise; unset where not disclosed."""
+        """Debt that it is to raise; unset if not disclosed."""
 
     @_builtins.property
     def use_of_proceeds(self) -> _containers.RepeatedCompositeFieldContainer[Global___UseOfProceeds]:
-        """What its capital is spent on, equity and debt alike; empty where not stated."""
+        """What its capital is spent on, equity and debt alike; empty if not stated."""
 
     def __init__(
         self,
@@ -114,16 +114,16 @@ class SpvEquityContributed(_message.Message):
     payer: _builtins.str
     """Party that pays; the vehicle is paid."""
     amount_undisclosed: _builtins.bool
-    """True where the amount is not disclosed: unknown, which is not zero."""
+    """True if the amount is not disclosed: unknown, which is not zero."""
     bank_reference: _builtins.str
-    """The bank's reference or the UETR, unique in the book (HR-ID-02); empty where unknown."""
+    """The bank's reference or the UETR, unique in the book (HR-ID-02); empty if unknown."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """Amount received."""
 
     @_builtins.property
     def use_of_proceeds(self) -> _containers.RepeatedCompositeFieldContainer[Global___UseOfProceeds]:
-        """What this money is spent on; that of the vehicle where empty."""
+        """What this money is spent on; that of the vehicle if empty."""
 
     def __init__(
         self,
@@ -162,7 +162,7 @@ class DistributionPaid(_message.Message):
     payee: _builtins.str
     """Party that is paid."""
     bank_reference: _builtins.str
-    """The bank's reference or the UETR, unique in the book (HR-ID-02); empty where unknown."""
+    """The bank's reference or the UETR, unique in the book (HR-ID-02); empty if unknown."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """Amount paid."""
@@ -204,7 +204,7 @@ class DebtDrawn(_message.Message):
     debt: _builtins.str
     """Id of the debt or facility, unique in the book."""
     agreement: _builtins.str
-    """Agreement under which it is lent; empty where none."""
+    """Agreement under which it is lent; empty if none."""
     drawing: _builtins.str
     """Number of the drawing, unique in the debt (HR-ID-02)."""
     lender: _builtins.str
@@ -212,18 +212,18 @@ class DebtDrawn(_message.Message):
     borrower: _builtins.str
     """Party that borrows. The same for every drawing of a debt."""
     bank_reference: _builtins.str
-    """The bank's reference or the UETR, unique in the book (HR-ID-02); empty where unknown."""
+    """The bank's reference or the UETR, unique in the book (HR-ID-02); empty if unknown."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """Principal received. All drawings of a debt are in one currency."""
 
     @_builtins.property
     def due_date(self) -> _date_pb2.Date:
-        """When the principal is due; open where unset."""
+        """When the principal is due; open if unset."""
 
     @_builtins.property
     def use_of_proceeds(self) -> _containers.RepeatedCompositeFieldContainer[Global___UseOfProceeds]:
-        """What this money is spent on; that of the vehicle where empty and a vehicle borrows."""
+        """What this money is spent on; that of the vehicle if empty and a vehicle borrows."""
 
     def __init__(
         self,
@@ -262,14 +262,14 @@ class DebtRepaid(_message.Message):
     repayment: _builtins.str
     """Number of the repayment, unique in the debt (HR-ID-02)."""
     bank_reference: _builtins.str
-    """The bank's reference or the UETR, unique in the book (HR-ID-02); empty where unknown."""
+    """The bank's reference or the UETR, unique in the book (HR-ID-02); empty if unknown."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """Principal repaid: at most what is outstanding."""
+        """Principal repaid: at most the outstanding principal."""
 
     @_builtins.property
     def interest(self) -> _money_pb2.Money:
-        """Interest paid with it; unset where none."""
+        """Interest paid with it; unset if none."""
 
     def __init__(
         self,

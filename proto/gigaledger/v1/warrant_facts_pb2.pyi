@@ -34,17 +34,17 @@ class _WarrantGateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WarrantGa
     WARRANT_GATE_VESTING: _WarrantGate.ValueType  # 1
     """The tranche vests once all of its vesting conditions hold."""
     WARRANT_GATE_EXERCISE: _WarrantGate.ValueType  # 2
-    """What is vested can be exercised once all of its exercise conditions hold."""
+    """Vested shares can be exercised once all of its exercise conditions hold."""
 
 class WarrantGate(_WarrantGate, metaclass=_WarrantGateEnumTypeWrapper):
-    """What a condition of a warrant stands before. What is vested is not yet exercisable."""
+    """Right that a condition of a warrant precedes. Vested shares are not yet exercisable."""
 
 WARRANT_GATE_UNSPECIFIED: WarrantGate.ValueType  # 0
 """Not given. Refused."""
 WARRANT_GATE_VESTING: WarrantGate.ValueType  # 1
 """The tranche vests once all of its vesting conditions hold."""
 WARRANT_GATE_EXERCISE: WarrantGate.ValueType  # 2
-"""What is vested can be exercised once all of its exercise conditions hold."""
+"""Vested shares can be exercised once all of its exercise conditions hold."""
 Global___WarrantGate: _TypeAlias = WarrantGate  # noqa: Y015
 
 @_typing.final
@@ -61,7 +61,7 @@ class WarrantTranche(_message.Message):
     """Number of the tranche, 1 and up, unique in the warrant."""
     @_builtins.property
     def shares(self) -> _decimal_pb2.Decimal:
-        """Shares that vest with it; unset where not disclosed: unknown, which is not zero."""
+        """Shares that vest with it; unset if not disclosed: unknown, which is not zero."""
 
     @_builtins.property
     def vesting_conditions(self) -> _containers.RepeatedCompositeFieldContainer[_agreement_facts_pb2.TrancheCondition]:
@@ -71,7 +71,7 @@ class WarrantTranche(_message.Message):
 
     @_builtins.property
     def exercise_conditions(self) -> _containers.RepeatedCompositeFieldContainer[_agreement_facts_pb2.TrancheCondition]:
-        """All must hold, besides, before what is vested can be exercised."""
+        """All must hold, besides, before vested shares can be exercised."""
 
     def __init__(
         self,
@@ -110,13 +110,13 @@ class WarrantIssued(_message.Message):
     warrant: _builtins.str
     """Id of the warrant, unique in the book."""
     agreement: _builtins.str
-    """Agreement under which it is granted; empty where none."""
+    """Agreement under which it is granted; empty if none."""
     issuer: _builtins.str
     """Party whose shares can be bought."""
     holder: _builtins.str
     """Party that can buy them."""
     share_class: _builtins.str
-    """Id of the share class; empty where not told."""
+    """Id of the share class; empty if not stated."""
     @_builtins.property
     def shares(self) -> _decimal_pb2.Decimal:
         """Shares granted, all tranches together."""
@@ -135,7 +135,7 @@ class WarrantIssued(_message.Message):
 
     @_builtins.property
     def expiry_date(self) -> _date_pb2.Date:
-        """The last day on which it can be exercised; open where unset."""
+        """The last day on which it can be exercised; open if unset."""
 
     def __init__(
         self,
@@ -245,7 +245,7 @@ class WarrantExercised(_message.Message):
     exercise: _builtins.str
     """Number of the notice of exercise, unique in the warrant (HR-ID-02)."""
     bank_reference: _builtins.str
-    """The bank's reference or the UETR, unique in the book (HR-ID-02); empty where unknown."""
+    """The bank's reference or the UETR, unique in the book (HR-ID-02); empty if unknown."""
     @_builtins.property
     def shares(self) -> _decimal_pb2.Decimal:
         """Shares bought: at most those vested, exercisable and not yet exercised (HR-WAR-02), on or before
@@ -254,7 +254,7 @@ class WarrantExercised(_message.Message):
 
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """Amount paid: 0 <= amount - shares * price < price (HR-INV-06); unset where no cash moved."""
+        """Amount paid: 0 <= amount - shares * price < price (HR-INV-06); unset if no cash moved."""
 
     def __init__(
         self,
@@ -275,7 +275,7 @@ Global___WarrantExercised: _TypeAlias = WarrantExercised  # noqa: Y015
 
 @_typing.final
 class WarrantLapsed(_message.Message):
-    """What is not exercised of a warrant lapses. Observation. Stream: warrants/{warrant}."""
+    """The unexercised rest of a warrant lapses. Observation. Stream: warrants/{warrant}."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -284,7 +284,7 @@ class WarrantLapsed(_message.Message):
     warrant: _builtins.str
     """Id of the warrant."""
     tranche: _builtins.int
-    """Number of the tranche that lapses; all of them where 0."""
+    """Number of the tranche that lapses; all of them if 0."""
     def __init__(
         self,
         *,
