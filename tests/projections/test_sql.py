@@ -71,7 +71,7 @@ async def test_the_page_gives_the_figures_of_the_reports(
     assert [row["paid_minor"] for row in asked["paid as known at an earlier position"]] == [
         sum(money_from_message(pair.paid.amount).amount_minor for pair in earlier.pairs)
     ]
-    invoices = asked["invoices and what was paid on them"]
+    invoices = asked["invoices and their payments"]
     assert all(row["invoiced_minor"] == row["paid_minor"] for row in invoices)
     assert {row["position"] for row in asked["freshness"]} == {len(PLAN)}
     assert [row["projection"] for row in asked["freshness"]] == [p.name for p in PROJECTIONS]
