@@ -77,6 +77,16 @@ def test_exceptions_by_rule_and_of_some_severity(services: Shell, plan: str) -> 
     assert f"SX-CAP-03, warning: {every['totalCount']}, {every['openCount']} open" in titles
 
 
+def test_amounts_of_zero_are_shown_only_if_they_are_an_answer(services: Shell, plan: str) -> None:
+    asked = ("report", "investment", "--book", plan, "--as-of", "2025-12-31")
+
+    people, programs = services(*asked), json.loads(services(*asked, "--json").out)
+
+    assert {item["secondary"]["amount"]["units"] for item in programs["agreements"]} == {"0"}
+    assert "paid between holders" not in people.out
+    assert people.out.count("│ called ") >= len(programs["agreements"])
+
+
 def test_lots_of_the_round_trip(services: Shell, plan: str) -> None:
     asked = ("report", "round-trip", "--book", plan, "--as-of", "2027-12-31")
     position = head(services, plan)

@@ -25,6 +25,7 @@ from gigaledger.v1.projections_pb2 import (
     ExceptionFinding,
     ExceptionSeverity,
     InvestmentFigures,
+    MoneyFigure,
     QueryCapacityResponse,
     QueryExceptionsResponse,
     QueryInvestmentResponse,
@@ -43,6 +44,13 @@ _MAIN_BASES = (
     RoundTripBasis.ROUND_TRIP_BASIS_ACCRUAL,
     RoundTripBasis.ROUND_TRIP_BASIS_COMMITMENT,
 )
+_SHOWN_IF_ZERO = frozenset(
+    {
+        *("committed", "entitled", "called", "funded, net", "remaining commitment"),
+        *("available to call", "ordered", "received", "invoiced", "paid"),
+    }
+)
+"""Amounts whose zero is an answer. Rows of other amounts are left out if they are zero."""
 
 
 def print_report(out: Console, context: ReadContext, *parts: RenderableType) -> None:
@@ -174,7 +182,8 @@ def _investment(title: str, item: InvestmentFigures) -> RenderableType:
         ("funded beyond entitlement", item.overfunded),
         ("paid between holders", item.secondary),
     ):
-        add_row(made, [label, figure(value)])
+        if label in _SHOWN_IF_ZERO or not _is_zero(value):
+            add_row(made, [label, figure(value)])
     add_row(made, ["shares outstanding", item.shares_outstanding or "0"])
     add_row(made, ["average price of a share", item.average_price or NOT_AVAILABLE])
     return made
@@ -235,8 +244,15 @@ def _purchases(pair: RoundTripPair) -> RenderableType:
         ("payments to no invoice", pair.unapplied_payments),
         ("invested in kind", pair.invested_non_cash),
     ):
-        add_row(made, [label, figure(value)])
+        if label in _SHOWN_IF_ZERO or not _is_zero(value):
+            add_row(made, [label, figure(value)])
     return made
+
+
+def _is_zero(value: MoneyFigure) -> bool:
+    """Return whether an amount is known to be zero."""
+    known = value.HasField("amount") and not value.undisclosed_count
+    return known and not (value.amount.units or value.amount.nanos)
 
 
 def exception_tables(response: QueryExceptionsResponse) -> list[RenderableType]:
