@@ -26,7 +26,7 @@ class Main(BookApplication):
 
 
 class FundedView(SQLiteTrackingRecorder):
-    """Cash received by party and currency, in the database that tracks what was processed."""
+    """Cash received by party and currency, in the database that tracks processed events."""
 
     def __init__(self, datastore: SQLiteDatastore, **kwargs: Any) -> None:
         super().__init__(datastore, **kwargs)

@@ -184,5 +184,5 @@ def test_a_terminated_ledger_answers_received_requests(start_ledger: StartLedger
     assert ended.value.code() is grpc.StatusCode.UNAVAILABLE
     with process.channel() as channel:
         head = Caller(LedgerServiceStub(channel), caller.book).head()
-    # What was recorded was answered, and what was answered is recorded.
+    # Recorded requests were answered, and answered requests are recorded.
     assert head == 2 + len(rest)

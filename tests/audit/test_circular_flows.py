@@ -1,4 +1,4 @@
-"""Circular flows by a second algorithm: what is published must be exactly that."""
+"""Circular flows by a second algorithm: the published figures must equal it."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_circulation_is_one_and_no_larger_one_exists(edges: dict[Edge, int]) -
     assert all(0 <= circulation[edge] <= minor for edge, minor in edges.items())
     assert net(circulation) == {}
     assert net(cheapest_with_same_positions(edges)) == net(edges)
-    # Optimal where no cycle of what could still be moved would carry more.
+    # Optimal if no cycle of the movable rest would carry more.
     residual: nx.MultiDiGraph[str] = nx.MultiDiGraph()
     for (payer, payee), minor in edges.items():
         if circulation[payer, payee] < minor:
@@ -168,7 +168,7 @@ def _another_cycle(flows: CircularFlows) -> None:
 
 
 def _unordered_cycle(flows: CircularFlows) -> None:
-    """The same cycle, told from another party."""
+    """The same cycle, starting from another party."""
     parties_ = list(flows.bilateral_first.cycles[-1].parties)
     flows.bilateral_first.cycles[-1].parties[:] = [*parties_[1:], parties_[0]]
 

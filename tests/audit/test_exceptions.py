@@ -179,7 +179,7 @@ def _reversal(log: Log, back: int) -> Event:
 
 
 async def answer(read_models: ReadModels, log: Log) -> QueryExceptionsResponse:
-    """What is published of a log, in one page."""
+    """The published exceptions of a log, in one page."""
     await read_models.forget()
     await read_models.apply(log.events, EXCEPTIONS)
     async with read_models.snapshot("exceptions") as snapshot:
@@ -289,7 +289,7 @@ async def test_an_altered_answer_is_found(read_models: ReadModels) -> None:
 async def test_what_the_projection_lost_is_found(
     read_models: ReadModels, lost: LiteralString, missing: str
 ) -> None:
-    """A verdict, or a fact that is judged when it is asked for: an exception is missing."""
+    """A finding, or a fact that is evaluated at query time: an exception is missing."""
     log = CORRECTIONS
     await answer(read_models, log)
     await read_models.connection.execute(lost)

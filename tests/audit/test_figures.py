@@ -200,7 +200,7 @@ def by_expected_names(found: dict[FigureKey, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["nvidia-openai-plan", "corrections"])
 def test_every_checkpoint_of_the_scenarios_is_exact(name: str) -> None:
-    """What was known on a date is what the log held at the end of it."""
+    """Knowledge as of a date equals the log at the end of that date."""
     events = example(name)
     figures = added(events)
     for checkpoint in EXPECTED[name]:

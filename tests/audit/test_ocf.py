@@ -61,10 +61,10 @@ def package(
 
 
 def held(transactions: Sequence[dict[str, Any]]) -> dict[tuple[str, str], Decimal]:
-    """Who holds how many shares of which class, by the rules of the format alone.
+    """Holdings of shares by class, by the rules of the format alone.
 
-    An issuance opens a security. What is retracted, cancelled, repurchased or transferred is
-    closed, for what is left of it is issued as another one.
+    An issuance opens a security. A security that is retracted, cancelled, repurchased or
+    transferred is closed; the rest of it is issued as another one.
     """
     open_: dict[str, dict[str, Any]] = {}
     for one in transactions:

@@ -26,14 +26,14 @@ ORDERING = {Kind.POSITION, Kind.VERSION, Kind.TIME}
 
 
 def altered(change: Callable[[Sealed], object]) -> list[Finding]:
-    """What is found in the honest book after a change."""
+    """The findings in the honest book after a change."""
     book = copy.deepcopy(HONEST)
     change(book)
     return book.findings()
 
 
 def with_leaf(position: int, leaf: bytes) -> list[Finding]:
-    """What is found where an event has other bytes."""
+    """The findings if an event has other bytes."""
 
     def change(book: Sealed) -> None:
         book.leaves[position - 1] = leaf
@@ -42,7 +42,7 @@ def with_leaf(position: int, leaf: bytes) -> list[Finding]:
 
 
 def with_note(number: int, note: str) -> list[Finding]:
-    """What is found where a checkpoint is another."""
+    """The findings if a checkpoint is another."""
 
     def change(book: Sealed) -> None:
         book.notes[number] = note
@@ -51,7 +51,7 @@ def with_note(number: int, note: str) -> list[Finding]:
 
 
 def kinds(findings: list[Finding], position: int) -> set[Kind]:
-    """What is wrong at a position."""
+    """The fault at a position."""
     return {finding.kind for finding in findings if finding.position == position}
 
 
@@ -78,7 +78,7 @@ def test_a_thousand_honest_books_are_not_accused() -> None:
 def test_a_bit_in_every_byte_of_every_event(position: int) -> None:
     original = HONEST.leaves[position - 1]
     bits = range(8 * len(original))
-    # One bit in each byte, another one from byte to byte, unless every bit is asked for.
+    # One bit in each byte, another one from byte to byte, unless every bit is requested.
     for bit in bits if thorough() else (8 * byte + byte % 8 for byte in range(len(original))):
         leaf = bytearray(original)
         leaf[bit // 8] ^= 1 << bit % 8
@@ -173,7 +173,7 @@ def renumbered(book: Sealed, dropped: int) -> list[bytes]:
 
 @pytest.mark.parametrize("dropped", range(1, COUNT + 1))
 def test_a_history_that_was_written_anew_in_good_order(dropped: int) -> None:
-    """Positions, versions and times are all as they should be: the roots tell."""
+    """Positions, versions and times are all in order: only the roots differ."""
     found = altered(lambda book: setattr(book, "leaves", renumbered(book, dropped)))
 
     assert not ORDERING & {finding.kind for finding in found}

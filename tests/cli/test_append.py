@@ -46,13 +46,13 @@ def written(path: Path, *lines: str) -> Path:
 
 
 def positions(services: Shell, book: str) -> list[int]:
-    """Where the facts of a book are."""
+    """Positions of the facts of a book."""
     out = services("events", "--book", book, "--json").out
     return [int(json.loads(text)["position"]) for text in out.splitlines()]
 
 
 def head(services: Shell, book: str) -> int:
-    """Where a book ends."""
+    """Head of a book."""
     return int(json.loads(services("book", "show", book, "--json").out)["headPosition"])
 
 

@@ -29,7 +29,7 @@ def plan(services: Shell) -> str:
 
 
 def head(services: Shell, book: str) -> int:
-    """Where a book ends."""
+    """Head of a book."""
     return int(json.loads(services("book", "show", book, "--json").out)["headPosition"])
 
 

@@ -1,4 +1,4 @@
-"""What the command imports before it knows what is asked of it."""
+"""The modules that the command imports before it knows its arguments."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def office(
 
 
 def as_the_owner(office: Office, *statements: str) -> None:
-    """Change what is stored, as one who owns the database can."""
+    """Change stored data, as the owner of the database can."""
     with psycopg.connect(office.url) as connection:
         connection.execute("SET session_replication_role = replica")
         for statement in statements:

@@ -86,7 +86,7 @@ class LibraryRecorder(BookRecorder):
         shift = self.first - 1
         found = super().select_notifications(
             (start or (1 if inclusive_of_start else 0)) + shift,
-            # Two topics of the cases are one fact, so that what is not asked for is left out below.
+            # Two topics of the cases are one fact: those that are not requested are left out below.
             limit if not topics else 1000,
             None if stop is None else stop + shift,
             [TOPICS[topic] for topic in topics],

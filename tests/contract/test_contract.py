@@ -1,4 +1,4 @@
-"""The contract in proto/: later versions stay compatible with what was released.
+"""The contract in proto/: later versions stay compatible with released ones.
 
 `make check` checks its style, its layout, and that the generated code matches it.
 """

@@ -97,13 +97,13 @@ class Filling:
             self._allowed.put(number)
 
     def end(self) -> int:
-        """Wait for what was allowed; return the head of the book."""
+        """Wait for the permitted events; return the head of the book."""
         self._allowed.put(None)
         return self._head.result()
 
 
 def content(url: str) -> dict[str, list[tuple[object, ...]]]:
-    """All rows of all projections, in order, and what is made of them when it is made."""
+    """All rows of all projections, in order, with those derived from them once complete."""
     found = {}
     with psycopg.connect(url, options=SESSION_OPTIONS, autocommit=True) as connection:
         for projection in PROJECTIONS:
@@ -277,7 +277,7 @@ def test_a_projection_stops_at_an_event_it_cannot_fold_and_others_continue(
             ProjectionState.PROJECTION_STATE_RUNNING
         }
 
-        # Repaired and restarted, it continues where it stopped.
+        # Repaired and restarted, it continues after its last event.
         with psycopg.connect(database_url) as connection:
             connection.execute(f"ALTER TABLE {SCHEMA}.gone RENAME TO capacity_entry_1")
         projections.kill()
@@ -308,7 +308,7 @@ def test_workers_reconnect_to_the_ledger_and_the_database(
 
 
 def appended(caller: Caller) -> int | None:
-    """Append where the ledger is there again; None where it is not."""
+    """Append if the ledger is back; None if it is not."""
     try:
         return caller.append(received(1), request_id="again").receipts[0].position
     except grpc.RpcError as error:
@@ -319,7 +319,7 @@ def appended(caller: Caller) -> int | None:
 def test_a_caller_reads_its_own_writes(
     start_ledger: StartLedger, start_projections: StartProjections
 ) -> None:
-    """A question that names the position of a receipt is answered with what was appended."""
+    """A question that names the position of a receipt is answered with the appended fact."""
     ledger = start_ledger()
     with caller_of(ledger) as caller:
         projections = start_projections(ledger)
@@ -498,7 +498,7 @@ def content_of_a_rebuild(
 
 
 def rebuilt_as(stub: ProjectionServiceStub, name: str, generation: int) -> bool | None:
-    """Whether a projection answers from a generation; None where not yet."""
+    """Whether a projection answers from a generation; None if it does not yet."""
     found = stub.GetProjection(GetProjectionRequest(name=name)).projection
     return (found.generation == generation and not found.HasField("rebuild")) or None
 

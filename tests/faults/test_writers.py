@@ -49,7 +49,7 @@ def request_of(request_id: str) -> AppendEventsRequest:
 
 @dataclass
 class Load:
-    """Callers that repeat what is not answered."""
+    """Callers that repeat unanswered requests."""
 
     ledgers: list[ServiceProcess]
     acknowledged: dict[str, AppendEventsResponse] = field(default_factory=dict)
@@ -150,7 +150,7 @@ def test_acknowledged_facts_are_recorded_exactly_once(
             event.position,
         )
     assert all(len(places) == 2 and places[1] == places[0] + 1 for places in found.values())
-    # What was acknowledged is where the answer said, and every repetition gets the first answer.
+    # Acknowledged facts are at their positions, and every repetition gets the first answer.
     assert {name: positions(answer) for name, answer in load.acknowledged.items()} == {
         name: places for name, places in found.items() if name.startswith("c")
     }

@@ -27,7 +27,7 @@ from tests.facts import parties
 NOW = dt.datetime(2026, 6, 1, 12, tzinfo=dt.UTC)
 LIMIT_SECONDS = 60
 _POLL_SECONDS = 0.01
-"""Leaves the processors to what is waited for."""
+"""Leaves the processors to the process that is waited for."""
 """Limit of every wait."""
 T = TypeVar("T")
 
@@ -212,7 +212,7 @@ def refused(
 
 
 def positions(receipt: Receipt) -> list[int]:
-    """Return where the facts of a request are recorded."""
+    """Return the positions of the facts of a request."""
     return [position for position, _, _, _ in receipt.entries]
 
 

@@ -73,7 +73,7 @@ REQUESTS = st.builds(
     st.sampled_from([False, False, False, True]),
 )
 Outcome = list[int] | tuple[str, ...]
-"""The positions of a request (0 where it was only tried), or the rules that refuse it."""
+"""The positions of a request (0 if it was only validated), or the rules that refuse it."""
 
 
 class Model:

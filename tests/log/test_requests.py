@@ -123,7 +123,7 @@ def test_other_content_is_refused_after_a_restart(book: LoggedBook) -> None:
 
     with book.writer() as restarted:
         assert codes(refused(restarted, "request", *parties("THIRD"))) == ["HR-ID-01"]
-        # What was recorded can still be asked for.
+        # Recorded requests can still be queried.
         assert append(restarted, "request", *SIDES).replayed
 
 

@@ -38,7 +38,7 @@ MAIN = BookRow("main", "book_main", "Main", imported=False, opened_at=NOW)
 
 
 class Seals:
-    """What is sealed of a book, and how."""
+    """The seals of a book."""
 
     def __init__(self, book: LoggedBook, pool: ConnectionPool) -> None:
         self.book = book
@@ -95,7 +95,7 @@ def grow(writer: BookWriter, name: str, count: int) -> None:
 
 
 def change_as_the_owner(book: LoggedBook, *statements: str) -> None:
-    """Change what is stored, as one who owns the database can."""
+    """Change stored data, as the owner of the database can."""
     with psycopg.connect(book.url) as connection:
         connection.execute("SET session_replication_role = replica")
         for statement in statements:

@@ -57,7 +57,7 @@ class ReadModels:
             raise error
 
     async def evaluate(self, generation: Generation) -> None:
-        """Evaluate what is pending of a generation, as a process of its own would."""
+        """Evaluate the pending events of a generation, as a process of its own would."""
         assert generation.projection.evaluator is not None
         evaluator = generation.projection.evaluator()
         while await evaluation.evaluate(self.connection, SCHEMA, generation, evaluator, WORKER):

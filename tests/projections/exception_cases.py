@@ -1,4 +1,4 @@
-"""Every rule that flags: given these facts, this exception; and, where there is one, this cure."""
+"""Every rule that flags: given these facts, this exception; and its cure, if there is one."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ class Case:
 
     Attributes:
         code: the rule.
-        name: what is tried.
+        name: name of the case.
         given: facts that break no rule.
         breaks: the fact that breaks it.
-        cure: facts after which it is cleared; none where nothing but a reversal clears it.
-        policy: thresholds that the book adopts first; those of the first policy where empty.
-        at: when `breaks` is recorded, where that matters.
+        cure: facts after which it is cleared; empty if only a reversal clears it.
+        policy: thresholds that the book adopts first; those of the first policy if empty.
+        at: when `breaks` is recorded, if that matters.
         outlives: whether the exception outlives a reversal of `breaks`.
     """
 

@@ -54,7 +54,7 @@ async def read(
 
 
 def minor(figures: CounterfactualFigures) -> dict[str, int]:
-    """The amounts that are told, in minor units."""
+    """The disclosed amounts, in minor units."""
     return {
         name: money_from_message(getattr(figures, name).amount).amount_minor
         for name in FIGURES
@@ -103,7 +103,7 @@ async def test_the_first_tranche_on_signature(read_models: ReadModels) -> None:
 
 
 async def test_latching_and_not(read_models: ReadModels) -> None:
-    """What was funded on a certificate that is withdrawn is too much, unless it latches."""
+    """Funding on a certificate that is withdrawn is too much, unless the agreement latches."""
     opened = [*parties("SUP", "CUS"), definitive(), claimed(), certified(), called(), funded()]
     withdrawn = fact(
         "capacity_certification_reversed",

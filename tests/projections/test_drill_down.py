@@ -120,7 +120,7 @@ async def listed(
 
 
 async def by_definition(snapshot: Snapshot, figure: str) -> list[tuple[int, str, Decimal]] | None:
-    """What each event adds to a sum of purchases or of racks, all looked at together."""
+    """The contribution of each event to a sum of purchases or of racks, all in one answer."""
     if figure == "capacity.hardware.rack_quantity":
         rows = await snapshot.rows(_RACKS)
         return sorted((row["position"], figure, Decimal(row["amount"])) for row in rows)
@@ -186,7 +186,7 @@ async def _only_about(
     found: Sequence[Contribution],
     data: st.DataObject,
 ) -> None:
-    """What is about something comes to the same as the rest left out."""
+    """Figures of a subject equal all figures without the others."""
     item = data.draw(st.sampled_from(found), label="about")
     subjects = data.draw(st.lists(st.sampled_from(item.about), max_size=2), label="subjects")
     request = ListContributionsRequest(figure=figure, level=level, about=subjects)
@@ -348,8 +348,8 @@ async def test_rows_that_give_nothing_are_passed_over_in_batches_that_grow() -> 
     assert rows.batches < 15
 
 
-async def test_no_row_is_looked_at_behind_the_last_that_gives_something() -> None:
-    """Nor is any where there is none."""
+async def test_no_row_is_read_after_the_last_that_contributes() -> None:
+    """The last page is the same."""
     rows = Rows([1] * 50 + [0] * 5000)
     assert len(await read_page(Contributions([], rows), PageStart(), 100, 50)) == 50
     assert await read_page(Contributions([], rows), PageStart(1, 49, 1, 50), 100, 50) == []
@@ -380,7 +380,7 @@ async def page_of(read_models: ReadModels, figure: str, *about: str) -> ListCont
 
 
 def added(page: ListContributionsResponse) -> list[tuple[str, str]]:
-    """Documents, and what is added."""
+    """Documents and their contributions."""
     return [(item.document, item.amount) for item in page.contributions]
 
 

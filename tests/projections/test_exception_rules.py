@@ -82,11 +82,13 @@ def policy_of(held: Sequence[Posting]) -> Policy:
     return policy
 
 
-def exceptions(log: Log, code: str = "", today: dt.date | None = None) -> list[ExceptionRecord]:
-    """The exceptions of a log, of one rule where one is named."""
+def exceptions(
+    log: Log, code: str = "", evaluation_date: dt.date | None = None
+) -> list[ExceptionRecord]:
+    """The exceptions of a log, of one rule if one is named."""
     held = postings(log.events)
     rules = frozenset({code} if code else ())
-    day = today or max(posting.effective_date for posting in held)
+    day = evaluation_date or max(posting.effective_date for posting in held)
     return register_of(held, policy_of(held), day, rules).exceptions
 
 
@@ -166,7 +168,7 @@ def test_reversed_soon_after_the_end_of_its_period() -> None:
     assert [item.positions for item in reversed_on(1)] == [(6, 7)]
     assert len(reversed_on(10)) == 1
     assert reversed_on(11) == []
-    # What was not in the books at the end of the period changes nothing that was shown there.
+    # An entry that was not in the books at the end of the period changes no figure shown there.
     assert reversed_on(5, recorded=JANUARY_END + dt.timedelta(days=2)) == []
 
 
@@ -237,7 +239,7 @@ def test_an_undisclosed_commitment_is_not_zero() -> None:
 
 
 def test_what_was_retired_under_a_certificate_in_error_bears_nothing_out() -> None:
-    """Judged anew without the certificate, less than nothing is certified for a while."""
+    """Evaluated again without the certificate, less than nothing is certified for a while."""
     log = Log()
     basis = "POWER_BASIS_IT_CRITICAL_LOAD"
     for event in [*parties("SUP", "CUS"), RATED, definitive(), placed(agreement="AGR"), claimed()]:
@@ -263,7 +265,7 @@ def test_a_credit_after_payment_is_a_refund_due_and_no_exception() -> None:
 
 
 def test_what_is_recorded_later_does_not_take_the_place_of_what_was_reversed() -> None:
-    """A payment is judged by what was recorded before it, also when it is judged anew."""
+    """A payment is evaluated against events recorded before it, also when it is evaluated again."""
     log = Log()
     for event in [adopted({"contemporaneous_days": 5, "new_cycles": True}), *BOUGHT]:
         log.append(event)
@@ -326,7 +328,7 @@ def test_an_honest_history_raises_nothing(parts: list[int], lag: int) -> None:
         log.append(funded(500_000, f"FUND-{index}", call=f"CALL-{index}", tranches=[index], on=on))
         log.append(issued("1000", f"SEC-{index}", on=on + dt.timedelta(days=lag)))
 
-    assert [item.description for item in exceptions(log, today=later(120))] == []
+    assert [item.description for item in exceptions(log, evaluation_date=later(120))] == []
 
 
 EVERYTHING = adopted(
@@ -461,14 +463,14 @@ def test_what_is_open_is_what_a_book_without_its_errors_has_open(events: list[An
     """A reversed entry leaves nothing open behind it, but that it was posted and when."""
     log = any_history(events)
     held = postings(log.events)
-    policy, today = policy_of(held), later(30)
+    policy, evaluation_date = policy_of(held), later(30)
     errors = {p.fact.position for p in held if p.kind == "entry_reversed"}
     clean = [p for p in held if p.kind != "entry_reversed" and p.position not in errors]
 
     def standing(history: Sequence[Posting]) -> set[tuple[str, str, str]]:
         return {
             (item.rule, item.subject, item.description)
-            for item in register_of(history, policy, today).exceptions
+            for item in register_of(history, policy, evaluation_date).exceptions
             if item.cleared_date is None and not item.rule.startswith("SX-CUT")
         }
 

@@ -1,4 +1,4 @@
-"""Investment: what is committed, entitled, called, funded and issued, and what remains."""
+"""Investment: committed, entitled, called, funded and issued amounts, and the rest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gigaledger.projections.investment.figures import (
     split_shares,
 )
 from gigaledger.projections.investment.queries import query_investment
-from gigaledger.projections.shared.agreements import Condition, Standing, Terms, Tranche
+from gigaledger.projections.shared.agreements import AgreementStatus, Condition, Terms, Tranche
 from gigaledger.projections.shared.amounts import Amount
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.events_pb2 import Event, RecordedEvent
@@ -439,7 +439,7 @@ async def test_a_commitment_that_is_not_disclosed_leaves_what_follows_from_it_un
 
     figures = await answer(read_models, log)
 
-    # The terms tell no currency: that of the contribution is the only one.
+    # The terms state no currency: that of the contribution is the only one.
     assert figures.currency_code == "USD"
     assert known(figures.funded) == 40_000
     for name in ("committed", "entitled", "remaining_commitment", "overfunded"):
@@ -622,7 +622,7 @@ async def test_shares_are_those_issued_less_rescinded_and_repurchased(
 
     figures = await answer(read_models, log)
 
-    # 1,000.00 + 800.00 - 300.00; what was paid for shares bought back does not undo an issuance.
+    # 1,000.00 + 800.00 - 300.00; the price of shares bought back does not undo an issuance.
     assert known(figures.issued) == 150_000
     assert figures.shares_outstanding == "200"
     assert figures.average_price == "7.5"
@@ -755,7 +755,7 @@ tranches = st.lists(st.integers(1, 10**13), max_size=5).map(
     )
 )
 standings = st.builds(
-    Standing,
+    AgreementStatus,
     st.builds(
         Terms,
         binding=st.booleans(),
@@ -770,7 +770,7 @@ standings = st.builds(
 )
 evidences = st.builds(
     Evidence,
-    today=st.just(APRIL),
+    evaluation_date=st.just(APRIL),
     certified=st.fixed_dictionaries(
         {"UNSPECIFIED": st.dictionaries(st.dates(), st.integers(-10, 10), max_size=5)}
     ),

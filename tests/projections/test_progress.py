@@ -78,19 +78,24 @@ async def test_the_plan_reaches_its_target_later_than_planned_at_this_pace(
     st.integers(-(10**7), 10**9),
 )
 def test_the_forecast_is_the_first_day_on_which_the_pace_has_brought_what_is_missing(
-    today: dt.date, missing: int, gained: int
+    evaluation_date: dt.date, missing: int, gained: int
 ) -> None:
-    found = forecast_date(today, missing, gained)
+    found = forecast_date(evaluation_date, missing, gained)
 
     if found is None:
         assert (
             missing <= 0
             or gained <= 0
-            or Fraction(missing * gained_days(today), gained) > (dt.date.max - today).days
+            or Fraction(missing * gained_days(evaluation_date), gained)
+            > (dt.date.max - evaluation_date).days
         )
     else:
-        a_day = Fraction(gained, gained_days(today))
-        assert a_day * (found - today).days >= missing > a_day * ((found - today).days - 1)
+        a_day = Fraction(gained, gained_days(evaluation_date))
+        assert (
+            a_day * (found - evaluation_date).days
+            >= missing
+            > a_day * ((found - evaluation_date).days - 1)
+        )
 
 
 async def test_points_of_the_schedule_against_what_was_certified(read_models: ReadModels) -> None:
@@ -262,7 +267,7 @@ DAYS = st.one_of(
 async def test_lines_agree_with_the_figures_on_any_history(
     read_models: ReadModels, events: list[RecordedEvent], as_of: dt.date | None
 ) -> None:
-    """A tranche has a day of entitlement where it is entitled; lines of hardware add up."""
+    """A tranche has a day of entitlement if it is entitled; lines of hardware add up."""
     await read_models.forget()
     await read_models.apply(events)
 

@@ -149,8 +149,7 @@ FUNDED: list[tuple[dt.date, dict[str, int | None]]] = [
     (dt.date(2026, 3, 31), {"MSFT": 2, "AMZN": 150, "NVDA": None}),
     (dt.date(2026, 7, 31), {"SBG": 200}),
 ]
-"""What is known to have been paid since the day before, in units of USD 0.1 billion. What NVIDIA
-paid is not told."""
+"""Known payments since the day before, in units of USD 0.1 billion. Those of NVIDIA are unknown."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Purchases against investment: what counts, for whom, and what is made of it."""
+"""Purchases against investment: which facts count, for whom, and in which figures."""
 
 from __future__ import annotations
 
@@ -502,7 +502,7 @@ async def test_goods_of_a_line_that_was_amended_to_nothing(read_models: ReadMode
 
     pair = await only_pair(read_models, events)
 
-    # Nothing tells what the goods are worth.
+    # Nothing states the value of the goods.
     assert minor(pair.ordered) == 0
     assert money_from_message(pair.received.amount).amount_minor == 0
     assert pair.received.undisclosed_count == 1

@@ -1,4 +1,4 @@
-"""What is kept of a log does not depend on how it came: batches, restarts, several workers."""
+"""Read models do not depend on how the log arrived: batches, restarts, several workers."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ async def test_series_of_blocks_are_series_of_rows(
 
 
 def comparable(found: list[Series]) -> dict[tuple[object, ...], object]:
-    """Series by what they are of: by day where they are part of a basis, and else in all."""
+    """Series by their keys: by day if they are part of a basis, else as totals."""
     by_day = {measure for measures in BASES.values() for measure in measures}
     return {
         (series.measure, series.supplier, series.customer, series.currency): (

@@ -1,4 +1,4 @@
-"""What is judged behind the fold is what a register says that takes in all postings at once."""
+"""Asynchronous evaluation gives the findings of a register that applies all postings at once."""
 
 from __future__ import annotations
 
@@ -201,9 +201,9 @@ def _policy_at(held: list[Posting]) -> Policy:
 def expected(log: Log, position: int, as_of: dt.date | None) -> list[ExceptionRecord]:
     """The register of all that counts, by the policy that is known."""
     held = postings(log.events[:position])
-    today = as_of or held[-1].recorded_date
+    evaluation_date = as_of or held[-1].recorded_date
     counted = [posting for posting in held if _counts(posting, as_of or dt.date.max)]
-    return register_of(counted, _policy_at(held), today).exceptions
+    return register_of(counted, _policy_at(held), evaluation_date).exceptions
 
 
 async def answered(snapshot: Snapshot, page_size: int) -> list[ExceptionFinding]:
@@ -354,7 +354,7 @@ async def _compared_everywhere(
     read_models: ReadModels, log: Log
 ) -> tuple[list[ExceptionRecord], list[ExceptionRecord]]:
     """Compare answers at all positions, and return those before and after the last event."""
-    # One by one, so that whoever judges has nothing in memory of what came before.
+    # One by one, so that the evaluation has no earlier events in memory.
     for event in log.events:
         await read_models.apply([event], BY_NAME["exceptions"])
     for event in log.events:

@@ -67,7 +67,7 @@ async def test_a_warrant_lives_from_grant_to_exercise(read_models: ReadModels) -
     assert [[one[name] for name in names] for one in by_month] == [
         ["0", "0", "0", "100"],
         ["40", "40", "0", "100"],
-        # What is vested waits for the condition of exercise.
+        # Vested shares wait for the condition of exercise.
         ["100", "40", "0", "100"],
         ["100", "100", "0", "100"],
         ["100", "35", "65", "35"],

@@ -35,7 +35,7 @@ DRAWN = [*PARTIES, drawn()]
 YEN = money(100, "JPY")
 PAID: dict[str, Any] = {"bank_reference": "BANK-1"}
 WAR_1 = len(PARTIES) + 2
-"""Where the first fact after PARTIES stands."""
+"""Position of the first fact after PARTIES."""
 
 INSTRUMENT_CASES = [
     # Thresholds of the rules that flag

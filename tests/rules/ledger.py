@@ -52,7 +52,7 @@ class MemoryLedger:
         return entry.position
 
     def refused(self, *events: Event, checks: Sequence[Check] = ()) -> Sequence[Violation]:
-        """Return why facts are refused; fails where they are not."""
+        """Return why facts are refused; fail if they are not."""
         with pytest.raises(Refused) as caught:
             self.append(*events, checks=checks)
         return caught.value.violations

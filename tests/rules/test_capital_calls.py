@@ -1,4 +1,4 @@
-"""What is answered before a call is what the ledger decides on the call."""
+"""The answer before a call equals the ledger's decision on the call."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def test_delivered_is_not_purchased_and_vested_is_not_exercisable() -> None:
     shares = {"tranche": 1, "shares": number("10000000")}
     exercise = {"exercise": "EX-1", "shares": number("10000000"), "amount": money(10_000_000)}
 
-    # What is purchased is a condition of the second tranche: it vests nothing of the first.
+    # Purchases are a condition of the second tranche: they vest nothing of the first.
     ledger.record(
         _of_warrant("warrant_condition_satisfied", first, tranche=2, condition=1, gate=VESTING)
     )

@@ -153,7 +153,7 @@ def test_no_sequence_of_requests_breaks_an_invariant(steps: list[list[Any]]) -> 
 @settings(max_examples=examples(40), deadline=None)
 @given(STEPS, st.data())
 def test_states_are_folds_of_what_is_recorded(steps: list[list[Any]], data: st.DataObject) -> None:
-    """The states that decisions used are those of a fold anew, and of one in two parts."""
+    """The states behind decisions equal those of a new fold, and of a fold in two parts."""
     ledger = opened()
     for step in steps:
         try:
@@ -178,7 +178,7 @@ def test_states_are_folds_of_what_is_recorded(steps: list[list[Any]], data: st.D
 @settings(max_examples=examples(40), deadline=None)
 @given(STEPS)
 def test_a_refused_request_changes_no_later_decision(steps: list[list[Any]]) -> None:
-    """A book that was asked for what it refuses decides as one that was never asked."""
+    """A book that refused requests decides as one that never received them."""
     asked, spared = opened(), opened()
     for step in steps:
         try:

@@ -213,7 +213,7 @@ def _round_trip_figures(response: Any) -> dict[str, Any]:
 def test_every_figure_of_every_checkpoint_is_exact(
     shared_services: RunningServices, name: str, investor: str, group: str
 ) -> None:
-    """What was known on a date is what the log held then: it is asked before later facts come."""
+    """Knowledge as of a date is the log at that date: it is queried before later facts come."""
     waiting = requests_of(name)
     with connected(shared_services) as services:
         services.create_book(waiting[0])
@@ -228,7 +228,7 @@ def test_every_figure_of_every_checkpoint_is_exact(
 
 
 def test_every_figure_is_exact_as_it_was_known_on_a_date(shared_services: RunningServices) -> None:
-    """The whole history is there, and each date is asked for as it was known on another one."""
+    """With the whole history, each date is queried as known on another one."""
     with connected(shared_services) as services:
         requests = requests_of("corrections")
         services.create_book(requests[0])

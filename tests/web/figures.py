@@ -57,7 +57,7 @@ def figures_of_page(html: str) -> list[tuple[str, Decimal, str]]:
 
 
 def links_of_page(html: str) -> list[str]:
-    """Return where the links of a page lead."""
+    """Return the targets of the links of a page."""
     reader = _Reader()
     reader.feed(html)
     return reader.links

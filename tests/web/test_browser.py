@@ -134,7 +134,7 @@ def test_each_view(visit: Visit, books: Books, name: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_has_contrast(visit: Visit, books: Books, scheme: str) -> None:
-    """At least 4.5 to 1 between text and what is behind it (WCAG 2.2, 1.4.3)."""
+    """At least 4.5 to 1 between text and its background (WCAG 2.2, 1.4.3)."""
     visit.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     visit.page.goto(f"{visit.origin}books/{books.by_example[CORRECTIONS]}")
     poor = visit.page.evaluate("""() => {

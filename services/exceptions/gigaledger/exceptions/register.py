@@ -179,11 +179,11 @@ class Register:
             for position in posting.fact.positions:
                 self._clear(self._by_posting.pop((EVIDENCE, position), None), posting)
 
-    def finish(self, today: dt.date) -> None:
+    def finish(self, evaluation_date: dt.date) -> None:
         """Let time pass up to a day."""
         topics = dict(self._topics)
         for (place, _), subject in self._subjects.items():
-            self._pass_time(topics[place], subject, today)
+            self._pass_time(topics[place], subject, evaluation_date)
 
     def _concern(self, place: int, topic: Topic, name: str, posting: Posting) -> None:
         subject = self._subjects.get((place, name))
@@ -347,7 +347,7 @@ class Register:
 def register_of(
     postings: Iterable[Posting],
     policy: Policy,
-    today: dt.date,
+    evaluation_date: dt.date,
     rules: frozenset[str] = frozenset(),
 ) -> Register:
     """Return the register of postings in recorded order.
@@ -355,11 +355,11 @@ def register_of(
     Args:
         postings: the postings that count.
         policy: the thresholds.
-        today: the day up to which time passes.
+        evaluation_date: the day up to which time passes.
         rules: codes of the rules to evaluate; all if empty.
     """
     register = Register(policy, rules)
     for posting in postings:
         register.feed(posting)
-    register.finish(today)
+    register.finish(evaluation_date)
     return register

@@ -76,7 +76,13 @@ def _step(figures: Figures, position: int, as_of: dt.date | None) -> Step:
         column = _COLUMNS.get((key.section, key.name))
         if column is not None:
             amounts[dict(key.of)["currency_code"]][column] += value
-    return Step(position, view.today, certified, dict(sorted(amounts.items())), view.hypothetical())
+    return Step(
+        position,
+        view.evaluation_date,
+        certified,
+        dict(sorted(amounts.items())),
+        view.hypothetical(),
+    )
 
 
 def _place(key: FigureKey) -> str:

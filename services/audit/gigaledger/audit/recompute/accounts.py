@@ -114,10 +114,12 @@ def accounts_of(view: View) -> dict[str, Account]:
     accounts = {}
     for name in sorted(movements.keys() | counted.by_name.keys()):
         agreement = counted.by_name.get(name)
-        status = agreement.on(view.until, view.today) if agreement else None
+        status = agreement.on(view.as_of_end, view.evaluation_date) if agreement else None
         terms = status.terms if status else None
         if terms is None:
-            terms = known.by_name[name].terms_on(view.until) if name in known.by_name else Terms()
+            terms = (
+                known.by_name[name].terms_on(view.as_of_end) if name in known.by_name else Terms()
+            )
         accounts[name] = Account(agreement, status, terms, movements[name])
     for entry in view.counted(*_NET):
         fact = entry.fact
@@ -198,7 +200,7 @@ def shares_of(view: View) -> Iterator[tuple[str, Movement]]:
         yield fact.agreement, movement
 
 
-def reached(account: Account, today: dt.date) -> list[Tranche]:
+def reached(account: Account, evaluation_date: dt.date) -> list[Tranche]:
     """Return the tranches of a binding agreement whose conditions all hold."""
     status = account.status
     if status is None or not status.binds:
@@ -217,7 +219,10 @@ def reached(account: Account, today: dt.date) -> list[Tranche]:
             case ConditionType.CONDITION_TYPE_AGREEMENT_EXECUTED:
                 return status.definitive
             case ConditionType.CONDITION_TYPE_DATE_REACHED:
-                return condition.HasField("date") and date_from_message(condition.date) <= today
+                return (
+                    condition.HasField("date")
+                    and date_from_message(condition.date) <= evaluation_date
+                )
             case _:
                 return (tranche.number, number) in account.documented
 

@@ -60,7 +60,9 @@ def capacity(view: View) -> FigureSheet:
     _add_facts(view, cells, sheet)
     _add_hardware(view, cells, sheet)
     for (layer, basis), cell in cells.items():
-        _add_figures(sheet, {"capacity_layer": layer, "power_basis": basis}, cell, view.today)
+        _add_figures(
+            sheet, {"capacity_layer": layer, "power_basis": basis}, cell, view.evaluation_date
+        )
     return sheet
 
 
@@ -91,12 +93,12 @@ def _add_terms(view: View, cells: dict[tuple[str, str], _Cell]) -> None:
     for entry in view.counted(*_SCHEDULES):
         schedules[entry.fact.agreement].append(entry)
     for name, agreement in agreements.by_name.items():
-        status = agreement.on(view.until, view.today)
+        status = agreement.on(view.as_of_end, view.evaluation_date)
         if status is None:
             continue
         own = schedules[name] or [
             entry
-            for inherited in agreements.predecessors(name, view.until)
+            for inherited in agreements.predecessors(name, view.as_of_end)
             for entry in schedules[inherited]
         ]
         stated = status.terms.stated
@@ -116,15 +118,15 @@ def _add_terms(view: View, cells: dict[tuple[str, str], _Cell]) -> None:
 def _add_plan(view: View, cell: _Cell, schedules: list[Entry]) -> None:
     latest = max(schedules, key=by_time)
     points = _points(latest.fact.points)
-    cell.planned.add(latest.position, latest.day, _step(points, view.today))
-    cell.linear.add(latest.position, latest.day, _linear(points, view.today))
+    cell.planned.add(latest.position, latest.day, _step(points, view.evaluation_date))
+    cell.linear.add(latest.position, latest.day, _linear(points, view.evaluation_date))
     if points:
         cell.target.add(latest.position, latest.day, points[-1][1])
         cell.target_dates.append(points[-1][0])
     baselines = [entry for entry in schedules if entry.kind == _SCHEDULES[0]]
     if baselines:
         baseline = max(baselines, key=by_time)
-        status = _step(_points(baseline.fact.points), view.today)
+        status = _step(_points(baseline.fact.points), view.evaluation_date)
         cell.baseline.add(baseline.position, baseline.day, status)
 
 
@@ -156,7 +158,7 @@ def _certificates(view: View) -> dict[tuple[str, str, str], str]:
 
 def _add_facts(view: View, cells: dict[tuple[str, str], _Cell], sheet: FigureSheet) -> None:
     places, certificates = _places(view), _certificates(view)
-    year_ago = min(view.until, _year_before(view.today))
+    year_ago = min(view.as_of_end, _year_before(view.evaluation_date))
     parts: dict[tuple[str, ...], dict[str, TracedSum]] = {}
     for entry in view.counted("site_energised"):
         fact = entry.fact
@@ -255,23 +257,25 @@ def _year_before(day: dt.date) -> dt.date:
     return day.replace(year=day.year - 1)
 
 
-def _quarter_ends(after: dt.date, until: dt.date) -> int:
+def _quarter_ends(after: dt.date, last: dt.date) -> int:
     """Count the ends of calendar quarters after a day up to another one."""
     found, year = 0, after.year
-    while year <= until.year:
+    while year <= last.year:
         ends = (dt.date(year, 3, 31), dt.date(year, 6, 30), dt.date(year, 9, 30))
-        found += sum(after < end <= until for end in (*ends, dt.date(year, 12, 31)))
+        found += sum(after < end <= last for end in (*ends, dt.date(year, 12, 31)))
         year += 1
     return found
 
 
-def _add_figures(sheet: FigureSheet, about: dict[str, str], cell: _Cell, today: dt.date) -> None:
+def _add_figures(
+    sheet: FigureSheet, about: dict[str, str], cell: _Cell, evaluation_date: dt.date
+) -> None:
     facts = cell.facts
     gross = facts["capacity_milestone_certified"]
     decertified, retired = facts["capacity_certification_reversed"], facts["capacity_retired"]
     net = gross - decertified - retired
     target_date = max(cell.target_dates, default=None)
-    quarters = _quarter_ends(today, target_date) if target_date else 0
+    quarters = _quarter_ends(evaluation_date, target_date) if target_date else 0
     missing = int(cell.target.value - net.value)
     pace: int | None = 0
     if missing > 0:

@@ -195,14 +195,14 @@ class View:
     statuses: frozenset[str] | None = None
     traced: bool = False
     reversals: bool = True
-    until: dt.date = field(init=False)
-    today: dt.date = field(init=False)
+    as_of_end: dt.date = field(init=False)
+    evaluation_date: dt.date = field(init=False)
 
     def __post_init__(self) -> None:
         # The evaluation date of plans, last days and paces.
-        today = self.as_of or self.history.recorded_on(self.position)
-        object.__setattr__(self, "today", today)
-        object.__setattr__(self, "until", self.as_of or dt.date.max)
+        evaluation_date = self.as_of or self.history.recorded_on(self.position)
+        object.__setattr__(self, "evaluation_date", evaluation_date)
+        object.__setattr__(self, "as_of_end", self.as_of or dt.date.max)
 
     def recorded(self, *kinds: str) -> Iterator[Entry]:
         """Yield recorded facts."""
@@ -239,7 +239,9 @@ class View:
 
     def counts(self, entry: Entry) -> bool:
         """Return whether a known entry counts."""
-        return entry.day <= self.until and (self.statuses is None or entry.status in self.statuses)
+        return entry.day <= self.as_of_end and (
+            self.statuses is None or entry.status in self.statuses
+        )
 
     def every_counted(self) -> Iterator[Entry]:
         """Yield all that counts, of every kind."""

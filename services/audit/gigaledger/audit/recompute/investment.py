@@ -144,7 +144,7 @@ def _entitled(
 ) -> TracedSum:
     """Return the tranches that are reached, at most the commitment, unless it is not disclosed."""
     terms = status.terms
-    for tranche in reached(account, view.today):
+    for tranche in reached(account, view.evaluation_date):
         amount_minor = money_from_message(tranche.amount).amount_minor
         entitled.add(terms.position, status.day, amount_minor)
     if terms.stated.investment_undisclosed:

@@ -162,7 +162,7 @@ def groups_of(view: View) -> dict[str, str]:
     found: dict[str, str] = {}
     changes = view.known("party_registered", "group_membership_changed")
     for entry in sorted(changes, key=by_time):
-        if entry.day <= view.until:
+        if entry.day <= view.as_of_end:
             found[entry.fact.party] = entry.fact.group or entry.fact.party
     return found
 
@@ -179,8 +179,8 @@ def commitment_movements(view: View) -> Iterator[Purchase]:
     """Yield how the binding commitment of each agreement changed, day by day."""
     for agreement in Agreements(view, counted=True).by_name.values():
         before: tuple[tuple[int, int], Pair] = ((0, 0), ("", "", ""))
-        for day in sorted(day for day in agreement.days() if day <= view.until):
-            status = agreement.on(day, min(day, view.today))
+        for day in sorted(day for day in agreement.days() if day <= view.as_of_end):
+            status = agreement.on(day, min(day, view.evaluation_date))
             if status is None:
                 continue
             after = _committed(status)

@@ -85,10 +85,12 @@ class Terms:
             return 0
         return money_from_message(getattr(self.stated, name)).amount_minor
 
-    def expired(self, today: dt.date) -> bool:
+    def expired(self, evaluation_date: dt.date) -> bool:
         """Return whether the last day has passed."""
         last = self.stated
-        return last.HasField("expiry_date") and date_from_message(last.expiry_date) < today
+        return (
+            last.HasField("expiry_date") and date_from_message(last.expiry_date) < evaluation_date
+        )
 
     def weights(self, tranches: Iterable[int]) -> list[int]:
         """Return the amounts of tranches in minor units; 0 for one that the terms do not have."""
@@ -136,18 +138,18 @@ class Agreement:
         self._changes = [(entry, entry.fact) for entry in sorted(changes, key=by_time)]
         self._successor = min(successors, key=by_time, default=None)
 
-    def on(self, until: dt.date, today: dt.date) -> AgreementStatus | None:
+    def on(self, as_of_end: dt.date, evaluation_date: dt.date) -> AgreementStatus | None:
         """Return the status of the agreement; None before its first terms.
 
         Args:
-            until: the last effective date that counts.
-            today: the day with which its last day is compared.
+            as_of_end: the last effective date that counts.
+            evaluation_date: the day with which its last day is compared.
         """
         terms: Terms | None = None
         definitive = ended = False
         last: Entry | None = None
         for entry, fact in self._changes:
-            if entry.day > until:
+            if entry.day > as_of_end:
                 break
             last = entry
             if entry.kind in _ENDS:
@@ -165,9 +167,9 @@ class Agreement:
         if terms is None or last is None:
             return None
         successor = self._successor
-        if successor is not None and successor.day <= until:
+        if successor is not None and successor.day <= as_of_end:
             ended, last = True, max(last, successor, key=by_time)
-        in_force = not ended and not terms.expired(today)
+        in_force = not ended and not terms.expired(evaluation_date)
         return AgreementStatus(terms, definitive, in_force, last.position, last.day)
 
     def terms_on(self, day: dt.date) -> Terms:
@@ -186,12 +188,12 @@ class Agreement:
                     days.add(last_day + dt.timedelta(days=1))
         return days | ({self._successor.day} if self._successor else set())
 
-    def supersedes(self, until: dt.date) -> set[str]:
+    def supersedes(self, as_of_end: dt.date) -> set[str]:
         """Return the agreements whose place it has taken."""
         return {
             name
             for entry, fact in self._changes
-            if entry.kind == "definitive_agreement_executed" and entry.day <= until
+            if entry.kind == "definitive_agreement_executed" and entry.day <= as_of_end
             for name in fact.supersedes
         }
 
@@ -214,13 +216,13 @@ class Agreements:
             name: Agreement(changes[name], successors[name]) for name in sorted(changes)
         }
 
-    def predecessors(self, name: str, until: dt.date) -> set[str]:
+    def predecessors(self, name: str, as_of_end: dt.date) -> set[str]:
         """Return the agreements whose place an agreement has taken by a day, directly or not."""
         found: set[str] = set()
         waiting = [name]
         while waiting:
             agreement = self.by_name.get(waiting.pop())
-            new = agreement.supersedes(until) - found if agreement else set()
+            new = agreement.supersedes(as_of_end) - found if agreement else set()
             found |= new
             waiting += sorted(new)
         return found - {name}

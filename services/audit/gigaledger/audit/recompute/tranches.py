@@ -26,7 +26,7 @@ def add_tranches(view: View, sheet: FigureSheet, name: str, account: Account) ->
     status = account.status
     if status is None or not status.in_force:
         return
-    entitled = {tranche.number for tranche in reached(account, view.today)}
+    entitled = {tranche.number for tranche in reached(account, view.evaluation_date)}
     called = _by_tranche(view, account, {CALLED: 1})
     funded = _by_tranche(view, account, {FUNDED: 1, RETURNED: -1})
     shares, prices = _shares_by_tranche(account)

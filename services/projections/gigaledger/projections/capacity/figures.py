@@ -64,7 +64,7 @@ def plan_of(
     agreement: str,
     histories: Mapping[str, History],
     schedules: Sequence[Schedule],
-    until: dt.date,
+    as_of_end: dt.date,
 ) -> Plan | None:
     """Return the plan of an agreement; None if there is none.
 
@@ -74,11 +74,11 @@ def plan_of(
         agreement: the agreement.
         histories: histories of all agreements.
         schedules: all schedules that count.
-        until: the last effective date that counts.
+        as_of_end: the last effective date that counts.
     """
     own = [schedule for schedule in schedules if schedule.agreement == agreement]
     if not own:
-        inherited = predecessors(histories, agreement, until)
+        inherited = predecessors(histories, agreement, as_of_end)
         own = [schedule for schedule in schedules if schedule.agreement in inherited]
     if not own:
         return None
@@ -87,9 +87,9 @@ def plan_of(
     return Plan(own[-1], baselines[-1] if baselines else None)
 
 
-def quarters_to(target_date: dt.date, today: dt.date) -> int:
+def quarters_to(target_date: dt.date, evaluation_date: dt.date) -> int:
     """Return the number of ends of calendar quarters after today up to the target date."""
-    return max(0, _quarters_ended(target_date) - _quarters_ended(today))
+    return max(0, _quarters_ended(target_date) - _quarters_ended(evaluation_date))
 
 
 def _quarters_ended(day: dt.date) -> int:

@@ -42,14 +42,14 @@ class Milestone:
         return reached_since(self.certified, goal_kw) if goal_kw > 0 else None
 
 
-def forecast_date(today: dt.date, missing_kw: int, gained_kw: int) -> dt.date | None:
+def forecast_date(evaluation_date: dt.date, missing_kw: int, gained_kw: int) -> dt.date | None:
     """Return the day on which the target is reached at the pace of the last four quarters.
 
     The pace is the gain over the exact days of those quarters, not the rounded gain of one of them.
     The number of days from today on is rounded up.
 
     Args:
-        today: the day up to which the gain is measured.
+        evaluation_date: the day up to which the gain is measured.
         missing_kw: capacity missing to the target.
         gained_kw: gain since the same day of the year before.
 
@@ -58,13 +58,17 @@ def forecast_date(today: dt.date, missing_kw: int, gained_kw: int) -> dt.date | 
     """
     if missing_kw <= 0 or gained_kw <= 0:
         return None
-    days = -(-missing_kw * gained_days(today) // gained_kw)
-    return today + dt.timedelta(days) if days <= (dt.date.max - today).days else None
+    days = -(-missing_kw * gained_days(evaluation_date) // gained_kw)
+    return (
+        evaluation_date + dt.timedelta(days)
+        if days <= (dt.date.max - evaluation_date).days
+        else None
+    )
 
 
-def gained_days(today: dt.date) -> int:
+def gained_days(evaluation_date: dt.date) -> int:
     """Return the days of the four quarters up to a day."""
-    return (today - year_before(today)).days
+    return (evaluation_date - year_before(evaluation_date)).days
 
 
 def reached_since(changes: Changes, goal_kw: int) -> dt.date | None:
@@ -87,17 +91,19 @@ def reached_since(changes: Changes, goal_kw: int) -> dt.date | None:
     return since
 
 
-def days_late(planned: dt.date | None, actual: dt.date | None, today: dt.date) -> int | None:
+def days_late(
+    planned: dt.date | None, actual: dt.date | None, evaluation_date: dt.date
+) -> int | None:
     """Return by how many days something is later than planned; negative if it is earlier.
 
     Args:
         planned: the planned day; None if no plan states it.
         actual: when it happened; None if it has not.
-        today: compared with the plan as long as it has not happened.
+        evaluation_date: compared with the plan as long as it has not happened.
 
     Returns:
         The days. None if no plan states the day, or if it has not happened and is not due yet.
     """
-    if planned is None or (actual is None and today <= planned):
+    if planned is None or (actual is None and evaluation_date <= planned):
         return None
-    return ((actual or today) - planned).days
+    return ((actual or evaluation_date) - planned).days

@@ -35,26 +35,26 @@ _Rows = Sequence[Mapping[str, Any]]
 
 
 def forecast_message(
-    figures: CapacityFigures, gained_kw: int, today: dt.date
+    figures: CapacityFigures, gained_kw: int, evaluation_date: dt.date
 ) -> CompletionForecast | None:
     """Return when a target is reached at the pace so far; None if there is no target.
 
     Args:
         figures: of the layer and basis.
         gained_kw: gain of net certified capacity in the four quarters up to today.
-        today: the requested day.
+        evaluation_date: the requested day.
     """
     if not figures.target_kw:
         return None
     missing_kw = max(0, figures.target_kw - figures.certified_kw)
-    forecast = forecast_date(today, missing_kw, gained_kw)
+    forecast = forecast_date(evaluation_date, missing_kw, gained_kw)
     target = date_from_message(figures.target_date) if figures.HasField("target_date") else None
     return CompletionForecast(
         capacity_layer=figures.capacity_layer,
         power_basis=figures.power_basis,
         missing_kw=missing_kw,
         gained_kw=gained_kw,
-        gained_days=gained_days(today),
+        gained_days=gained_days(evaluation_date),
         forecast_date=date_to_message(forecast) if forecast else None,
         days_late=(forecast - target).days if forecast and target else None,
     )
@@ -90,7 +90,7 @@ def _key(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
 
 
 def _milestone(
-    key: tuple[str, str, str, str], milestone: Milestone, today: dt.date
+    key: tuple[str, str, str, str], milestone: Milestone, evaluation_date: dt.date
 ) -> MilestoneProgress:
     agreement, name, basis, layer = key
     completed, planned = milestone.completed_date, milestone.planned_date
@@ -107,7 +107,7 @@ def _milestone(
         certified_kw=milestone.certified_kw,
         completed_date=_day(completed),
         variance_kw=variance_kw if milestone.planned_kw else None,
-        days_late=days_late(planned, completed, today),
+        days_late=days_late(planned, completed, evaluation_date),
     )
 
 
@@ -129,13 +129,13 @@ def schedule_points(
     """
     found = []
     for name, history in agreements.counted.items():
-        standing = history.on(scope.as_of_end, scope.evaluation_date)
-        if standing is None or not standing.in_force or (only is not None and name not in only):
+        status = history.on(scope.as_of_end, scope.evaluation_date)
+        if status is None or not status.in_force or (only is not None and name not in only):
             continue
         plan = plan_of(name, agreements.counted, schedules, scope.as_of_end)
         if plan is None:
             continue
-        terms = standing.terms
+        terms = status.terms
         names = covered(agreements.known, name)
         certified = [
             (row["effective_date"], _NET[row["measure"]] * row["power_kw"])
@@ -153,14 +153,14 @@ def _points(
     agreement: str,
     points: Iterable[tuple[dt.date, int]],
     certified: Sequence[tuple[dt.date, int]],
-    today: dt.date,
+    evaluation_date: dt.date,
 ) -> list[ScheduleProgress]:
     found = []
     for number, (by_date, planned_kw) in enumerate(points, start=1):
-        looked_at = min(by_date, today)
+        looked_at = min(by_date, evaluation_date)
         certified_kw = sum(kw for day, kw in certified if day <= looked_at)
         reached = reached_since(certified, planned_kw) if planned_kw else None
-        late = days_late(by_date, reached, today) if planned_kw else None
+        late = days_late(by_date, reached, evaluation_date) if planned_kw else None
         found.append(
             ScheduleProgress(
                 agreement=agreement,

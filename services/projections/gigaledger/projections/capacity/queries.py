@@ -210,18 +210,18 @@ def _add_terms(
 ) -> None:
     scope = snapshot.scope
     for name, history in agreements.counted.items():
-        standing = history.on(scope.as_of_end, scope.evaluation_date)
-        if standing is None or (only is not None and name not in only):
+        status = history.on(scope.as_of_end, scope.evaluation_date)
+        if status is None or (only is not None and name not in only):
             continue
-        terms = standing.terms
+        terms = status.terms
         plan = plan_of(name, agreements.counted, schedules, scope.as_of_end)
         if not terms.power_kw and plan is None:
             continue
         snapshot.add_provenance(agreements.statuses(name))
         sums = figures[terms.capacity_layer, terms.power_basis]
-        if not standing.in_force:
+        if not status.in_force:
             continue
-        if standing.binds:
+        if status.binds:
             sums.contracted_kw += terms.power_kw
         else:
             sums.indicative_kw += terms.power_kw
@@ -230,7 +230,7 @@ def _add_terms(
             snapshot.add_provenance(
                 schedule.assertion_status for schedule in (plan.latest, plan.baseline) if schedule
             )
-        elif standing.binds:
+        elif status.binds:
             sums.unplanned_kw += terms.power_kw
 
 
@@ -305,12 +305,12 @@ def _ordered(figures: dict[Key, _Figures]) -> list[Key]:
 
 def _figures_message(key: Key, sums: _Figures, scope: ReadScope) -> CapacityFigures:
     layer, basis = key
-    today = scope.evaluation_date
+    evaluation_date = scope.evaluation_date
     certified_kw = sums.certified_kw
-    planned_kw = sum(plan.latest.step_kw(today) for plan in sums.plans)
+    planned_kw = sum(plan.latest.step_kw(evaluation_date) for plan in sums.plans)
     target_kw = sum(plan.target_kw for plan in sums.plans) + sums.unplanned_kw
     target_date = max((plan.target_date for plan in sums.plans if plan.target_date), default=None)
-    quarters = quarters_to(target_date, today) if target_date else 0
+    quarters = quarters_to(target_date, evaluation_date) if target_date else 0
     return CapacityFigures(
         capacity_layer=enum_number(CapacityLayer, layer),
         power_basis=enum_number(PowerBasis, basis),
@@ -318,9 +318,9 @@ def _figures_message(key: Key, sums: _Figures, scope: ReadScope) -> CapacityFigu
         indicative_kw=sums.indicative_kw,
         planned_kw=planned_kw,
         planned_baseline_kw=sum(
-            plan.baseline.step_kw(today) for plan in sums.plans if plan.baseline
+            plan.baseline.step_kw(evaluation_date) for plan in sums.plans if plan.baseline
         ),
-        planned_linear_kw=sum(plan.latest.linear_kw(today) for plan in sums.plans),
+        planned_linear_kw=sum(plan.latest.linear_kw(evaluation_date) for plan in sums.plans),
         claimed_kw=sums.measures["CLAIMED"],
         certified_gross_kw=sums.measures["CERTIFIED"],
         decertified_kw=sums.measures["DECERTIFIED"],

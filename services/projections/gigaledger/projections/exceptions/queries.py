@@ -196,11 +196,11 @@ async def _read_stored(
 
 
 def _evaluated(
-    rows: list[dict[str, Any]], policy: Policy, today: dt.date, rules: frozenset[str]
+    rows: list[dict[str, Any]], policy: Policy, evaluation_date: dt.date, rules: frozenset[str]
 ) -> tuple[list[Posting], list[ExceptionRecord]]:
     """Return events as postings, and their exceptions."""
     postings = [posting_of(row) for row in rows]
-    return postings, register_of(postings, policy, today, rules).exceptions
+    return postings, register_of(postings, policy, evaluation_date, rules).exceptions
 
 
 def _sort_key(item: ExceptionRecord) -> tuple[int, str]:

@@ -15,7 +15,7 @@ from gigaledger.projections.investment.figures import (
     pro_rata,
     reached,
 )
-from gigaledger.projections.shared.agreements import Condition, Standing, Terms
+from gigaledger.projections.shared.agreements import AgreementStatus, Condition, Terms
 from gigaledger.projections.shared.amounts import Amount
 
 _EXECUTED = (Condition("AGREEMENT_EXECUTED"),)
@@ -52,13 +52,16 @@ class Reading:
 
 
 def figures_under(
-    reading: Reading, standing: Standing | None, evidence: Evidence, recorded: Recorded
+    reading: Reading,
+    status: AgreementStatus | None,
+    evidence: Evidence,
+    recorded: Recorded,
 ) -> Figures | None:
     """Return the figures of an agreement under a reading.
 
     Args:
         reading: the reading.
-        standing: terms and status of the agreement; None if its terms are in another currency, or
+        status: terms and status of the agreement; None if its terms are in another currency, or
             if it has none.
         evidence: facts on which the conditions of its tranches depend.
         recorded: amounts recorded under it.
@@ -66,9 +69,9 @@ def figures_under(
     Returns:
         The figures; None if capacity is read in proportion and none is agreed.
     """
-    if standing is None:
+    if status is None:
         return figures_of(None, evidence, recorded)
-    read = replace(standing, terms=reading.of(standing.terms))
+    read = replace(status, terms=reading.of(status.terms))
     if not reading.in_proportion:
         return figures_of(read, evidence, recorded)
     if not read.terms.power_kw:
@@ -76,10 +79,10 @@ def figures_under(
     return figures_of(read, evidence, recorded, _in_proportion(reading, read, evidence))
 
 
-def _in_proportion(reading: Reading, standing: Standing, evidence: Evidence) -> Amount:
+def _in_proportion(reading: Reading, status: AgreementStatus, evidence: Evidence) -> Amount:
     """Return the proportional entitlement; with the signature, at least the first tranche."""
-    terms = standing.terms
-    if not standing.binds:
+    terms = status.terms
+    if not status.binds:
         return Amount()
     measure = evidence.highest_certified_kw if terms.latching else evidence.certified_kw
     committed = Amount(terms.commitment_minor or 0, int(terms.undisclosed))
@@ -87,7 +90,7 @@ def _in_proportion(reading: Reading, standing: Standing, evidence: Evidence) -> 
     if not (reading.on_signature and terms.tranches):
         return share
     first = min(terms.tranches, key=lambda tranche: tranche.number)
-    if first.number not in reached(standing, evidence):
+    if first.number not in reached(status, evidence):
         return share
     opened = first.amount_minor if terms.undisclosed else min(first.amount_minor, committed.minor)
     return Amount(max(share.minor, opened), share.undisclosed)

@@ -53,7 +53,7 @@ async def query_counterfactual(
     found = []
     for account, figures in await read_accounts(snapshot, agreements, request.agreement):
         for currency, own in figures.items():
-            standing = account.standing if currency == account.currency else None
+            status = account.status if currency == account.currency else None
             recorded = recorded_of(account, currency)
             line = CounterfactualAgreement(
                 agreement=account.name,
@@ -61,7 +61,7 @@ async def query_counterfactual(
                 as_recorded=_figures(own, own, currency),
             )
             for asked, reading in zip(request.readings, readings, strict=True):
-                other = figures_under(reading, standing, account.evidence, recorded)
+                other = figures_under(reading, status, account.evidence, recorded)
                 line.outcomes.append(_outcome(asked, own, other, currency))
             found.append(line)
     return QueryCounterfactualResponse(context=snapshot.context(), agreements=found)

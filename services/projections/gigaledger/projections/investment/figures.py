@@ -15,7 +15,7 @@ from itertools import accumulate
 from typing import Any
 
 from gigaledger.common.quantities import MAX_DECIMAL_PLACES, currency_exponent
-from gigaledger.projections.shared.agreements import Condition, Standing, Terms
+from gigaledger.projections.shared.agreements import AgreementStatus, Condition, Terms
 from gigaledger.projections.shared.amounts import Amount, split_in_proportion, ten_places
 
 _NONE = Amount()
@@ -26,13 +26,13 @@ class Evidence:
     """Facts on which the conditions of an agreement's tranches depend.
 
     Attributes:
-        today: the day of evaluation.
+        evaluation_date: the day of evaluation.
         certified: changes of net certified capacity up to then, in kilowatts, by basis and day.
         documented: conditions that documents show to be met, by the number of the tranche and the
             number of the condition in it, from 1.
     """
 
-    today: dt.date
+    evaluation_date: dt.date
     certified: Mapping[str, Mapping[dt.date, int]] = field(default_factory=dict)
     documented: frozenset[tuple[int, int]] = frozenset()
 
@@ -46,15 +46,15 @@ class Evidence:
         return max(accumulate(power_kw for _, power_kw in changes), default=0)
 
 
-def reached(standing: Standing, evidence: Evidence) -> frozenset[int]:
+def reached(status: AgreementStatus, evidence: Evidence) -> frozenset[int]:
     """Return the numbers of the binding tranches whose conditions hold.
 
     If the agreement latches, capacity counts at its highest: a later withdrawal does not undo the
     entitlement.
     """
-    if not standing.binds:
+    if not status.binds:
         return frozenset()
-    terms = standing.terms
+    terms = status.terms
     measure = evidence.highest_certified_kw if terms.latching else evidence.certified_kw
     certified_kw = measure(terms.power_basis)
 
@@ -62,9 +62,9 @@ def reached(standing: Standing, evidence: Evidence) -> frozenset[int]:
         if condition.type == "CAPACITY_CERTIFIED":
             return certified_kw >= condition.power_kw
         if condition.type == "AGREEMENT_EXECUTED":
-            return standing.definitive
+            return status.definitive
         if condition.type == "DATE_REACHED":
-            return condition.date is not None and condition.date <= evidence.today
+            return condition.date is not None and condition.date <= evidence.evaluation_date
         return (tranche, number) in evidence.documented
 
     return frozenset(
@@ -147,7 +147,7 @@ def _sum(one: Any, other: Any) -> Any:
 
 
 def figures_of(
-    standing: Standing | None,
+    status: AgreementStatus | None,
     evidence: Evidence,
     recorded: Recorded,
     entitled: Amount | None = None,
@@ -155,19 +155,19 @@ def figures_of(
     """Return the figures of an agreement in one currency.
 
     Args:
-        standing: terms and status of the agreement; None if its terms are in another currency, or
+        status: terms and status of the agreement; None if its terms are in another currency, or
             if it has none.
         evidence: facts on which the conditions of its tranches depend.
         recorded: amounts recorded under it.
         entitled: the entitlement under another reading; by the rule of the ledger if None.
     """
-    terms = standing.terms if standing else Terms()
+    terms = status.terms if status else Terms()
     investment = Amount(terms.commitment_minor or 0, int(terms.undisclosed))
-    binds = standing is not None and standing.binds
+    binds = status is not None and status.binds
     committed = investment if binds else _NONE
-    intended = standing is not None and standing.in_force and not binds
+    intended = status is not None and status.in_force and not binds
     if entitled is None:
-        entitled = entitlement(standing, evidence) if standing else _NONE
+        entitled = entitlement(status, evidence) if status else _NONE
     certified_kw = evidence.certified_kw(terms.power_basis)
     funded = recorded.funded_gross_cash + recorded.funded_gross_non_cash - recorded.returned
     return Figures(
@@ -192,17 +192,17 @@ def figures_of(
     )
 
 
-def entitlement(standing: Standing, evidence: Evidence) -> Amount:
+def entitlement(status: AgreementStatus, evidence: Evidence) -> Amount:
     """Return the sum of the tranches that are reached, at most the commitment.
 
     Whole tranches, not in proportion. A commitment that is not disclosed caps nothing that is
     known, as in the ledger; the entitlement is then the known part only.
     """
-    terms = standing.terms
-    open_ = reached(standing, evidence)
+    terms = status.terms
+    open_ = reached(status, evidence)
     amount_minor = sum(step.amount_minor for step in terms.tranches if step.number in open_)
     if terms.undisclosed:
-        return Amount(amount_minor, int(standing.binds))
+        return Amount(amount_minor, int(status.binds))
     return Amount(min(amount_minor, terms.commitment_minor or 0))
 
 

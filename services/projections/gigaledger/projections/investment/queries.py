@@ -23,7 +23,7 @@ from gigaledger.projections.investment.figures import (
 )
 from gigaledger.projections.investment.timelines import timelines
 from gigaledger.projections.shared.agreement_terms import Agreements, read_agreements
-from gigaledger.projections.shared.agreements import History, Standing, Terms
+from gigaledger.projections.shared.agreements import AgreementStatus, History, Terms
 from gigaledger.projections.shared.amounts import Amount, money, ten_places, total
 from gigaledger.v1.projections_pb2 import (
     InvestmentFigures,
@@ -147,7 +147,7 @@ class Account:
 
     Attributes:
         history: by the changes that count; None if none does.
-        standing: terms and status on the day; None before the first terms.
+        status: terms and status on the day; None before the first terms.
         terms: those of the day, or else the first that are known.
         currency: of the investment; that of the facts if the terms state none, and empty if these
             are in several or state none either.
@@ -155,7 +155,7 @@ class Account:
 
     name: str
     history: History | None
-    standing: Standing | None
+    status: AgreementStatus | None
     terms: Terms
     currency: str
     evidence: Evidence
@@ -165,7 +165,7 @@ class Account:
     def invests(self) -> bool:
         """Whether its terms speak of an investment."""
         terms = self.terms
-        return self.standing is not None and bool(
+        return self.status is not None and bool(
             terms.commitment_minor is not None or terms.undisclosed or terms.tranches
         )
 
@@ -245,9 +245,9 @@ async def _read_records(
 
 def _account(scope: ReadScope, agreements: Agreements, name: str, records: _Records) -> Account:
     history = agreements.counted.get(name)
-    standing = history.on(scope.as_of_end, scope.evaluation_date) if history else None
+    status = history.on(scope.as_of_end, scope.evaluation_date) if history else None
     known = agreements.known.get(name)
-    terms = standing.terms if standing else known.terms_on(scope.as_of_end) if known else Terms()
+    terms = status.terms if status else known.terms_on(scope.as_of_end) if known else Terms()
     told = {row["currency"] for row in (*records.capital, *records.shares)} - {""}
     certified: dict[str, dict[Any, int]] = defaultdict(dict)
     for row in records.certified:
@@ -255,11 +255,11 @@ def _account(scope: ReadScope, agreements: Agreements, name: str, records: _Reco
     return Account(
         name=name,
         history=history,
-        standing=standing,
+        status=status,
         terms=terms,
         currency=terms.currency or (told.pop() if len(told) == 1 else ""),
         evidence=Evidence(
-            today=scope.evaluation_date,
+            evaluation_date=scope.evaluation_date,
             certified=certified,
             documented=frozenset((row["tranche"], row["condition"]) for row in records.conditions),
         ),
@@ -275,7 +275,7 @@ def _figures(account: Account) -> dict[str, Figures]:
         currencies.add(account.currency)
     return {
         currency: figures_of(
-            account.standing if currency == account.currency else None,
+            account.status if currency == account.currency else None,
             account.evidence,
             recorded_of(account, currency),
         )
@@ -313,14 +313,14 @@ def _amount(row: dict[str, Any]) -> Amount:
 
 def _tranches(account: Account) -> Iterator[TrancheFigures]:
     """Return the ladder of an agreement in force, with the amounts recorded for each tranche."""
-    standing = account.standing
-    if standing is None or not standing.in_force:
+    status = account.status
+    if status is None or not status.in_force:
         return
-    open_ = reached(standing, account.evidence)
+    open_ = reached(status, account.evidence)
     called = _split_capital(account, {"CALLED": 1})
     funded = _split_capital(account, {"FUNDED_CASH": 1, "FUNDED_NON_CASH": 1, "RETURNED": -1})
     shares, prices = _split_shares(account)
-    for tranche in sorted(standing.terms.tranches, key=lambda tranche: tranche.number):
+    for tranche in sorted(status.terms.tranches, key=lambda tranche: tranche.number):
         number, currency = tranche.number, account.currency
         held = shares[number]
         yield TrancheFigures(

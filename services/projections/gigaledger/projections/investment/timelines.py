@@ -83,11 +83,11 @@ async def timelines(
         (found.called if row["called"] else found.funded)[row["tranche"]] = row["day"]
     scope, lines = snapshot.scope, []
     for name, history in agreements.counted.items():
-        standing = history.on(scope.as_of_end, scope.evaluation_date)
-        if standing is None or not standing.in_force or (only is not None and name not in only):
+        status = history.on(scope.as_of_end, scope.evaluation_date)
+        if status is None or not status.in_force or (only is not None and name not in only):
             continue
         since = entitled_since(scope, history, events[name])
-        for tranche in sorted(standing.terms.tranches, key=lambda tranche: tranche.number):
+        for tranche in sorted(status.terms.tranches, key=lambda tranche: tranche.number):
             day = since.get(tranche.number)
             lines.append(_timeline(name, tranche, day, history, events[name], scope))
     return lines
@@ -119,13 +119,13 @@ def entitled_since(scope: ReadScope, history: History, events: _Events) -> dict[
                 documented.add((row["tranche"], row["condition"]))
         for basis, kw in total_kw.items():
             highest_kw[basis] = max(highest_kw[basis], kw)
-        today = min(day, scope.evaluation_date)
-        standing = history.on(day, today)
-        if standing is None:
+        evaluation_date = min(day, scope.evaluation_date)
+        status = history.on(day, evaluation_date)
+        if status is None:
             continue
-        measured = highest_kw if standing.terms.latching else total_kw
+        measured = highest_kw if status.terms.latching else total_kw
         certified = {basis: {day: kw} for basis, kw in measured.items()}
-        open_ = reached(standing, Evidence(today, certified, frozenset(documented)))
+        open_ = reached(status, Evidence(evaluation_date, certified, frozenset(documented)))
         since = {number: since.get(number, day) for number in open_}
     return since
 

@@ -87,7 +87,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AgreementStatus:
     """How an agreement stands on a day.
 
     Attributes:
@@ -134,17 +134,19 @@ class History:
         by = self._superseded_by
         return by if by and last.effective_date <= by.effective_date <= day else last
 
-    def on(self, until: dt.date, today: dt.date | None = None) -> Standing | None:
+    def on(
+        self, as_of_end: dt.date, evaluation_date: dt.date | None = None
+    ) -> AgreementStatus | None:
         """Return terms and status by the changes up to a day; None before the first terms.
 
         Args:
-            until: the last effective date that counts.
-            today: the day with which the expiry date is compared; `until` if None.
+            as_of_end: the last effective date that counts.
+            evaluation_date: the day with which the expiry date is compared; `as_of_end` if None.
         """
         terms: Terms | None = None
         definitive = ended = False
         for change in self.changes:
-            if change.effective_date > until:
+            if change.effective_date > as_of_end:
                 break
             if change.change in ("LETTER_OF_INTENT", "DEFINITIVE"):
                 terms, ended = change.terms, False
@@ -157,21 +159,23 @@ class History:
                 ended = True
         if terms is None:
             return None
-        superseded = self._superseded_on is not None and self._superseded_on <= until
-        expired = terms.expiry_date is not None and terms.expiry_date < (today or until)
-        return Standing(terms, definitive, in_force=not (ended or superseded or expired))
+        superseded = self._superseded_on is not None and self._superseded_on <= as_of_end
+        expired = terms.expiry_date is not None and terms.expiry_date < (
+            evaluation_date or as_of_end
+        )
+        return AgreementStatus(terms, definitive, in_force=not (ended or superseded or expired))
 
     def terms_on(self, day: dt.date) -> Terms:
         """Return the terms on a day, or the first ones for a day before them."""
-        standing = self.on(max(day, self.changes[0].effective_date)) if self.changes else None
-        return standing.terms if standing else Terms()
+        status = self.on(max(day, self.changes[0].effective_date)) if self.changes else None
+        return status.terms if status else Terms()
 
-    def supersedes(self, until: dt.date) -> set[str]:
+    def supersedes(self, as_of_end: dt.date) -> set[str]:
         """Return the agreements whose place this one has taken."""
         return {
             name
             for change in self.changes
-            if change.effective_date <= until
+            if change.effective_date <= as_of_end
             for name in change.supersedes
         }
 
@@ -202,14 +206,14 @@ def covered(by_agreement: Mapping[str, History], agreement: str) -> frozenset[st
 
 
 def predecessors(
-    by_agreement: Mapping[str, History], agreement: str, until: dt.date
+    by_agreement: Mapping[str, History], agreement: str, as_of_end: dt.date
 ) -> frozenset[str]:
     """Return the agreements whose place an agreement has taken by a day, directly or not."""
     found: set[str] = set()
     waiting = {agreement}
     while waiting:
         history = by_agreement.get(waiting.pop())
-        following = history.supersedes(until) - found if history else set()
+        following = history.supersedes(as_of_end) - found if history else set()
         found |= following
         waiting |= following
     return frozenset(found - {agreement})

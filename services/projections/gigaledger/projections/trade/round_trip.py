@@ -253,15 +253,15 @@ def _one_series(key: tuple[Measure, str, str, str], movements: Sequence[Movement
 
 
 def commitments(
-    history: History, statuses: frozenset[str], until: dt.date, today: dt.date
+    history: History, statuses: frozenset[str], as_of_end: dt.date, evaluation_date: dt.date
 ) -> Iterator[Movement]:
     """Yield how the binding commitment of an agreement changed, day by day.
 
     Args:
         history: of the agreement.
         statuses: statuses of the facts that it rests on.
-        until: the last effective date that counts.
-        today: the day to which its last day is compared.
+        as_of_end: the last effective date that counts.
+        evaluation_date: the day to which its last day is compared.
     """
 
     def movement(terms_day: dt.date, amount: Amount, whose: tuple[str, str, str]) -> Movement:
@@ -270,8 +270,8 @@ def commitments(
         return Movement(Measure.COMMITTED, *whose, terms_day, amount, statuses, source)
 
     before, whose_before = Amount(), ("", "", "")
-    for day in sorted(day for day in history.days() if day <= until):
-        standing = history.on(day, min(day, today))
+    for day in sorted(day for day in history.days() if day <= as_of_end):
+        standing = history.on(day, min(day, evaluation_date))
         if standing is None:
             continue
         terms = standing.terms
