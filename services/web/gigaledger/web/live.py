@@ -24,7 +24,7 @@ class _Follower:
 
     Attributes:
         pages: number of pages that are open.
-        position: the log has reached it, as far as pages are told. It changes at most once in
+        position: the log has reached it, as far as pages are notified. It changes at most once in
             `rest_seconds`, so that all pages ask for the same one.
         rest_seconds: see `REST_SECONDS` and `REST_FACTOR`.
         ended: the ledger stays away.

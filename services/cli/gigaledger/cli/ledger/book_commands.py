@@ -39,7 +39,7 @@ def book_create(
         str | None,
         typer.Option(
             metavar="INSTANT",
-            help="With --imported: where the book's clock starts, e.g. 2025-09-22T00:00:00Z.",
+            help="With --imported: start of the book's clock, e.g. 2025-09-22T00:00:00Z.",
             show_default=False,
         ),
     ] = None,

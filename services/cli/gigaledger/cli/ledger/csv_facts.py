@@ -123,7 +123,7 @@ def _header(cells: Sequence[str], place: str) -> list[str]:
 
 def _values(header: Sequence[str], cells: Sequence[str], place: str) -> dict[str, str]:
     if len(cells) != len(header):
-        raise InputError(place, f"{len(cells)} cells where the header has {len(header)} columns")
+        raise InputError(place, f"{len(cells)} cells, but the header has {len(header)} columns")
     stripped = ((name, cell.strip()) for name, cell in zip(header, cells, strict=True))
     return {name: cell for name, cell in stripped if cell}
 

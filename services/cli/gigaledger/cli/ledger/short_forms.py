@@ -20,7 +20,7 @@ _OBJECT_FORM = {"google.protobuf.Timestamp", "google.protobuf.Duration", "google
 def expand(value: Any, message: Descriptor, path: str = "") -> Any:
     """Return a JSON object of a message with its short forms written out.
 
-    What is neither a short form nor an object stays as it is, for the strict parser to judge.
+    What is neither a short form nor an object stays as it is, for the strict parser to refuse.
 
     Args:
         value: as read from JSON.

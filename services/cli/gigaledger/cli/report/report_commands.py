@@ -43,7 +43,7 @@ from gigaledger.v1.projections_pb2 import (
 
 _REPORT_HELP = """Ask how many GW, how much invested, and what came back.
 
-Every answer says up to which position of the log it holds, and HYPOTHETICAL where it rests on \
+Every answer says up to which position of the log it holds, and HYPOTHETICAL if it depends on \
 plans or assumptions.
 
 \b

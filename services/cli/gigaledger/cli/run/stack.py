@@ -24,12 +24,12 @@ from gigaledger.common.transparency.keys import new_key, write_keys
 
 @dataclass(frozen=True)
 class Stack:
-    """What runs, and where.
+    """The running services and their files.
 
     Attributes:
         database_url: of PostgreSQL.
-        database_log: of the embedded PostgreSQL; None where the database was given.
-        signing_key: file of the key that books are sealed with; None where they are not.
+        database_log: of the embedded PostgreSQL; None if the database was given.
+        signing_key: file of the key that seals books; None if they are not sealed.
         services: the ledger first.
     """
 
@@ -51,10 +51,10 @@ def running_stack(
     """Run everything until the block ends, then stop it: projections, ledger, database.
 
     Args:
-        settings: addresses of the services, and the database; an embedded one where none is given.
+        settings: addresses of the services, and the database; an embedded one if none is given.
         data_dir: of the embedded PostgreSQL.
-        log_dir: where the services' logs go; created where missing.
-        interruption: where somebody asks to stop.
+        log_dir: directory of the services' logs; created if missing.
+        interruption: requests to stop.
         web: whether the web page is served too.
 
     Raises:

@@ -115,7 +115,7 @@ def amount_of_shares(
         yield Violation(Rule.INV_06, field, message, {"residual": str(residual)})
 
 
-def amount_told(fact: Any) -> Violations:
+def amount_disclosed(fact: Any) -> Violations:
     """Refuse a fact without an amount that does not say that it is undisclosed (HR-TYPE-01)."""
     if not fact.HasField("amount") and not fact.amount_undisclosed:
         yield Violation(Rule.TYPE_01, "amount", "is required, or say amount_undisclosed")

@@ -13,8 +13,8 @@ from gigaledger.ledger.domain.agreement_state import Agreement, Contribution, Is
 from gigaledger.ledger.domain.book_view import (
     BookView,
     Violations,
+    amount_disclosed,
     amount_of_shares,
-    amount_told,
     at_most,
     different,
     minor,
@@ -32,7 +32,7 @@ def decide_contribution(state: Agreement, entry: Entry, _given: BookView) -> Vio
     """Decide on CapitalContributionFunded: only on whether it can be true."""
     fact = entry.fact
     yield from different(fact, "payer", "payee")
-    yield from amount_told(fact)
+    yield from amount_disclosed(fact)
     if fact.call and fact.call not in state.equity.calls:
         yield unknown("call", "call notice", fact.call)
     for index, number in enumerate(fact.tranches):

@@ -345,7 +345,7 @@ def _parties_of_order(state: PurchaseOrder, entry: Entry) -> Violations:
 def _both_parties(entry: Entry) -> Violations:
     for name in ("supplier", "buyer"):
         if not getattr(entry.fact, name):
-            message = "is required where no purchase_order is given"
+            message = "is required if no purchase_order is given"
             yield Violation(Rule.FIELD_REQUIRED, name, message)
     yield from different(entry.fact, "supplier", "buyer")
 

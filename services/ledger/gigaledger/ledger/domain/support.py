@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from gigaledger.ledger.domain.book_view import (
     BookView,
     Violations,
-    amount_told,
+    amount_disclosed,
     different,
     same_currency,
     wrong_state,
@@ -50,7 +50,7 @@ def decide_promised(state: Commitment, entry: Entry, _given: BookView) -> Violat
     for place, side in enumerate(sides):
         for other in sides[place + 1 :]:
             yield from different(entry.fact, side, other)
-    yield from amount_told(entry.fact)
+    yield from amount_disclosed(entry.fact)
 
 
 def apply_promised(state: Commitment, entry: Entry) -> None:

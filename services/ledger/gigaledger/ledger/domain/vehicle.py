@@ -12,7 +12,7 @@ from typing import Any
 from gigaledger.ledger.domain.book_view import (
     BookView,
     Violations,
-    amount_told,
+    amount_disclosed,
     at_most,
     different,
     minor,
@@ -73,7 +73,7 @@ def apply_formed(state: Vehicle, entry: Entry) -> None:
 def decide_contributed(_state: Vehicle, entry: Entry, _given: BookView) -> Violations:
     """Decide on SpvEquityContributed: only on whether it can be true."""
     yield from different(entry.fact, "vehicle", "payer")
-    yield from amount_told(entry.fact)
+    yield from amount_disclosed(entry.fact)
     yield from use_of_proceeds(entry.fact)
 
 

@@ -128,11 +128,11 @@ def decide_issued(state: Warrant, entry: Entry, _given: BookView) -> Violations:
                     path = f"tranches[{index}].{name}[{place}].date"
                     message = "is required for this condition"
                     yield Violation(Rule.FIELD_REQUIRED, path, message)
-    told = [t.shares for t in fact.tranches if t.HasField("shares")]
+    stated = [t.shares for t in fact.tranches if t.HasField("shares")]
     yield from at_most(
         Rule.WAR_01,
         "tranches",
-        sum(map(decimal_from_message, told), Decimal(0)),
+        sum(map(decimal_from_message, stated), Decimal(0)),
         decimal_from_message(fact.shares),
         "the shares granted",
         "shares",

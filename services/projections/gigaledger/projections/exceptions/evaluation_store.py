@@ -54,10 +54,10 @@ _OF_DOCUMENTS = (
 _HARDWARE_HISTORY = (
     _EVENT
     + b"""
-    AS told WHERE position <= %(position)s AND (
+    AS event WHERE position <= %(position)s AND (
         fact_type = ANY(%(kinds)s) OR fact_type = 'entry_reversed' AND EXISTS (
             SELECT FROM exceptions_event AS target
-            WHERE target.reversed_position = told.position AND target.fact_type = ANY(%(kinds)s)
+            WHERE target.reversed_position = event.position AND target.fact_type = ANY(%(kinds)s)
         )
     ) ORDER BY position
 """

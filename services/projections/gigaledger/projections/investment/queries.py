@@ -248,7 +248,7 @@ def _account(scope: ReadScope, agreements: Agreements, name: str, records: _Reco
     status = history.on(scope.as_of_end, scope.evaluation_date) if history else None
     known = agreements.known.get(name)
     terms = status.terms if status else known.terms_on(scope.as_of_end) if known else Terms()
-    told = {row["currency"] for row in (*records.capital, *records.shares)} - {""}
+    currencies = {row["currency"] for row in (*records.capital, *records.shares)} - {""}
     certified: dict[str, dict[Any, int]] = defaultdict(dict)
     for row in records.certified:
         certified[row["power_basis"]][row["effective_date"]] = row["power_kw"]
@@ -257,7 +257,7 @@ def _account(scope: ReadScope, agreements: Agreements, name: str, records: _Reco
         history=history,
         status=status,
         terms=terms,
-        currency=terms.currency or (told.pop() if len(told) == 1 else ""),
+        currency=terms.currency or (currencies.pop() if len(currencies) == 1 else ""),
         evidence=Evidence(
             evaluation_date=scope.evaluation_date,
             certified=certified,

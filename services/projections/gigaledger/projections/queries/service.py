@@ -198,7 +198,7 @@ class ProjectionService(ProjectionServiceServicer):
         """Answer a question at the end of each interval."""
         question = question_of(request)
         if question.read.HasField("as_of"):
-            raise InvalidArgumentError("read.as_of", "must be unset: the series tells the days")
+            raise InvalidArgumentError("read.as_of", "must be unset: the series states the days")
         days = [period.last for period in periods_of(request)]
         async with self._long_reader(question) as snapshot:
             for day in days:
@@ -247,7 +247,7 @@ class ProjectionService(ProjectionServiceServicer):
         """Answer how a figure went on, period by period."""
         check_level(request.level)
         if request.read.HasField("as_of"):
-            raise InvalidArgumentError("read.as_of", "must be unset: to_date tells the day")
+            raise InvalidArgumentError("read.as_of", "must be unset: to_date states the day")
         try:
             drill_down.sum_of(request.figure)
         except drill_down.UnknownFigureError as error:

@@ -24,10 +24,10 @@ _ORDER = """
 # Units without an amount of their own are valued at the average price of their line: of the orders
 # to date, or else of all orders. A line with anything undisclosed has no price.
 _GOODS = """
-    told AS (
+    line_total AS (
         SELECT purchase_order, line, sum(quantity) AS units, sum(amount_minor) AS amount,
                bool_or(undisclosed) AS undisclosed
-        FROM {goods} AS told
+        FROM {goods} AS line_total
         WHERE measure = 'ORDERED' AND (amount_minor IS NOT NULL OR undisclosed) AND {recorded}
         GROUP BY 1, 2
     ), moved AS (
@@ -57,15 +57,15 @@ _GOODS = """
                sum(received) OVER so_far AS received_unpriced,
                sum(received_units) OVER so_far AS received_units,
                CASE
-                   WHEN told.undisclosed THEN 0
+                   WHEN line_total.undisclosed THEN 0
                    WHEN sum(prices) OVER so_far > 0 THEN sum(priced_units) OVER so_far
-                   ELSE coalesce(told.units, 0)
+                   ELSE coalesce(line_total.units, 0)
                END AS priced_units,
                CASE
                    WHEN sum(prices) OVER so_far > 0 THEN sum(priced_amount) OVER so_far
-                   ELSE told.amount
+                   ELSE line_total.amount
                END AS priced_amount
-        FROM moved LEFT JOIN told USING (purchase_order, line)
+        FROM moved LEFT JOIN line_total USING (purchase_order, line)
         WINDOW so_far AS (
             PARTITION BY purchase_order, line ORDER BY day, assertion_status, position
             ROWS UNBOUNDED PRECEDING
