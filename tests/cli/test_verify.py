@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from gigaledger.audit.export.book_file import footer_line
 from gigaledger.cli.errors import ExitCode
 from gigaledger.common.transparency.checkpoints import Checkpoint, open_checkpoint
 from gigaledger.common.transparency.keys import new_key, write_keys
@@ -166,7 +167,7 @@ def test_events_beyond_the_last_checkpoint(office: Office, alone: Shell, tmp_pat
     """Whoever strips checkpoints could alter everything behind them."""
     key, lines = exported(office, "stripped", tmp_path)
     notes = json.loads(lines[-1])["checkpoints"]
-    lines[-1] = json.dumps({"checkpoints": notes[:1]}) + "\n"
+    lines[-1] = footer_line(notes[:1])
     sealed, size = int(notes[0].split("\n")[1]), len(lines) - 2
     file = tmp_path / "stripped.jsonl"
     file.write_text("".join(lines))
@@ -192,6 +193,32 @@ HEADS: dict[str, Callable[[dict[str, Any]], object]] = {
     "a member more": lambda head: head.update(note="sealed by nobody"),
     "a member of a key more": lambda head: head["keys"][0].update(note="trusted"),
 }
+
+
+def _first_member(line: str, member: str) -> str:
+    return "{" + member + "," + line[1:]
+
+
+LINES: dict[str, tuple[int, Callable[[str], str]]] = {
+    "a member of an event more": (7, lambda line: _first_member(line, '"note":"x"')),
+    "a false leaf before the true one": (7, lambda line: _first_member(line, '"leaf":"AAAA"')),
+    "a false event before the true one": (7, lambda line: _first_member(line, '"event":{}')),
+    "a space before an event": (7, lambda line: " " + line),
+    "a member of the last line more": (-1, lambda line: _first_member(line, '"note":"x"')),
+}
+
+
+def test_an_altered_line_is_noticed(office: Office, alone: Shell, tmp_path: Path) -> None:
+    key, lines = exported(office, "lines", tmp_path)
+    file = tmp_path / "altered.jsonl"
+    for name, (index, change) in LINES.items():
+        altered = list(lines)
+        altered[index] = change(altered[index])
+        file.write_text("".join(altered))
+
+        verified = alone("audit", "verify", file, "--key", key)
+
+        assert verified.code in {ExitCode.NOT_VERIFIED, ExitCode.INVALID_INPUT}, name
 
 
 def test_an_altered_head_is_noticed(office: Office, alone: Shell, tmp_path: Path) -> None:

@@ -109,8 +109,8 @@ def read_header(line: str) -> Header:
     return header
 
 
-def read_event(line: str) -> tuple[bytes, Any] | None:
-    """Return the bytes of an event and the readable form in its line; None for another line.
+def read_event(line: str) -> bytes | None:
+    """Return the bytes of the event in a line; None for another line.
 
     Raises:
         ExportError: not a line of an exported book.
@@ -119,7 +119,7 @@ def read_event(line: str) -> tuple[bytes, Any] | None:
     if "leaf" not in found:
         return None
     try:
-        return decoded(str(found["leaf"]), "the event"), found.get("event")
+        return decoded(str(found["leaf"]), "the event")
     except NoteError as error:
         raise ExportError(str(error)) from None
 
@@ -133,6 +133,8 @@ def read_footer(line: str) -> list[str]:
     notes = _object(line).get("checkpoints")
     if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
         raise ExportError("the last line does not hold checkpoints")
+    if footer_line(notes).rstrip("\n") != line.rstrip("\n"):
+        raise ExportError("the last line is not in the form in which an export writes it")
     return notes
 
 

@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from gigaledger.audit.export.book_file import (
     ExportError,
+    event_line,
     read_event,
     read_footer,
     read_header,
-    readable,
 )
 from gigaledger.audit.verify.verification import (
     Checkpoints,
@@ -99,15 +98,15 @@ def verify_file(
             with progress("Verifying", header.size) as advance:
                 for line in file:
                     try:
-                        found = read_event(line)
+                        leaf = read_event(line)
                     except ExportError as error:
                         position = verification.count + 1
                         report.findings.append(Finding(position, Kind.UNREADABLE, str(error)))
                         continue
-                    if found is None:
+                    if leaf is None:
                         break
-                    report.findings += verification.add(found[0])
-                    report.findings += _shown(*found, verification.count)
+                    report.findings += verification.add(leaf)
+                    report.findings += _shown(leaf, line, verification.count)
                     advance()
                 if any(True for _ in file):
                     message = "there are lines after the checkpoints"
@@ -149,15 +148,15 @@ def held_against(
     return report, checkpoints
 
 
-def _shown(leaf: bytes, shown: Any, position: int) -> Iterator[Finding]:
-    """Yield lines whose readable form differs from their bytes."""
+def _shown(leaf: bytes, line: str, position: int) -> Iterator[Finding]:
+    """Yield a line that is not the one an export writes for its bytes."""
     try:
-        content = readable(leaf)
+        if event_line(leaf) == line:
+            return
+        message = f"what the line shows of event {position} is not so"
     except ExportError as error:
-        yield Finding(position, Kind.READABLE, f"what the line shows of event {position}: {error}")
-        return
-    if shown != content:
-        yield Finding(position, Kind.READABLE, f"what the line shows of event {position} is not so")
+        message = f"what the line shows of event {position}: {error}"
+    yield Finding(position, Kind.READABLE, message)
 
 
 def _last_line(path: Path) -> str:
