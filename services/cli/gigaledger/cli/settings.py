@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -46,6 +47,17 @@ DatabaseUrl = Annotated[
 Book = Annotated[str, typer.Option("--book", "-b", metavar="ID", help="The book.")]
 Json = Annotated[
     bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")
+]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV with exact figures, a row a line.")]
+Xlsx = Annotated[
+    Path | None,
+    typer.Option(
+        "--xlsx",
+        metavar="FILE",
+        help="Write a workbook with exact figures, a sheet for each table.",
+        dir_okay=False,
+        show_default=False,
+    ),
 ]
 
 

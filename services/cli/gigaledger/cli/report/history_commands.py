@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from gigaledger.cli import client
 from gigaledger.cli.errors import CommandError, ExitCode
 from gigaledger.cli.options import parse_date, parse_knowledge
-from gigaledger.cli.output import console, print_json, print_json_line
+from gigaledger.cli.output import console, print_json_line
 from gigaledger.cli.report.history_reports import (
-    change_tables,
+    CHANGE_COLUMNS,
+    change_records,
+    change_table,
     contribution_tables,
     roll_forward_tables,
     series_tables,
+    total_of_changes,
 )
+from gigaledger.cli.report.outputs import Output
 from gigaledger.cli.report.report_commands import AsKnown, AsOf, Level, Statuses, read_spec
 from gigaledger.cli.report.reports import print_report
 from gigaledger.cli.settings import (
     Book,
+    Csv,
     Json,
     ProjectionsAddress,
+    Xlsx,
     book_name,
     projections_address,
 )
+from gigaledger.client.records import record_columns, records
 from gigaledger.common.quantities import date_to_message, instant_to_message
 from gigaledger.v1.projections_pb2 import (
     FigureSubject,
@@ -33,12 +40,17 @@ from gigaledger.v1.projections_pb2 import (
     ListContributionsResponse,
     PartyLevel,
     QueryCapacityRequest,
+    QueryCapacityResponse,
     QueryChangesRequest,
     QueryCircularFlowsRequest,
+    QueryCircularFlowsResponse,
     QueryInvestmentRequest,
+    QueryInvestmentResponse,
     QueryRollForwardRequest,
     QueryRoundTripRequest,
+    QueryRoundTripResponse,
     QuerySeriesRequest,
+    QuerySeriesResponse,
     ReadSpec,
 )
 
@@ -65,6 +77,13 @@ class Every(StrEnum):
     QUARTER = "quarter"
     YEAR = "year"
 
+
+_ANSWERS = {
+    Topic.CAPACITY: QueryCapacityResponse,
+    Topic.INVESTMENT: QueryInvestmentResponse,
+    Topic.ROUND_TRIP: QueryRoundTripResponse,
+    Topic.CIRCULAR_FLOWS: QueryCircularFlowsResponse,
+}
 
 TopicArgument = Annotated[Topic, typer.Argument(help="What is asked about.", show_default=False)]
 FigureArgument = Annotated[
@@ -108,25 +127,29 @@ def report_series(  # noqa: PLR0913 - options of the command line
     level: LevelOption = Level.GROUP,
     projections: ProjectionsAddress = None,
     as_json: Json = False,
+    as_csv: Csv = False,
+    xlsx: Xlsx = None,
 ) -> None:
     """The same figures at the end of each day, month, quarter or year."""
+    output = Output(as_json=as_json, as_csv=as_csv, xlsx=xlsx)
     request = QuerySeriesRequest(
         from_date=date_to_message(parse_date(from_date, "--from")),
         to_date=date_to_message(parse_date(to_date, "--to")),
         interval=_interval(every),
     )
     _ask(request, topic, book, read_spec(None, as_known, status), level)
-    with client.projections(projections_address(projections)) as stub:
-        answers = []
+    answers = []
+    with (
+        client.projections(projections_address(projections)) as stub,
+        output.rows(record_columns(_ANSWERS[topic]())) as add,
+    ):
         for answer in stub.QuerySeries(request, timeout=LONG_CALL_SECONDS):
             if as_json:
                 print_json_line(answer)
-            else:
-                answers.append(answer)
-    if not as_json:
-        last = answers[-1]
-        context = getattr(last, str(last.WhichOneof("answer"))).context
-        print_report(console(), context, *series_tables(answers))
+            add(records(_answer_of(answer)))
+            answers.append(answer)
+    if output.for_people:
+        print_report(console(), _answer_of(answers[-1]).context, *series_tables(answers))
 
 
 @app.command("changes")
@@ -149,11 +172,14 @@ def report_changes(  # noqa: PLR0913 - options of the command line
     level: LevelOption = Level.GROUP,
     projections: ProjectionsAddress = None,
     as_json: Json = False,
+    as_csv: Csv = False,
+    xlsx: Xlsx = None,
 ) -> None:
     """Which events moved figures between two states of knowledge, and by how much.
 
     The later state is the latest one, or that of --as-known.
     """
+    output = Output(as_json=as_json, as_csv=as_csv, xlsx=xlsx)
     request = QueryChangesRequest()
     known = parse_knowledge(since, "--since")
     if isinstance(known, int):
@@ -161,15 +187,23 @@ def report_changes(  # noqa: PLR0913 - options of the command line
     else:
         request.since_time.CopyFrom(instant_to_message(known))
     _ask(request, topic, book, read_spec(as_of, as_known, status), level)
-    with client.projections(projections_address(projections)) as stub:
-        parts = stub.QueryChanges(request, timeout=LONG_CALL_SECONDS)
-        if as_json:
-            for part in parts:
+    moved = False
+    with (
+        client.projections(projections_address(projections)) as stub,
+        output.rows(CHANGE_COLUMNS) as add,
+    ):
+        for part in stub.QueryChanges(request, timeout=LONG_CALL_SECONDS):
+            if as_json:
                 print_json_line(part)
-            return
-        found = list(parts)
-    total = found[-1].total
-    print_report(console(), total.after, *change_tables(found))
+            add(change_records(part))
+            if not output.for_people:
+                continue
+            if part.HasField("event"):
+                moved = True
+                console().print(change_table(part.event))
+            else:
+                shown = total_of_changes(part.total, moved=moved)
+                print_report(console(), part.total.after, shown)
 
 
 @app.command("drill-down")
@@ -184,8 +218,11 @@ def report_drill_down(  # noqa: PLR0913 - options of the command line
     level: LevelOption = Level.GROUP,
     projections: ProjectionsAddress = None,
     as_json: Json = False,
+    as_csv: Csv = False,
+    xlsx: Xlsx = None,
 ) -> None:
     """The events that make up a figure, each with what it adds."""
+    output = Output(as_json=as_json, as_csv=as_csv, xlsx=xlsx)
     request = ListContributionsRequest(
         book=book_name(book),
         read=read_spec(as_of, as_known, status),
@@ -204,10 +241,7 @@ def report_drill_down(  # noqa: PLR0913 - options of the command line
                 answer.contributions.extend(page.contributions)
             request.page_token = page.next_page_token
     answer.next_page_token = ""
-    if as_json:
-        print_json(answer)
-    else:
-        print_report(console(), answer.context, *contribution_tables(answer))
+    output.give(answer, contribution_tables)
 
 
 @app.command("roll-forward")
@@ -224,8 +258,11 @@ def report_roll_forward(  # noqa: PLR0913 - options of the command line
     level: LevelOption = Level.GROUP,
     projections: ProjectionsAddress = None,
     as_json: Json = False,
+    as_csv: Csv = False,
+    xlsx: Xlsx = None,
 ) -> None:
     """Opening, additions, reductions and closing of a figure, period by period."""
+    output = Output(as_json=as_json, as_csv=as_csv, xlsx=xlsx)
     request = QueryRollForwardRequest(
         book=book_name(book),
         read=read_spec(None, as_known, status),
@@ -238,10 +275,11 @@ def report_roll_forward(  # noqa: PLR0913 - options of the command line
     )
     with client.projections(projections_address(projections)) as stub:
         answer = stub.QueryRollForward(request, timeout=client.CALL_SECONDS)
-    if as_json:
-        print_json(answer)
-    else:
-        print_report(console(), answer.context, *roll_forward_tables(answer))
+    output.give(answer, roll_forward_tables)
+
+
+def _answer_of(answer: QuerySeriesResponse) -> Any:
+    return getattr(answer, str(answer.WhichOneof("answer")))
 
 
 def _ask(

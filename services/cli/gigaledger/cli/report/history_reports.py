@@ -18,9 +18,11 @@ from gigaledger.cli.formats import (
 )
 from gigaledger.cli.output import add_row, table
 from gigaledger.cli.report.reports import layer_and_basis
+from gigaledger.client.records import Row, record_columns, records
 from gigaledger.v1.projections_pb2 import (
     CapacityFigures,
     CircularFlows,
+    EventChanges,
     FigureChange,
     FigureSubject,
     InvestmentFigures,
@@ -30,6 +32,7 @@ from gigaledger.v1.projections_pb2 import (
     QuerySeriesResponse,
     RoundTripBasis,
     RoundTripPair,
+    TotalChanges,
 )
 from rich.console import RenderableType
 
@@ -40,6 +43,13 @@ _CAPACITY = ("planned", "claimed", "certified", "of planned", "hardware can carr
 _INVESTMENT = ("committed", "entitled", "called", "funded", "issued", "remaining")
 _ROUND_TRIP = ("purchases", "investment", "net balance", "recycled, at most", "of the investment")
 _FLOWS = ("all flows", "circulating, at most", "between two", "outside", "circularity index")
+
+
+CHANGE_COLUMNS = {
+    "event": record_columns(EventChanges())["changes"],
+    "total": record_columns(TotalChanges())["changes"],
+}
+"""Columns of what each event did to figures, and of what all did together."""
 
 
 def series_tables(answers: Sequence[QuerySeriesResponse]) -> list[RenderableType]:
@@ -142,27 +152,38 @@ def _flow_cells(flows: CircularFlows) -> list[str]:
     ]
 
 
-def change_tables(parts: Sequence[QueryChangesResponse]) -> list[RenderableType]:
-    """Return what each event did to figures, and how they differ in the end."""
-    total = parts[-1].total
+def change_table(event: EventChanges) -> RenderableType:
+    """Return what an event did to figures."""
+    if event.position:
+        what = event.fact_type.replace("_", " ")
+        title = (
+            f"Position {event.position:,}: {what}, effective {day(event.effective_date)}, "
+            f"recorded {instant(event.recorded_time)}"
+        )
+    else:
+        title = f"Time alone, looked at on {day(event.effective_date)}"
+    return _changes(title, event.changes)
+
+
+def total_of_changes(total: TotalChanges, *, moved: bool) -> RenderableType:
+    """Return how figures differ in the end.
+
+    Args:
+        total: the differences.
+        moved: whether any event moved a figure.
+    """
     before = total.before.position
-    if not total.changes and len(parts) == 1:
-        return [f"No figure has moved since position {before:,}."]
-    shown: list[RenderableType] = []
-    for part in parts[:-1]:
-        event = part.event
-        if event.position:
-            what = event.fact_type.replace("_", " ")
-            title = (
-                f"Position {event.position:,}: {what}, effective {day(event.effective_date)}, "
-                f"recorded {instant(event.recorded_time)}"
-            )
-        else:
-            title = f"Time alone, looked at on {day(event.effective_date)}"
-        shown.append(_changes(title, event.changes))
-    if not total.changes:
-        return [*shown, f"All together, no figure is other than at position {before:,}."]
-    return [*shown, _changes(f"All together since position {before:,}", total.changes)]
+    if total.changes:
+        return _changes(f"All together since position {before:,}", total.changes)
+    if moved:
+        return f"All together, no figure is other than at position {before:,}."
+    return f"No figure has moved since position {before:,}."
+
+
+def change_records(part: QueryChangesResponse) -> dict[str, list[Row]]:
+    """Return the rows of a part of an answer, as tables named like it."""
+    name = str(part.WhichOneof("part"))
+    return {name: records(getattr(part, name))["changes"]}
 
 
 def _changes(title: str, changes: Iterable[FigureChange]) -> RenderableType:

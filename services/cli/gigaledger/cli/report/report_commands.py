@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from typing import Annotated
 
 import typer
 from gigaledger.cli import client
 from gigaledger.cli.options import parse_date, parse_knowledge, parse_price
-from gigaledger.cli.output import console, print_json
 from gigaledger.cli.report.flow_reports import circular_flow_tables
+from gigaledger.cli.report.outputs import Output
 from gigaledger.cli.report.reports import (
     capacity_tables,
     exception_tables,
     investment_tables,
-    print_report,
     round_trip_tables,
 )
 from gigaledger.cli.report.warrant_reports import warrant_tables
 from gigaledger.cli.settings import (
     Book,
+    Csv,
     Json,
     ProjectionsAddress,
+    Xlsx,
     book_name,
     projections_address,
 )
@@ -54,6 +56,8 @@ plans or assumptions.
   gigaledger report round-trip --as-of 2026-08-31 --as-known 2026-09-06T23:59:59Z
   gigaledger report exceptions --open --severity warning
   gigaledger report warrants --share-price 250
+  gigaledger report investment --csv > investment.csv
+  gigaledger report investment --xlsx investment.xlsx
 """
 
 _EXCEPTIONS_PAGE = 1000
@@ -140,8 +144,11 @@ def report_capacity(  # noqa: PLR0913 - options of the command line
     min_position: MinPosition = 0,
     projections: ProjectionsAddress = None,
     as_json: Json = False,
+    as_csv: Csv = False,
+    xlsx: Xlsx = None,
 ) -> None:
     """GW: contracted, planned, claimed, certified, and what the hardware received can carry."""
+    output = Output(as_json=as_json, as_csv=as_csv, xlsx=xlsx)
     request = QueryCapacityRequest(
         book=book_name(book),
         read=read_spec(as_of, as_known, status, min_position),
@@ -149,10 +156,7 @@ def report_capacity(  # noqa: PLR0913 - options of the command line
     )
     with client.projections(projections_address(projections)) as stub:
         response = stub.QueryCapacity(request, timeout=client.CALL_SECONDS)
-    if as_json:
-        print_json(response)
-    else:
-        print_report(console(), response.context, *capacity_tables(response))
+    output.give(response, capacity_tables)
 
 
 @app.command("investment")
@@ -166,8 +170,11 @@ def report_investment(  # noqa: PLR0913 - options of the command line
     min_position: MinPosition = 0,
     projections: ProjectionsAddress = None,
     as_json: Json = False,
+    as_csv: Csv = False,
+    xlsx: Xlsx = None,
 ) -> None:
     """Money invested: committed, entitled, called, funded, issued, by agreement and tranche."""
+    output = Output(as_json=as_json, as_csv=as_csv, xlsx=xlsx)
     request = QueryInvestmentRequest(
         book=book_name(book),
         read=read_spec(as_of, as_known, status, min_position),
@@ -175,10 +182,7 @@ def report_investment(  # noqa: PLR0913 - options of the command line
     )
     with client.projections(projections_address(projections)) as stub:
         response = stub.QueryInvestment(request, timeout=client.CALL_SECONDS)
-    if as_json:
-        print_json(response)
-    else:
-        print_report(console(), response.context, *investment_tables(response))
+    output.give(response, investment_tables)
 
 
 @app.command("round-trip")
@@ -205,8 +209,11 @@ def report_round_trip(  # noqa: PLR0913 - options of the command line
     min_position: MinPosition = 0,
     projections: ProjectionsAddress = None,
     as_json: Json = False,
+    as_csv: Csv = False,
+    xlsx: Xlsx = None,
 ) -> None:
     """Purchases against investment between those who supply and invest and those who buy."""
+    output = Output(as_json=as_json, as_csv=as_csv, xlsx=xlsx)
     request = QueryRoundTripRequest(
         book=book_name(book),
         read=read_spec(as_of, as_known, status, min_position),
@@ -217,10 +224,7 @@ def report_round_trip(  # noqa: PLR0913 - options of the command line
     )
     with client.projections(projections_address(projections)) as stub:
         response = stub.QueryRoundTrip(request, timeout=client.CALL_SECONDS)
-    if as_json:
-        print_json(response)
-    else:
-        print_report(console(), response.context, *round_trip_tables(response, with_lots=lots))
+    output.give(response, partial(round_trip_tables, with_lots=lots))
 
 
 @app.command("circular-flows")
@@ -245,8 +249,11 @@ def report_circular_flows(  # noqa: PLR0913 - options of the command line
     min_position: MinPosition = 0,
     projections: ProjectionsAddress = None,
     as_json: Json = False,
+    as_csv: Csv = False,
+    xlsx: Xlsx = None,
 ) -> None:
     """What runs in circles between any number of parties, and what is left as outside flow."""
+    output = Output(as_json=as_json, as_csv=as_csv, xlsx=xlsx)
     request = QueryCircularFlowsRequest(
         book=book_name(book),
         read=read_spec(as_of, as_known, status, min_position),
@@ -256,10 +263,7 @@ def report_circular_flows(  # noqa: PLR0913 - options of the command line
         request.from_date.CopyFrom(date_to_message(parse_date(from_date, "--from")))
     with client.projections(projections_address(projections)) as stub:
         response = stub.QueryCircularFlows(request, timeout=client.CALL_SECONDS)
-    if as_json:
-        print_json(response)
-    else:
-        print_report(console(), response.context, *circular_flow_tables(response))
+    output.give(response, circular_flow_tables)
 
 
 @app.command("warrants")
@@ -283,8 +287,11 @@ def report_warrants(  # noqa: PLR0913 - options of the command line
     min_position: MinPosition = 0,
     projections: ProjectionsAddress = None,
     as_json: Json = False,
+    as_csv: Csv = False,
+    xlsx: Xlsx = None,
 ) -> None:
     """Warrants: granted, vested, exercised and lapsed, and what the next tranche needs to vest."""
+    output = Output(as_json=as_json, as_csv=as_csv, xlsx=xlsx)
     request = QueryWarrantsRequest(
         book=book_name(book),
         read=read_spec(as_of, as_known, status, min_position),
@@ -294,10 +301,7 @@ def report_warrants(  # noqa: PLR0913 - options of the command line
         request.share_price.value = parse_price(share_price, "--share-price")
     with client.projections(projections_address(projections)) as stub:
         response = stub.QueryWarrants(request, timeout=client.CALL_SECONDS)
-    if as_json:
-        print_json(response)
-    else:
-        print_report(console(), response.context, *warrant_tables(response))
+    output.give(response, warrant_tables)
 
 
 @app.command("exceptions")
@@ -325,8 +329,11 @@ def report_exceptions(  # noqa: PLR0913 - options of the command line
     min_position: MinPosition = 0,
     projections: ProjectionsAddress = None,
     as_json: Json = False,
+    as_csv: Csv = False,
+    xlsx: Xlsx = None,
 ) -> None:
     """What is legal to record but worth a look: each exception, since when and until when."""
+    output = Output(as_json=as_json, as_csv=as_csv, xlsx=xlsx)
     request = QueryExceptionsRequest(
         book=book_name(book),
         read=read_spec(as_of, as_known, status, min_position),
@@ -347,10 +354,7 @@ def report_exceptions(  # noqa: PLR0913 - options of the command line
     response.exceptions.extend(listed)
     response.total_count = len(listed)
     response.open_count = sum(not item.HasField("cleared_date") for item in listed)
-    if as_json:
-        print_json(response)
-    else:
-        print_report(console(), response.context, *exception_tables(response))
+    output.give(response, exception_tables)
 
 
 def read_spec(

@@ -8,7 +8,8 @@ import typer
 from gigaledger.cli import client
 from gigaledger.cli.errors import CommandError, ExitCode
 from gigaledger.cli.formats import figure
-from gigaledger.cli.output import add_row, console, print_json, table
+from gigaledger.cli.output import add_row, table
+from gigaledger.cli.report.outputs import Output
 from gigaledger.cli.report.report_commands import (
     Agreement,
     AsKnown,
@@ -17,11 +18,12 @@ from gigaledger.cli.report.report_commands import (
     Statuses,
     read_spec,
 )
-from gigaledger.cli.report.reports import print_report
 from gigaledger.cli.settings import (
     Book,
+    Csv,
     Json,
     ProjectionsAddress,
+    Xlsx,
     book_name,
     projections_address,
 )
@@ -78,6 +80,8 @@ def report_what_if(  # noqa: PLR0913 - options of the command line
     min_position: MinPosition = 0,
     projections: ProjectionsAddress = None,
     as_json: Json = False,
+    as_csv: Csv = False,
+    xlsx: Xlsx = None,
 ) -> None:
     """The same log under other readings of the terms, beside the books as they are.
 
@@ -85,6 +89,7 @@ def report_what_if(  # noqa: PLR0913 - options of the command line
     outlives a decertification or not; the first tranche on signature. What a reading does not name
     is as agreed. Nothing is changed.
     """
+    output = Output(as_json=as_json, as_csv=as_csv, xlsx=xlsx)
     names = reading or list(_USUAL)
     request = QueryCounterfactualRequest(
         book=book_name(book),
@@ -94,10 +99,7 @@ def report_what_if(  # noqa: PLR0913 - options of the command line
     )
     with client.projections(projections_address(projections)) as stub:
         response = stub.QueryCounterfactual(request, timeout=client.CALL_SECONDS)
-    if as_json:
-        print_json(response)
-    else:
-        print_report(console(), response.context, *what_if_tables(response, names))
+    output.give(response, lambda answer: what_if_tables(answer, names))
 
 
 def parse_reading(text: str) -> CounterfactualReading:
