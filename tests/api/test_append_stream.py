@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import grpc
 import pytest
 from gigaledger.ledger.api.service import STREAM_WINDOW
+from gigaledger.ledger.log.book_registry import MAX_TRIALS
 from gigaledger.v1.ledger_pb2 import (
     AppendEventsRequest,
     AppendEventStreamRequest,
@@ -186,3 +187,85 @@ def test_a_terminated_ledger_answers_received_requests(start_ledger: StartLedger
         head = Caller(LedgerServiceStub(channel), caller.book).head()
     # Recorded requests were answered, and answered requests are recorded.
     assert head == 2 + len(rest)
+
+
+def tried(caller: Caller, requests: Iterable[AppendEventsRequest]) -> list[str]:
+    """Try requests on one stream, and return for each why it would be refused, or nothing."""
+
+    def validated(request: AppendEventsRequest) -> AppendEventsRequest:
+        request.validate_only = True
+        return request
+
+    answers = outcomes(caller, map(validated, requests))
+    return ["" if a.WhichOneof("outcome") == "appended" else reason(a) for a in answers]
+
+
+def test_requests_that_are_tried_build_on_each_other_and_are_not_recorded(caller: Caller) -> None:
+    outcomes(caller, [caller.request(*parties("OLD"), request_id="old")])
+    requests = [
+        caller.request(*parties("OLD"), request_id="old"),
+        caller.request(*parties("SUP", "CUS")),
+        caller.request(placed(), request_id="order"),
+        caller.request(received(1)),
+        caller.request(placed(quantity=3), request_id="order"),
+        caller.request(*parties("OLD")),
+        caller.request(received(1), placed()),
+        caller.request(received(1)),
+    ]
+
+    found = tried(caller, requests)
+    recorded = outcomes(caller, [AppendEventsRequest.FromString(_real(r)) for r in requests])
+
+    assert found == ["", "", "", "", "HR-ID-01", "HR-STATE-01", "HR-STATE-01", ""]
+    assert found == ["" if a.WhichOneof("outcome") == "appended" else reason(a) for a in recorded]
+    assert caller.head() == 7
+
+
+def _real(request: AppendEventsRequest) -> bytes:
+    request.validate_only = False
+    return request.SerializeToString()
+
+
+def trial_stream(caller: Caller) -> tuple[Callable[[AppendEventsRequest | None], None], Any]:
+    """Open a stream; return a function that tries a request on it, or ends it, and the answers."""
+    sent: queue.SimpleQueue[AppendEventStreamRequest | None] = queue.SimpleQueue()
+
+    def send(request: AppendEventsRequest | None) -> None:
+        if request is None:
+            sent.put(None)
+            return
+        request.validate_only = True
+        sent.put(AppendEventStreamRequest(append=request))
+
+    return send, caller.stub.AppendEventStream(iter(sent.get, None), timeout=SECONDS)
+
+
+def test_a_trial_leaves_the_book_to_others(caller: Caller) -> None:
+    send, answers = trial_stream(caller)
+    send(caller.request(*parties("A")))
+    assert next(answers).WhichOneof("outcome") == "appended"
+
+    outcomes(caller, [caller.request(*parties("B"))])
+    send(caller.request(*parties("B")))
+    send(None)
+
+    assert [answer.WhichOneof("outcome") for answer in answers] == ["appended"]
+    assert tried(caller, [caller.request(*parties("B"))]) == ["HR-STATE-01"]
+    assert caller.head() == 2
+
+
+def test_only_so_many_trials_are_under_way(caller: Caller) -> None:
+    streams = [trial_stream(caller) for _ in range(MAX_TRIALS)]
+    for send, answers in streams:
+        send(caller.request(*parties("A")))
+        assert next(answers).WhichOneof("outcome") == "appended"
+
+    refused = caller.request(*parties("A"))
+    refused.validate_only = True
+    (answer,) = outcomes(caller, [refused])
+    for send, answers in streams:
+        send(None)
+        assert list(answers) == []
+
+    assert answer.error.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+    assert tried(caller, [caller.request(*parties("A"))]) == [""]

@@ -110,7 +110,7 @@ def test_going_on_after_a_refusal(services: Shell, book: str, tmp_path: Path) ->
         ("{}", "the line has no events"),
         (party("B").replace("legalName", "legalNme"), "Did you mean legalName?"),
         (party("B").replace('"year": 2026', '"year": "x"'), "facts.jsonl:2"),
-        ('{"validateOnly": true, "events": [{}]}', "--dry-run"),
+        ('{"validateOnly": true, "events": [{}]}', "--check"),
     ],
 )
 def test_the_line_that_can_not_be_read_is_named(
@@ -224,14 +224,71 @@ def test_a_ledger_that_is_not_there(alone: Shell, tmp_path: Path) -> None:
     assert "Traceback" not in done.err
 
 
-def test_a_dry_run_records_nothing(services: Shell, book: str, tmp_path: Path) -> None:
-    file = written(tmp_path / "facts.jsonl", party("A"), party("B"))
+def test_a_check_shows_every_bad_line_and_records_nothing(
+    services: Shell, book: str, tmp_path: Path
+) -> None:
+    goods = line("goodsReceived", purchaseOrder="PO-1", line=1, quantity=5)
+    good = written(tmp_path / "good.jsonl", "# the parties", party("A"), "", party("B"))
+    bad = written(
+        tmp_path / "bad.jsonl",
+        party("A"),
+        "{",
+        goods,
+        "  # PO-2 was never placed",
+        party("A"),
+        party("B").replace("legalName", "legalNme"),
+        party("C"),
+        "{}",
+    )
 
-    accepted = services("append", file, "--book", book, "--dry-run")
-    bad = written(tmp_path / "bad.jsonl", party("A"), party("A"))
-    refused = services("append", bad, "--book", book, "--dry-run")
+    fine = services("append", good, "--book", book, "--check")
+    wrong = services("append", bad, "--book", book, "--check")
 
-    assert (accepted.code, refused.code) == (0, 1)
+    assert fine.code == 0, fine.err
+    assert "2 events in 2 requests would be appended. Nothing was recorded." in fine.err
+    places = [text.split(": ")[0] for text in wrong.err.splitlines() if text.startswith("bad.")]
+    assert places == [f"bad.jsonl:{number}" for number in (2, 3, 5, 6, 8)]
+    assert "HR-ID-03" in wrong.err
+    assert "HR-STATE-01" in wrong.err
+    assert "2 events in 2 requests would be appended, 2 would be refused, 3 lines" in wrong.err
+    assert wrong.code == ExitCode.INVALID_INPUT
+    assert positions(services, book) == [1]
+    assert "No request was refused" in services("attempts", "--book", book).err
+
+
+def test_a_check_of_a_file_that_is_recorded_in_part(
+    services: Shell, book: str, tmp_path: Path
+) -> None:
+    file = written(tmp_path / "facts.jsonl", party("A"))
+    services("append", file, "--book", book)
+    written(file, party("A"), party("B"), party("B"))
+
+    done = services("append", file, "--book", book, "--check")
+
+    assert done.code == ExitCode.REFUSED
+    assert "facts.jsonl:3: would be refused" in done.err
+    assert "1 requests are recorded already" in done.err
+
+
+def test_a_check_of_many_lines_that_build_on_each_other(
+    services: Shell, book: str, tmp_path: Path
+) -> None:
+    rows = [f"party_registered,2026-01-05,FACT,ops,P-{n},P {n}" for n in range(3000)]
+    rows += [f"party_amended,2026-01-06,FACT,ops,P-{n},Q {n}" for n in range(0, 2000, 2)]
+    rows[1500] += ",one cell too many"
+    rows.append("party_registered,05.01.2026,FACT,ops,Q,Q")
+    header = "fact,effective_date,assertion_status,actor,party,legal_name"
+    file = written(tmp_path / "facts.csv", header, *rows)
+
+    done = services("append", file, "--book", book, "--check")
+
+    lines = [text for text in done.err.splitlines() if text.startswith("facts.csv")]
+    assert [text.split(": ")[0] for text in lines] == [
+        "facts.csv:1502",
+        "facts.csv:3752",
+        "facts.csv:4002",
+    ]
+    assert "party P-1500 is not recorded" in done.err
     assert positions(services, book) == [1]
 
 

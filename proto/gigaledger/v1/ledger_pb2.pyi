@@ -319,7 +319,10 @@ class AppendEventsRequest(_message.Message):
     same content is answered as the first time; with other content it is refused (HR-ID-01).
     """
     validate_only: _builtins.bool
-    """True to validate only. Nothing is recorded, and the request_id is not used up."""
+    """True to validate only. Nothing is recorded, and the request_id is not used up. In
+    AppendEventStream, the request is tried as if those tried before it in the stream, and accepted,
+    were recorded on top of the book as it was at the first of them; at most 100,000 facts.
+    """
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___NewEvent]:
         """The facts, in the order in which they are to be recorded: 1 to 1000, each at most 65,535 bytes."""

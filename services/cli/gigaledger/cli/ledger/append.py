@@ -18,15 +18,18 @@ from gigaledger.cli.ledger.json_lines import read_json_lines
 from gigaledger.cli.ledger.requests import FileRequest, InputError
 from gigaledger.cli.output import error_console, notice
 from gigaledger.client import Appended, Book, GigaledgerError
+from gigaledger.ledger.domain.book import MAX_EVENTS_PER_REQUEST
 from gigaledger.v1.ledger_pb2 import AppendEventsRequest
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 STDIN = "-"
 PROGRESS_AFTER_SECONDS = 1.0
-MAX_DRY_RUN_EVENTS = 1000
-"""What one request may bring: lines that build on each other are tried together."""
+_TRIAL_FULL = ("BATCH_SIZE", "events")
+"""Rule and field of the refusal if a trial holds as many facts as it can."""
 
 FileFormat = Literal["jsonl", "csv"]
+FileLine = FileRequest | InputError
+"""What a line of a file holds: a request, or why it can't be read."""
 
 
 @dataclass
@@ -60,6 +63,60 @@ class Tally:
         return ", ".join(parts) + end + "."
 
 
+@dataclass
+class CheckedFile:
+    """What would become of a file.
+
+    Attributes:
+        events: how many would be appended.
+        requests: in how many requests.
+        recorded: requests that are recorded already.
+        refused: requests that would be refused.
+        unreadable: lines that can't be read.
+        read_only_from: place of the first line that was read but not tried; empty if all were.
+    """
+
+    events: int = 0
+    requests: int = 0
+    recorded: int = 0
+    refused: int = 0
+    unreadable: int = 0
+    read_only_from: str = ""
+
+    def count(self, response: Appended) -> None:
+        """Count a request that would be accepted."""
+        if response.replayed:
+            self.recorded += 1
+        else:
+            self.requests += 1
+            self.events += len(response.receipts)
+
+    def summary(self) -> str:
+        """Return the counts in sentences."""
+        parts = [f"{self.events:,} events in {self.requests:,} requests would be appended"]
+        if self.recorded:
+            parts.append(f"{self.recorded:,} requests are recorded already")
+        if self.refused:
+            parts.append(f"{self.refused:,} would be refused")
+        if self.unreadable:
+            parts.append(f"{self.unreadable:,} lines can't be read")
+        said = [f"{', '.join(parts)}. Nothing was recorded."]
+        if self.unreadable and self.refused:
+            said.append("A line may be refused only because it builds on one that can't be read.")
+        if self.read_only_from:
+            said.append(
+                f"From {self.read_only_from} on, lines were read but not tried: there are more "
+                "than the ledger tries together. Append what is before, then check again."
+            )
+        return " ".join(said)
+
+    def exit_code(self) -> ExitCode:
+        """Return the exit code: OK only if the whole file was tried and would be appended."""
+        if self.unreadable:
+            return ExitCode.INVALID_INPUT
+        return ExitCode.REFUSED if self.refused or self.read_only_from else ExitCode.OK
+
+
 class RequestRefusedError(CommandError):
     """The ledger refused a request of a file."""
 
@@ -81,7 +138,7 @@ def file_format(path: str, given: FileFormat | None) -> FileFormat:
 
 
 @contextmanager
-def opened(path: str, given: FileFormat | None) -> Iterator[tuple[Iterator[FileRequest], int]]:
+def opened(path: str, given: FileFormat | None) -> Iterator[tuple[Iterator[FileLine], int]]:
     """Open a file of requests; yield them and its size in bytes, 0 if unknown.
 
     Raises:
@@ -104,7 +161,7 @@ def opened(path: str, given: FileFormat | None) -> Iterator[tuple[Iterator[FileR
 
 def append_requests(
     book: Book,
-    requests: Iterator[FileRequest],
+    requests: Iterator[FileLine],
     *,
     keep_going: bool = False,
     done: Callable[[FileRequest], None] = lambda _request: None,
@@ -129,8 +186,10 @@ def append_requests(
     waiting: deque[FileRequest] = deque()
 
     def sent() -> Iterator[AppendEventsRequest]:
-        for item in requests:
-            _check_book(item, book)
+        for line in requests:
+            item = _for_book(line, book)
+            if isinstance(item, InputError):
+                raise item
             waiting.append(item)
             yield item.request
 
@@ -158,73 +217,105 @@ def append_requests(
     return tally
 
 
-def dry_run(book: Book, requests: Iterator[FileRequest]) -> str:
-    """Ask whether a file would be accepted; nothing is recorded.
+def check_requests(
+    book: Book,
+    requests: Iterator[FileLine],
+    *,
+    done: Callable[[FileRequest], None] = lambda _request: None,
+) -> CheckedFile:
+    """Try the requests of a file, each on top of those before it, and record nothing.
 
-    Requests at its start that are already recorded are skipped. The others are tried together
-    because later lines may need facts of earlier ones.
+    Every line that can't be read or would be refused is reported, in the order of the file.
 
-    Returns:
-        The answer in a sentence.
+    Args:
+        book: the book.
+        requests: of the file, in order.
+        done: called for each request that was answered; may raise.
 
     Raises:
-        CommandError: a line would be refused.
+        Interrupted: by Ctrl-C or a signal.
         GigaledgerError: the ledger can't be reached.
     """
-    recorded = 0
-    items: list[FileRequest] = []
-    owners: list[FileRequest] = []
-    together = AppendEventsRequest(book=book.name, validate_only=True)
-    for item in requests:
-        _check_book(item, book)
-        item.request.validate_only = True
-        if not items and _is_recorded(book, item):
-            recorded += 1
-            continue
-        if len(together.events) + len(item.request.events) > MAX_DRY_RUN_EVENTS:
-            raise CommandError(
-                f"{item.place}: a dry run takes at most {MAX_DRY_RUN_EVENTS:,} events, because "
-                "lines that build on each other are tried together",
-                ExitCode.USAGE,
-                "Split the file, and append one part before the next is tried.",
-            )
-        items.append(item)
-        together.events.extend(item.request.events)
-        owners += [item] * len(item.request.events)
-        together.checks.extend(item.request.checks)
-        together.request_id = item.request.request_id
-    if items:
-        try:
-            book.send(together)
-        except GigaledgerError as error:
-            if not _is_refusal(error):
-                raise
-            raise RequestRefusedError(_owner(error, owners), error) from error
-    return (
-        f"Dry run: {len(owners):,} events in {len(items):,} requests would be appended, "
-        f"{recorded:,} requests were recorded before. Nothing was recorded now."
-    )
+    checked = CheckedFile()
+    waiting: deque[FileRequest] = deque()
+    unreadable: deque[tuple[int, InputError]] = deque()
+    sent, answered = 0, 0
+
+    def tried() -> Iterator[AppendEventsRequest]:
+        nonlocal sent
+        for line in requests:
+            item = _for_book(line, book)
+            if isinstance(item, InputError):
+                unreadable.append((sent, item))
+            elif not checked.read_only_from:
+                item.request.validate_only = True
+                waiting.append(item)
+                sent += 1
+                yield item.request
+
+    def report_unreadable() -> None:
+        """Report the lines before the next request that is answered."""
+        while unreadable and unreadable[0][0] <= answered:
+            notice(unreadable.popleft()[1].message)
+            checked.unreadable += 1
+
+    try:
+        for outcome in book.append_stream(tried()):
+            report_unreadable()
+            item = waiting.popleft()
+            answered += 1
+            if outcome.appended is not None:
+                checked.count(outcome.appended)
+            elif outcome.error is not None and _is_full(outcome.error, item):
+                checked.read_only_from = checked.read_only_from or item.place
+            elif outcome.error is not None:
+                checked.refused += 1
+                lines = client.violation_lines(outcome.error) or [f"  {outcome.error.message}"]
+                notice("\n".join([f"{item.place}: would be refused", *lines]))
+            done(item)
+    except KeyboardInterrupt:
+        notice(f"Stopped. So far: {checked.summary()}")
+        raise Interrupted from None
+    report_unreadable()
+    return checked
 
 
-def append_file(
-    book: Book,
-    path: str,
-    given: FileFormat | None,
-    *,
-    keep_going: bool,
-) -> Tally:
+def _is_full(error: GigaledgerError, item: FileRequest) -> bool:
+    """Return whether a request is refused because the trial holds as many facts as it can."""
+    found = [(violation.rule, violation.field) for violation in error.violations]
+    return found == [_TRIAL_FULL] and len(item.request.events) <= MAX_EVENTS_PER_REQUEST
+
+
+def append_file(book: Book, path: str, given: FileFormat | None, *, keep_going: bool) -> Tally:
     """Append a file, with progress shown if it takes longer than a second.
 
     Raises:
         CommandError: the file or a request of it is refused.
         GigaledgerError: the ledger can't be reached.
     """
-    with opened(path, given) as (requests, size), file_progress(path, size) as advance:
+    with (
+        opened(path, given) as (requests, size),
+        file_progress(f"Appending {path}", size) as advance,
+    ):
         return append_requests(book, requests, keep_going=keep_going, done=advance)
 
 
+def check_file(book: Book, path: str, given: FileFormat | None) -> CheckedFile:
+    """Try a file and record nothing, with progress shown if it takes longer than a second.
+
+    Raises:
+        CommandError: the file can't be opened.
+        GigaledgerError: the ledger can't be reached.
+    """
+    with (
+        opened(path, given) as (requests, size),
+        file_progress(f"Checking {path}", size) as advance,
+    ):
+        return check_requests(book, requests, done=advance)
+
+
 @contextmanager
-def file_progress(path: str, size: int) -> Iterator[Callable[[FileRequest], None]]:
+def file_progress(title: str, size: int) -> Iterator[Callable[[FileRequest], None]]:
     """Show how much of a file is done, once it takes longer than a second, on a terminal."""
     progress = Progress(
         TextColumn("{task.description}"),
@@ -236,7 +327,7 @@ def file_progress(path: str, size: int) -> Iterator[Callable[[FileRequest], None
         transient=True,
         disable=not sys.stderr.isatty(),
     )
-    task = progress.add_task(f"Appending {path}", total=size or None, requests=0)
+    task = progress.add_task(title, total=size or None, requests=0)
     started = time.monotonic()
     requests = 0
 
@@ -253,32 +344,12 @@ def file_progress(path: str, size: int) -> Iterator[Callable[[FileRequest], None
         progress.stop()
 
 
-def _check_book(item: FileRequest, book: Book) -> None:
-    if item.request.book not in {"", book.name}:
-        raise InputError(
-            item.place,
-            f"the line is for {item.request.book}, not {book.name}: "
-            "leave book out, or name it with --book",
-        )
-
-
-def _is_refusal(error: GigaledgerError) -> bool:
-    return client.exit_code(error) is ExitCode.REFUSED
-
-
-def _is_recorded(book: Book, item: FileRequest) -> bool:
-    try:
-        return book.send(item.request).replayed
-    except GigaledgerError as error:
-        if _is_refusal(error):
-            return False
-        raise
-
-
-def _owner(error: GigaledgerError, owners: list[FileRequest]) -> FileRequest:
-    """Return the line that a refusal is about: its fields start with events[N]."""
-    for violation in error.violations:
-        index = violation.field.removeprefix("events[").partition("]")[0]
-        if index.isdecimal() and int(index) < len(owners):
-            return owners[int(index)]
-    return owners[0]
+def _for_book(line: FileLine, book: Book) -> FileLine:
+    """Return a line; an error if it names another book."""
+    if isinstance(line, InputError) or line.request.book in {"", book.name}:
+        return line
+    return InputError(
+        line.place,
+        f"the line is for {line.request.book}, not {book.name}: "
+        "leave book out, or name it with --book",
+    )

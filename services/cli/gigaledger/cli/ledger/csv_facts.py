@@ -45,31 +45,41 @@ class _Row:
         return InputError(f"{self.file}:{self.line}", f"column {column}: {message}")
 
 
-def read_csv(file: BinaryIO, name: str) -> Iterator[FileRequest]:
+def read_csv(file: BinaryIO, name: str) -> Iterator[FileRequest | InputError]:
     """Read requests, one a row; rows that place one order, one after another, are one request.
 
     Args:
         file: CSV in UTF-8 with a header row, separated by commas (RFC 4180).
         name: of the file, for errors and derived ids.
 
-    Raises:
-        InputError: the header or a row does not fit; the rows before it have been yielded.
+    Returns:
+        For each request itself, or the error if its rows can't be read. An error of the header, or
+        of the quotes and bytes of a row, is the last item.
     """
     order: list[_Row] = []
     for row in _rows(file, name):
-        if order and not _same_order(order[0], row):
-            yield _request(order)
+        if order and (isinstance(row, InputError) or not _same_order(order[0], row)):
+            yield _request_or_error(order)
             order = []
-        if row.values.get("fact") == _ORDER:
+        if isinstance(row, InputError):
+            yield row
+        elif row.values.get("fact") == _ORDER:
             order.append(row)
         else:
-            yield _request([row])
+            yield _request_or_error([row])
     if order:
-        yield _request(order)
+        yield _request_or_error(order)
 
 
-def _rows(file: BinaryIO, name: str) -> Iterator[_Row]:
-    """Yield the rows that are not empty."""
+def _request_or_error(rows: Sequence[_Row]) -> FileRequest | InputError:
+    try:
+        return _request(rows)
+    except InputError as error:
+        return error
+
+
+def _rows(file: BinaryIO, name: str) -> Iterator[_Row | InputError]:
+    """Yield the rows that are not empty, and the errors of those that can't be read."""
     taken: list[bytes] = []
 
     def lines() -> Iterator[str]:
@@ -88,14 +98,18 @@ def _rows(file: BinaryIO, name: str) -> Iterator[_Row]:
             place = f"{name}:{first_line}"
             if header is None:
                 header = _header(cells, place)
+            elif len(cells) != len(header) and any(cell.strip() for cell in cells):
+                message = f"{len(cells)} cells, but the header has {len(header)} columns"
+                yield InputError(place, message)
             elif any(cell.strip() for cell in cells):
-                values = _values(header, cells, place)
-                yield _Row(name, first_line, raw, values, read_bytes)
+                yield _Row(name, first_line, raw, _values(header, cells), read_bytes)
             first_line = reader.line_num + 1
+        if header is None:
+            yield InputError(f"{name}:1", "the file is empty: a header row is needed")
     except csv.Error as error:
-        raise InputError(f"{name}:{reader.line_num}", f"not CSV: {error}") from None
-    if header is None:
-        raise InputError(f"{name}:1", "the file is empty: a header row is needed")
+        yield InputError(f"{name}:{reader.line_num}", f"not CSV: {error}")
+    except InputError as error:
+        yield error
 
 
 def _header(cells: Sequence[str], place: str) -> list[str]:
@@ -121,9 +135,7 @@ def _header(cells: Sequence[str], place: str) -> list[str]:
     return header
 
 
-def _values(header: Sequence[str], cells: Sequence[str], place: str) -> dict[str, str]:
-    if len(cells) != len(header):
-        raise InputError(place, f"{len(cells)} cells, but the header has {len(header)} columns")
+def _values(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
     stripped = ((name, cell.strip()) for name, cell in zip(header, cells, strict=True))
     return {name: cell for name, cell in stripped if cell}
 

@@ -1,6 +1,7 @@
 """Requests from JSON Lines: each line is an AppendEventsRequest in protobuf's JSON mapping.
 
-Dates, amounts, decimal numbers and enums may also take the forms in `short_forms`.
+Lines that begin with # are comments. Dates, amounts, decimal numbers and enums may also take the
+forms in `short_forms`.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from gigaledger.cli.ledger.short_forms import expand
 from gigaledger.v1.ledger_pb2 import AppendEventsRequest
 from google.protobuf import json_format
 
+_COMMENT = "#"
 _JSON_TROUBLE = "Failed to load JSON: "
 
 
-def read_json_lines(file: BinaryIO, name: str) -> Iterator[FileRequest]:
-    """Read requests, one a line; empty lines are skipped.
+def read_json_lines(file: BinaryIO, name: str) -> Iterator[FileRequest | InputError]:
+    """Read requests, one a line; empty lines and those that begin with # are skipped.
 
     A line without `requestId` gets one that is derived from its place and content, so that reading
     the same file again repeats the same requests.
@@ -29,24 +31,29 @@ def read_json_lines(file: BinaryIO, name: str) -> Iterator[FileRequest]:
         file: the lines, in UTF-8.
         name: of the file, for errors and derived ids.
 
-    Raises:
-        InputError: a line is not such a request; the lines before it have been yielded.
+    Returns:
+        For each line its request, or the error of one that can't be read.
     """
     read_bytes = 0
     for number, raw in enumerate(file, start=1):
         read_bytes += len(raw)
-        line = text_of(raw, name, number)
-        if not line.strip():
-            continue
-        place = f"{name}:{number}"
-        request = _parsed(line, place)
-        if request.validate_only:
-            raise InputError(place, "validateOnly is not for files: use --dry-run")
-        if not request.events:
-            raise InputError(place, "the line has no events")
-        if not request.request_id:
-            request.request_id = derived_request_id(name, number, raw)
-        yield FileRequest(request, name, number, read_bytes)
+        try:
+            line = text_of(raw, name, number).strip()
+            if line and not line.startswith(_COMMENT):
+                request = _request(line, f"{name}:{number}")
+                request.request_id = request.request_id or derived_request_id(name, number, raw)
+                yield FileRequest(request, name, number, read_bytes)
+        except InputError as error:
+            yield error
+
+
+def _request(line: str, place: str) -> AppendEventsRequest:
+    request = _parsed(line, place)
+    if request.validate_only:
+        raise InputError(place, "validateOnly is not for files: use --check")
+    if not request.events:
+        raise InputError(place, "the line has no events")
+    return request
 
 
 def _parsed(line: str, place: str) -> AppendEventsRequest:

@@ -9,7 +9,7 @@ import typer
 from gigaledger.cli import client
 from gigaledger.cli.errors import CommandError, ExitCode
 from gigaledger.cli.formats import instant
-from gigaledger.cli.ledger.append import FileFormat, append_file, dry_run, opened
+from gigaledger.cli.ledger.append import FileFormat, append_file, check_file
 from gigaledger.cli.ledger.csv_columns import columns_of, fact_types
 from gigaledger.cli.ledger.events import follow_events, list_attempts, print_events
 from gigaledger.cli.options import parse_date
@@ -34,7 +34,7 @@ the book:
   (on one line)
 
 Dates may be written "2026-01-15", amounts "USD 1600000.00", decimal numbers "0.25", and names \
-without their prefix: "FACT".
+without their prefix: "FACT". Empty lines are skipped, and so are lines that begin with #.
 
 [bold]CSV[/bold]: a header row, and a column `fact` that says what each row is: a milestone, an \
 order, an issuance or any other fact that `gigaledger columns` lists, with its columns.
@@ -44,6 +44,9 @@ appended before it stays. [bold]It is safe to append a file again[/bold], after 
 instance: a line without requestId gets the id "<file name>:<line number>:<first 16 hex digits of \
 the SHA-256 of the line>", and the ledger answers an id that it knows as the first time. Lines \
 that moved or were changed are new facts, though: give ids of your own if you edit files.
+
+[bold]--check[/bold] tries each line on top of those before it. The exit code is 0 if the whole \
+file would be appended.
 """
 
 
@@ -68,8 +71,9 @@ def append(
     only_try: Annotated[
         bool,
         typer.Option(
-            "--dry-run",
-            help="Ask whether the file would be accepted, record nothing. At most 1,000 events.",
+            "--check",
+            help="Try the whole file, show every line that can't be read or would be refused, and "
+            "record nothing.",
         ),
     ] = False,
     keep_going: Annotated[
@@ -85,11 +89,12 @@ def append(
     address = ledger_address(ledger)
     with client.ledger(address) as connected:
         connected.book(name).info()
+    if only_try:
+        with client.ledger(address) as connected:
+            checked = check_file(connected.book(name), file, file_format)
+        notice(checked.summary())
+        raise typer.Exit(checked.exit_code())
     with client.ledger(address, client.PATIENT) as connected:
-        if only_try:
-            with opened(file, file_format) as (requests, _):
-                notice(dry_run(connected.book(name), requests))
-            return
         tally = append_file(connected.book(name), file, file_format, keep_going=keep_going)
     notice(tally.summary())
     if tally.refused_requests:

@@ -78,7 +78,7 @@ def serve(
             raise CommandError(
                 str(error),
                 ExitCode.UNAVAILABLE,
-                f"Set GIGALEDGER_{part.upper()}_METRICS_ADDRESS to another one, or to none.",
+                f"Set GIGALEDGER_{part.upper()}_METRICS_ADDRESS to another one, or unset it.",
             ) from error
         except RuntimeError as error:
             if "Failed to bind to address" not in str(error):

@@ -44,7 +44,8 @@ from gigaledger.ledger.log.submissions import (
     RequestSequence,
     attempt_row,
 )
-from gigaledger.ledger.log.writer import WriterBusyError
+from gigaledger.ledger.log.trial import Trial
+from gigaledger.ledger.log.writer import StoreUnavailableError, WriterBusyError
 from gigaledger.v1.control_facts_pb2 import BookClock
 from gigaledger.v1.ledger_pb2 import (
     AppendEventsRequest,
@@ -220,12 +221,16 @@ class LedgerService:
         submitted: asyncio.Queue[asyncio.Future[Receipt] | None] = asyncio.Queue()
         window = asyncio.Semaphore(STREAM_WINDOW)
         sequences: dict[str, RequestSequence] = {}
+        trials: dict[str, Trial] = {}
 
         async def receive() -> None:
             try:
                 async for request in requests:
                     await window.acquire()
-                    submitted.put_nowait(await self._submit_in_turn(request, sequences))
+                    if request.append.validate_only:
+                        submitted.put_nowait(await self._try_in_turn(request.append, trials))
+                    else:
+                        submitted.put_nowait(await self._submit_in_turn(request, sequences))
             finally:
                 submitted.put_nowait(None)
 
@@ -239,6 +244,8 @@ class LedgerService:
             self._receiving.discard(receiving)
             receiving.cancel()
             (ended,) = await asyncio.gather(receiving, return_exceptions=True)
+            for trial in trials.values():
+                await self._registry.end_trial(trial)
         if isinstance(ended, (InvalidArgumentError, UndecodableRequestError)):
             raise ended
         if self._registry.notifier.closed:
@@ -261,6 +268,24 @@ class LedgerService:
                 failed: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
                 failed.set_exception(error)
                 return failed
+
+    async def _try_in_turn(
+        self, request: AppendEventsRequest, trials: dict[str, Trial]
+    ) -> asyncio.Future[Receipt]:
+        """Try a request of a stream after those before it; an error becomes the response."""
+        tried: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        try:
+            book = await self._registry.book(book_id_of(request.book, "book"))
+            submission = submission_of(request, tried)
+            if book.book not in trials:
+                trials[book.book] = self._registry.start_trial(book)
+            receipt = await asyncio.to_thread(trials[book.book].decide, submission)
+            tried.set_result(receipt)
+        except psycopg.OperationalError as error:
+            tried.set_exception(StoreUnavailableError(f"PostgreSQL is not available: {error}"))
+        except Exception as error:  # noqa: BLE001 - becomes the response
+            tried.set_exception(error)
+        return tried
 
     def drain(self) -> None:
         """Stop receiving requests, and end subscriptions. Received requests are answered."""

@@ -18,12 +18,15 @@ from gigaledger.ledger.log.recorder import Clock
 from gigaledger.ledger.log.schema import SESSION_OPTIONS
 from gigaledger.ledger.log.sealer import Sealer
 from gigaledger.ledger.log.shared_tail import SharedTail
-from gigaledger.ledger.log.writer import BookWriter
+from gigaledger.ledger.log.trial import Trial
+from gigaledger.ledger.log.writer import BookWriter, WriterBusyError
 
 READING_CONNECTIONS = 8
 WRITING_CONNECTIONS = 2
 PROVING_CONNECTIONS = 4
 BOOKS_PAGE = 1000
+MAX_TRIALS = 4
+"""Trials under way in a process; each has a connection, and keeps what it accepted in memory."""
 
 
 class UnknownBookError(LookupError):
@@ -62,6 +65,7 @@ class BookRegistry:
         self._books: dict[str, BookRow] = {}
         self._writers: dict[str, BookWriter] = {}
         self._tails: dict[str, SharedTail] = {}
+        self._trials: list[Trial] = []
 
     async def __aenter__(self) -> Self:
         """Open the pools and start the background tasks."""
@@ -118,6 +122,23 @@ class BookRegistry:
                 deliver=asyncio.get_running_loop().call_soon_threadsafe,
             )
         return self._writers[book.book]
+
+    def start_trial(self, book: BookRow) -> Trial:
+        """Return a trial of requests to a book.
+
+        Raises:
+            WriterBusyError: too many trials are under way.
+        """
+        if len(self._trials) >= MAX_TRIALS:
+            raise WriterBusyError("too many files are being tried")
+        trial = Trial(self._database.connect, book.schema_name, self._clock, imported=book.imported)
+        self._trials.append(trial)
+        return trial
+
+    async def end_trial(self, trial: Trial) -> None:
+        """Drop a trial and its connection."""
+        self._trials.remove(trial)
+        await asyncio.to_thread(trial.close)
 
     def shared_tail(self, book: BookRow) -> SharedTail:
         """Return the end of a book's log, which all subscriptions of the process share."""

@@ -217,10 +217,27 @@ class LogTables:
 
     def head_position(self, connection: psycopg.Connection) -> int:
         """Return the position of the last event; 0 if there is none."""
-        row = connection.execute(self._sql("SELECT position FROM {schema}.head")).fetchone()
+        return self.head(connection).position
+
+    def head(self, connection: psycopg.Connection) -> Head:
+        """Return the head without a lock on it."""
+        found = connection.execute(self._sql("SELECT position, recorded_at FROM {schema}.head"))
+        row = found.fetchone()
         if row is None:
             raise AssertionError("a book has a head")
-        return int(row[0])
+        return Head(*row)
+
+    def request(self, connection: psycopg.Connection, request_id: str) -> RequestRow | None:
+        """Return a request that was accepted; None if no such request was."""
+        found = connection.execute(
+            self._sql(
+                "SELECT request_id, content_hash, first_position, last_position"
+                " FROM {schema}.request WHERE request_id = %s"
+            ),
+            (request_id,),
+            binary=True,
+        ).fetchone()
+        return None if found is None else RequestRow(*found)
 
     def record(self, connection: psycopg.Connection, head: Head, recording: Recording) -> None:
         """Insert accepted events, move the head, and notify the readers of the log.

@@ -297,16 +297,7 @@ class BookWriter:
             row, receipt = known[request_id], None
         else:
             return None
-        if row.content_hash != submission.content_hash:
-            message = (
-                f"request id {request_id!r} was used for other content, "
-                f"recorded from position {row.first_position} to {row.last_position}"
-            )
-            values = {
-                "first_position": str(row.first_position),
-                "last_position": str(row.last_position),
-            }
-            raise Refused([Violation(Rule.ID_01, "request_id", message, values)])
+        check_same_content(submission, row)
         if receipt is None:
             rows = self._tables.between(connection, row.first_position, row.last_position)
             receipt = Receipt.of_rows(rows)
@@ -341,6 +332,22 @@ class BookWriter:
             self._tables.record(connection, head, group.recording)
         if group.attempts:
             self._tables.insert_attempts(connection, group.attempts)
+
+
+def check_same_content(submission: Submission[Any], row: RequestRow) -> None:
+    """Check that a request is the one that was accepted with its id (HR-ID-01).
+
+    Raises:
+        Refused: the request id was used for other content.
+    """
+    if row.content_hash == submission.content_hash:
+        return
+    message = (
+        f"request id {row.request_id!r} was used for other content, "
+        f"recorded from position {row.first_position} to {row.last_position}"
+    )
+    values = {"first_position": str(row.first_position), "last_position": str(row.last_position)}
+    raise Refused([Violation(Rule.ID_01, "request_id", message, values)])
 
 
 def _observe(schema: str, requests: int, group: _Group) -> None:
