@@ -384,7 +384,7 @@ def test_a_database_that_is_not_there(alone: Shell, part: str) -> None:
 HELP = [
     [], ["demo"], ["up"], ["serve"], ["serve", "ledger"], ["serve", "projections"], ["health"],
     ["database"], ["database", "prepare"], ["book"], ["book", "create"], ["book", "list"],
-    ["book", "show"], ["append"], ["columns"], ["events"], ["attempts"], ["report"],
+    ["book", "show"], ["append"], ["template"], ["columns"], ["events"], ["attempts"], ["report"],
     ["report", "capacity"], ["report", "exceptions"], ["report", "investment"],
     ["report", "round-trip"], ["report", "warrants"], ["report", "series"], ["report", "changes"],
     ["report", "drill-down"], ["report", "roll-forward"], ["projection"],

@@ -134,6 +134,12 @@ COMMANDS = (
         "ledger.ledger_commands",
     ),
     LazyCommand(
+        "template",
+        _FACTS_PANEL,
+        "Print a file of facts to start from, or list the files.",
+        "ledger.template_commands",
+    ),
+    LazyCommand(
         "columns",
         _FACTS_PANEL,
         "List the facts that CSV files can hold, or the columns of one of them.",
