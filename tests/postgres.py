@@ -37,8 +37,8 @@ IMAGE = "postgres:18"
 _SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
-    # A ledger keeps a connection for each book written to, and most tests use a new book.
-    "max_connections": "800",
+    # Each worker of a run may have several processes of the services.
+    "max_connections": "400",
     "max_wal_size": "256MB",
 }
 _MEMORY = Path("/dev/shm")  # noqa: S108 - as on all Linux systems

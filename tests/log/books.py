@@ -18,6 +18,7 @@ from gigaledger.ledger.log.schema import SESSION_OPTIONS
 from gigaledger.ledger.log.submissions import Receipt, Submission
 from gigaledger.ledger.log.tables import EventRow, Head, LogTables
 from gigaledger.ledger.log.writer import BookWriter
+from gigaledger.ledger.log.writer_pool import WriterPool
 from gigaledger.v1.events_pb2 import Event
 from gigaledger.v1.ledger_pb2 import AppendEventsRequest, NewEvent, StreamCheck
 from psycopg import sql
@@ -83,11 +84,11 @@ class LoggedBook:
     @contextmanager
     def writer(self) -> Iterator[BookWriter]:
         """Return a writer, like that of another ledger process."""
-        writer = BookWriter(self.connect, self.schema, self.clock, imported=False)
+        pool = WriterPool(self.connect)
         try:
-            yield writer
+            yield BookWriter(pool, self.schema, self.clock, imported=False)
         finally:
-            writer.close()
+            pool.close()
 
     @contextmanager
     def held(self) -> Iterator[HeadLock]:

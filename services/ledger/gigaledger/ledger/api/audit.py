@@ -148,7 +148,7 @@ class AuditService(AuditServiceServicer):
         self, book: BookRow, query: Callable[[SealTables, psycopg.Connection], T]
     ) -> T:
         def run() -> T:
-            with self._registry.proving_pool.connection() as connection:
+            with self._registry.sealing_pool.connection() as connection:
                 return query(SealTables(book.schema_name), connection)
 
         return await asyncio.to_thread(run)

@@ -130,7 +130,7 @@ class LedgerService:
     def _create(
         self, book: str, display_name: str, opened_at: dt.datetime, *, imported: bool
     ) -> BookRow:
-        with self._registry.writing_pool.connection() as connection:
+        with self._registry.sealing_pool.connection() as connection:
             return create_book(connection, book, display_name, opened_at, imported=imported)
 
     async def get_book(self, request: GetBookRequest, _context: Context) -> GetBookResponse:
@@ -372,7 +372,7 @@ class LedgerService:
                 async with self._registry.connection() as connection:
                     page = await LogReader(book.schema_name).page(connection, after, chosen)
             if caught_up and page.through_position == after:
-                await self._registry.notifier.wait(appended)
+                await appended.wait()
                 continue
             after, caught_up = page.through_position, page.through_position >= page.head_position
             rest = SubscribeEventsResponse(

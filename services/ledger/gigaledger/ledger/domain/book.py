@@ -36,8 +36,6 @@ MAX_EVENTS_PER_REQUEST = 1000
 """Keeps the time for which one request holds up the others below a second."""
 MAX_EVENT_BYTES = 65_535
 """Size limit of an entry in the format C2SP tlog-tiles, so that outside tools read proofs."""
-MAX_STREAMS = 100_000
-"""How many streams are kept in memory: about 200 MB of orders."""
 FUTURE_TOLERANCE = dt.timedelta(days=1)
 """HR-TIME-01: it is tomorrow already in other time zones."""
 
@@ -70,10 +68,11 @@ class Request:
 
 @dataclass(slots=True)
 class _Slot:
-    """A stream in memory: its state and its version."""
+    """A stream in memory: its state, its version, and the transaction that used it last."""
 
     state: Any
     version: int
+    used: int
 
 
 class Book:
@@ -96,6 +95,12 @@ class Book:
         self._pending = Pending(source)
         self._imported = imported
         self._slots: dict[str, _Slot] = {}
+        self._transaction = 0
+
+    @property
+    def streams_in_memory(self) -> int:
+        """How many streams have their state in memory."""
+        return len(self._slots)
 
     @property
     def imported(self) -> bool:
@@ -127,11 +132,14 @@ class Book:
                 it, and the entry.
         """
         self._pending.clear()
+        self._transaction += 1
         self.position, self.recorded_at = position, recorded_at
         for stream, entry in news:
             self._learn(stream, entry)
-        while len(self._slots) > MAX_STREAMS:
-            self._slots.pop(next(iter(self._slots)))
+
+    def finish(self) -> None:
+        """End the transaction: pending entries are recorded."""
+        self._pending.clear()
 
     def _learn(self, stream: str, entry: Entry) -> None:
         slot = self._slots.get(stream)
@@ -149,6 +157,14 @@ class Book:
         """Forget everything in memory."""
         self._slots.clear()
         self._pending.clear()
+
+    def evict(self, streams: int) -> None:
+        """Keep the states of at most so many streams: those used last."""
+        excess = len(self._slots) - streams
+        if excess > 0:
+            by_use = sorted(self._slots, key=lambda stream: self._slots[stream].used)
+            for stream in by_use[:excess]:
+                del self._slots[stream]
 
     def wanted_streams(self, request: Request) -> Iterable[str]:
         """Yield the streams that deciding on a request will ask for and that are not in memory."""
@@ -232,7 +248,8 @@ class Book:
             version = max((entry.version for entry in entries if entry.stream == stream), default=0)
             with localcontext(EXACT):
                 state = fold(stream, entries)
-            slot = self._slots[stream] = _Slot(state, version)
+            slot = self._slots[stream] = _Slot(state, version, self._transaction)
+        slot.used = self._transaction
         return slot
 
     def _check_violations(self, checks: Sequence[Check]) -> Iterable[Violation]:

@@ -1,4 +1,4 @@
-"""The books of a ledger process: connections, writers, and what their readers share."""
+"""The books of a ledger process: their writers, and the connections that all of them share."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import datetime as dt
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Self
+from weakref import WeakValueDictionary
 
 import psycopg
 from gigaledger.common.postgres.connections import Database
@@ -20,13 +21,20 @@ from gigaledger.ledger.log.sealer import Sealer
 from gigaledger.ledger.log.shared_tail import SharedTail
 from gigaledger.ledger.log.trial import Trial
 from gigaledger.ledger.log.writer import BookWriter, WriterBusyError
+from gigaledger.ledger.log.writer_pool import WRITER_THREADS, WriterPool
 
 READING_CONNECTIONS = 8
-WRITING_CONNECTIONS = 2
-PROVING_CONNECTIONS = 4
-BOOKS_PAGE = 1000
+"""Connections that read the log for callers."""
+SEALING_CONNECTIONS = 3
+"""Connections that seal books, prove events and create books."""
 MAX_TRIALS = 4
 """Trials under way in a process; each has a connection, and keeps what it accepted in memory."""
+LISTENING_CONNECTIONS = 1
+MAX_CONNECTIONS = (
+    READING_CONNECTIONS + WRITER_THREADS + SEALING_CONNECTIONS + MAX_TRIALS + LISTENING_CONNECTIONS
+)
+"""Connections of a process to PostgreSQL, however many books there are."""
+BOOKS_PAGE = 1000
 
 
 class UnknownBookError(LookupError):
@@ -34,12 +42,11 @@ class UnknownBookError(LookupError):
 
 
 class BookRegistry:
-    """Opens books on demand and keeps them open. An async context manager.
+    """Finds books and their writers. An async context manager.
 
     Attributes:
         notifier: wakes the readers that wait for an append.
-        writing_pool: connections for creating books.
-        proving_pool: connections for sealing books and proving events.
+        sealing_pool: connections for sealing books, proving events and creating books.
         seals: whether books are sealed.
     """
 
@@ -54,24 +61,24 @@ class BookRegistry:
         self._database = Database(url, SESSION_OPTIONS)
         self._clock = clock
         self._reading_pool = self._database.async_pool(READING_CONNECTIONS, autocommit=True)
-        self.writing_pool = self._database.pool(WRITING_CONNECTIONS)
-        self.proving_pool = self._database.pool(PROVING_CONNECTIONS)
+        self.sealing_pool = self._database.pool(SEALING_CONNECTIONS)
         self.seals = bool(keys)
-        sealer = Sealer(self.proving_pool, keys, clock, self._all_books) if keys else None
-        self.notifier = AppendNotifier(
-            self._database.connect_async, sealer.note_append if sealer else _ignore
-        )
+        sealer = Sealer(self.sealing_pool, keys, clock, self._all_books) if keys else None
+        self.notifier = AppendNotifier(self._database.connect_async)
+        if sealer is not None:
+            self.notifier.listeners.add(sealer)
         self._background = [self.notifier.run, *([sealer.run] if sealer else [])]
         self._books: dict[str, BookRow] = {}
         self._writers: dict[str, BookWriter] = {}
-        self._tails: dict[str, SharedTail] = {}
+        # A tail keeps a page, and is dropped with the last subscription that uses it.
+        self._tails: WeakValueDictionary[str, SharedTail] = WeakValueDictionary()
         self._trials: list[Trial] = []
 
     async def __aenter__(self) -> Self:
         """Open the pools and start the background tasks."""
         await self._reading_pool.open()
-        await asyncio.to_thread(self.writing_pool.open)
-        await asyncio.to_thread(self.proving_pool.open)
+        await asyncio.to_thread(self.sealing_pool.open)
+        self._writer_pool = WriterPool(self._database.connect)
         self._tasks = [asyncio.create_task(run()) for run in self._background]
         return self
 
@@ -80,11 +87,9 @@ class BookRegistry:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for writer in self._writers.values():
-            await asyncio.to_thread(writer.close)
+        await asyncio.to_thread(self._writer_pool.close)
         await self._reading_pool.close()
-        await asyncio.to_thread(self.writing_pool.close)
-        await asyncio.to_thread(self.proving_pool.close)
+        await asyncio.to_thread(self.sealing_pool.close)
 
     def connection(self) -> AbstractAsyncContextManager[psycopg.AsyncConnection]:
         """Return a context manager that borrows a connection for reading from the pool."""
@@ -115,7 +120,7 @@ class BookRegistry:
         """Return the writer of a book."""
         if book.book not in self._writers:
             self._writers[book.book] = BookWriter(
-                self._database.connect,
+                self._writer_pool,
                 book.schema_name,
                 self._clock,
                 imported=book.imported,
@@ -142,13 +147,10 @@ class BookRegistry:
 
     def shared_tail(self, book: BookRow) -> SharedTail:
         """Return the end of a book's log, which all subscriptions of the process share."""
-        if book.book not in self._tails:
-            self._tails[book.book] = SharedTail(LogReader(book.schema_name), self.connection)
-        return self._tails[book.book]
-
-
-def _ignore(_schema: str) -> None:
-    """Ignore an append: books are not sealed."""
+        tail = self._tails.get(book.book)
+        if tail is None:
+            tail = self._tails[book.book] = SharedTail(LogReader(book.schema_name), self.connection)
+        return tail
 
 
 def utc_now() -> dt.datetime:

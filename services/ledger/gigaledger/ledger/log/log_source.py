@@ -96,17 +96,33 @@ class LogSource:
     between.
     """
 
-    def __init__(self, tables: LogTables, connection: psycopg.Connection) -> None:
-        """Read through a connection."""
+    def __init__(self, tables: LogTables) -> None:
+        """Read a book once a transaction begins."""
         self._tables = tables
-        self._connection = connection
+        self._transaction: psycopg.Connection | None = None
         self._prefetched: dict[str, list[EventRow]] = {}
         self._key_positions: dict[NaturalKey, int | None] = {}
 
+    def begin(self, connection: psycopg.Connection) -> None:
+        """Read in the transaction of a connection from here on."""
+        self._transaction = connection
+
+    def end(self) -> None:
+        """Drop the connection and everything that was read."""
+        self._transaction = None
+        self._prefetched = {}
+        self._key_positions = {}
+
+    @property
+    def _connection(self) -> psycopg.Connection:
+        if self._transaction is None:
+            raise AssertionError("a book is read in a transaction")
+        return self._transaction
+
     def prefetch_streams(self, streams: Collection[str]) -> None:
-        """Read the entries of streams in one statement, and drop what earlier calls have read."""
-        self._key_positions.clear()
-        self._prefetched = self._tables.histories(self._connection, streams) if streams else {}
+        """Read the entries of streams in one statement."""
+        if streams:
+            self._prefetched = self._tables.histories(self._connection, streams)
 
     def prefetch_keys(self, keys: Collection[NaturalKey]) -> None:
         """Look up natural keys in one statement."""

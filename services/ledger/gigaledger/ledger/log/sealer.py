@@ -1,8 +1,8 @@
 """Seals books: signs a checkpoint of the log, asynchronously to appends.
 
-A checkpoint follows an append within about a second. Of several ledger processes, one seals a book
-at a time. A signature cannot be revoked, so a checkpoint is signed only if its tree extends the one
-that was signed before.
+A checkpoint follows an append within about a second; nothing is done for a book without appends. Of
+several ledger processes, one seals a book at a time. A signature cannot be revoked, so a checkpoint
+is signed only if its tree extends the one that was signed before.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from psycopg_pool import ConnectionPool
 
 SEAL_SECONDS = 0.5
 """Interval at which a book that is written to is sealed."""
-LOOK_SECONDS = 10.0
-"""Interval at which all books are checked, because a notification can be lost."""
+RETRY_SECONDS = 10.0
+"""Delay before a book is sealed again that could not be sealed."""
 MAX_SEALED_EVENTS = 20_000
 """Most events hashed in one transaction."""
 
@@ -38,6 +38,10 @@ _log = structlog.get_logger("gigaledger.sealer")
 
 class UnknownKeyError(RuntimeError):
     """Another key signed last, and the ledger does not have it to sign its succession."""
+
+
+class BeingSealedError(RuntimeError):
+    """Another process seals the book, perhaps not up to its latest event."""
 
 
 class Sealer:
@@ -63,29 +67,53 @@ class Sealer:
         self._clock = clock
         self._books = books
         self._frontiers: dict[str, Frontier] = {}
-        self._written: set[str] = set()
+        self._known: dict[str, BookRow] = {}
+        self._pending: set[str] = set()
+        """Schemas of books that may have events to seal."""
+        self._all_pending = True
+        self._wake = asyncio.Event()
+        self._wake.set()
         self._failed: dict[str, str] = {}
 
-    def note_append(self, schema: str) -> None:
+    def appended(self, schema: str, _position: int) -> None:
         """Mark a book for sealing after an append."""
-        self._written.add(schema)
+        self._mark(schema)
+
+    def missed(self) -> None:
+        """Mark all books for sealing, because a notification may have been lost."""
+        self._all_pending = True
+        self._wake.set()
+
+    def _mark(self, schema: str) -> None:
+        self._pending.add(schema)
+        self._wake.set()
 
     async def run(self) -> None:
         """Seal books until cancelled."""
-        known: dict[str, BookRow] = {}
-        looks = 0
         while True:
+            await self._wake.wait()
+            self._wake.clear()
             try:
-                if looks % int(LOOK_SECONDS / SEAL_SECONDS) == 0 or self._written - known.keys():
-                    known = {book.schema_name: book for book in await self._books()}
-                    self._written |= known.keys()
-                looks += 1
-                written, self._written = self._written, set()
-                for schema in sorted(written & known.keys()):
-                    await self._seal_all(known[schema])
+                await self._find_books()
+                for schema in sorted(self._pending & self._known.keys()):
+                    # An append from here on marks the book again.
+                    self._pending.discard(schema)
+                    await self._seal_all(self._known[schema])
             except _PASSING as error:
                 _log.warning("not sealing: database not available", error=str(error))
+                self._wake.set()
             await asyncio.sleep(SEAL_SECONDS)
+
+    async def _find_books(self) -> None:
+        if self._all_pending or self._pending - self._known.keys():
+            mark_all, self._all_pending = self._all_pending, False
+            try:
+                self._known = {book.schema_name: book for book in await self._books()}
+            except _PASSING:
+                self._all_pending = mark_all
+                raise
+            if mark_all:
+                self._pending |= self._known.keys()
 
     async def _seal_all(self, book: BookRow) -> None:
         """Seal a book up to its head. A failure is logged once, and does not affect other books.
@@ -97,9 +125,13 @@ class Sealer:
         try:
             while await asyncio.to_thread(self.seal, book):
                 pass
+        except BeingSealedError:
+            self._mark_later(book)
         except _PASSING:
+            self._mark(book.schema_name)
             raise
         except Exception as error:  # noqa: BLE001 - must not affect other books
+            self._mark_later(book)
             reason = str(error)
             if self._failed.get(book.book) != reason:
                 self._failed[book.book] = reason
@@ -107,17 +139,22 @@ class Sealer:
         else:
             self._failed.pop(book.book, None)
 
+    def _mark_later(self, book: BookRow) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later(RETRY_SECONDS, self._mark, book.schema_name)
+
     def seal(self, book: BookRow) -> bool:
         """Sign a checkpoint of a book; return whether there are more events to seal.
 
         Raises:
+            BeingSealedError: another process seals the book.
             TreeDamagedError: the stored tree does not extend the signed one.
             UnknownKeyError: another key signed last, and the ledger does not have it.
         """
         tables, log = SealTables(book.schema_name), LogTables(book.schema_name)
         with self._pool.connection() as connection, connection.transaction():
             if not tables.try_lock(connection):
-                return False
+                raise BeingSealedError(f"another process seals book {book.book}")
             latest = tables.latest(connection)
             sealed, head = latest.size if latest else 0, log.head_position(connection)
             if head <= sealed:

@@ -22,7 +22,13 @@ _EVENT_COLUMNS = (
 _OF_EVENT = ", ".join(f"event.{name.strip()}" for name in _EVENT_COLUMNS.split(","))
 
 CHANNEL = "gigaledger"
-"""Channel of notifications of appends, whose payload is the book's schema."""
+"""Channel of notifications of appends; see `parse_append`."""
+
+
+def parse_append(payload: str) -> tuple[str, int]:
+    """Return the schema of the book and the position of its head from a notification."""
+    schema, position = payload.split()
+    return schema, int(position)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +259,7 @@ class LogTables:
         moved = "moved AS (UPDATE {schema}.head SET position = %s, recorded_at = %s)"
         connection.execute(
             self._sql(f"WITH {', '.join([*parts, moved])} SELECT pg_notify(%s, %s)"),
-            (*values, head.position, head.recorded_at, CHANNEL, self.schema),
+            (*values, head.position, head.recorded_at, CHANNEL, f"{self.schema} {head.position}"),
         )
 
     def insert_attempts(self, connection: psycopg.Connection, rows: Sequence[AttemptRow]) -> None:

@@ -85,6 +85,8 @@ class Trial:
         connection = self._connection = self._connect()
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         head = self._tables.head(connection)
-        self._book = Book(LogSource(self._tables, connection), imported=self._imported)
+        source = LogSource(self._tables)
+        source.begin(connection)
+        self._book = Book(source, imported=self._imported)
         self._book.start(head.position, head.recorded_at, ())
         return connection

@@ -8,10 +8,9 @@ states in memory unchanged and adds nothing to the transaction.
 
 from __future__ import annotations
 
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -36,6 +35,7 @@ from gigaledger.ledger.log.submissions import (
     attempt_row,
 )
 from gigaledger.ledger.log.tables import AttemptRow, Head, LogTables, Recording, RequestRow
+from gigaledger.ledger.log.writer_pool import WriterConnection, WriterPool
 
 MAX_GROUP_EVENTS = 5000
 """Bounds the memory of a transaction, and how long it holds the head."""
@@ -72,36 +72,36 @@ class _Group:
 
 
 class BookWriter:
-    """Writes to one book, in a thread of its own."""
+    """Writes to one book, in the threads of a pool."""
 
     def __init__(
         self,
-        connect: Callable[[], psycopg.Connection],
+        pool: WriterPool,
         schema: str,
         clock: Clock,
         *,
         imported: bool,
         deliver: Callable[[Callable[[], None]], object] = lambda complete: complete(),
     ) -> None:
-        """Start the thread.
+        """Write once a request is submitted.
 
         Args:
-            connect: opens a connection with the ledger's role, in autocommit mode.
+            pool: lends a thread and a connection while requests wait.
             schema: schema of the book.
             clock: the server's clock.
             imported: whether facts carry their recorded times.
-            deliver: called in the writer's thread once for each group, with a function that
+            deliver: called in a thread of the pool once for each group, with a function that
                 completes its futures; moves the call to the thread that owns them.
         """
-        self._connect = connect
+        self._pool = pool
         self._deliver = deliver
         self._tables = LogTables(schema)
         self._clock = clock
         self._imported = imported
-        self._connection: psycopg.Connection | None = None
-        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name=f"writer-{schema}", daemon=True)
-        self._thread.start()
+        self._waiting: deque[_Item] = deque()
+        self._lock = threading.Lock()
+        self._scheduled = False
+        self._forget()
 
     def submit(self, submission: Submission[Future]) -> Future:
         """Queue a request, and return its future.
@@ -129,57 +129,67 @@ class BookWriter:
         """
         self._put(rejected)
 
-    def close(self) -> None:
-        """Finish the queue, and stop."""
-        self._queue.put(None)
-        self._thread.join()
-        self._drop_connection()
-
     def _put(self, item: _Item) -> None:
-        if self._queue.qsize() >= MAX_QUEUED_REQUESTS:
-            raise WriterBusyError("the book's queue is full")
-        self._queue.put(item)
+        with self._lock:
+            if len(self._waiting) >= MAX_QUEUED_REQUESTS:
+                raise WriterBusyError("the book's queue is full")
+            self._waiting.append(item)
+            idle, self._scheduled = not self._scheduled, True
+        if idle:
+            self._pool.schedule(self)
 
-    def _run(self) -> None:
-        while True:
-            batch, last = self._next_batch()
-            if batch:
-                self._process(batch)
-            if last:
-                return
+    @property
+    def streams_in_memory(self) -> int:
+        """How many streams have their state in memory."""
+        return self._book.streams_in_memory
 
-    def _next_batch(self) -> tuple[list[_Item], bool]:
-        """Wait for an item; return it with those queued behind it, and whether the queue ended."""
+    def evict(self, streams: int) -> None:
+        """Keep the states of at most so many streams."""
+        self._book.evict(streams)
+
+    def release(self) -> bool:
+        """Give the thread back; return False if requests wait, so that it must be scheduled."""
+        with self._lock:
+            self._scheduled = bool(self._waiting)
+            return not self._scheduled
+
+    def forget_if_idle(self) -> bool:
+        """Drop all states, unless it has a thread or waits for one; return whether it did."""
+        with self._lock:
+            if self._scheduled:
+                return False
+            self._forget()
+            return True
+
+    def write_group(self, connection: WriterConnection) -> None:
+        """Process the requests that wait, up to the size of a group."""
         batch: list[_Item] = []
         events = 0
-        item = self._queue.get()
-        while True:
-            if item is None:
-                return batch, True
+        while self._waiting and events < MAX_GROUP_EVENTS:
+            item = self._waiting.popleft()
             batch.append(item)
             events += len(item.request.events) if isinstance(item, Submission) else 1
-            if events >= MAX_GROUP_EVENTS:
-                return batch, False
-            try:
-                item = self._queue.get_nowait()
-            except queue.Empty:
-                return batch, False
+        self._process(batch, connection)
 
-    def _process(self, batch: Sequence[_Item]) -> None:
+    def _forget(self) -> None:
+        self._source = LogSource(self._tables)
+        self._book = Book(self._source, imported=self._imported)
+
+    def _process(self, batch: Sequence[_Item], connection: WriterConnection) -> None:
         """Process a batch in one transaction, and complete every future."""
         failure: Exception
         for _ in range(MAX_TRIES):
             try:
                 with metrics.GROUP_SECONDS.labels(self._tables.schema).time():
-                    group = self._transact(batch)
+                    group = self._transact(batch, connection.get())
             except psycopg.OperationalError as error:
                 failure = StoreUnavailableError(f"PostgreSQL is not available: {error}")
                 failure.__cause__ = error
                 _log.warning("connection lost", schema=self._tables.schema, error=str(error))
-                self._drop_connection()
+                self._fail(connection)
             except Exception as error:  # noqa: BLE001 - becomes every caller's error
                 failure = error
-                self._drop_connection()
+                self._fail(connection)
                 break
             else:
                 for sequence in group.broken:
@@ -190,7 +200,7 @@ class BookWriter:
         if len(batch) > 1 and not isinstance(failure, StoreUnavailableError):
             # A bug in the processing of one item must not fail the others.
             for item in batch:
-                self._process([item])
+                self._process([item], connection)
             return
         _log.error("not recorded", schema=self._tables.schema, exc_info=failure)
         for item in batch:
@@ -201,12 +211,18 @@ class BookWriter:
     def _complete(self, results: Sequence[tuple[ResultFuture, object]]) -> None:
         self._deliver(partial(_complete, results))
 
-    def _transact(self, batch: Sequence[_Item]) -> _Group:
+    def _fail(self, connection: WriterConnection) -> None:
+        """Drop the states of a transaction that was not committed, and its connection."""
+        connection.close()
+        self._forget()
+
+    def _transact(self, batch: Sequence[_Item], connection: psycopg.Connection) -> _Group:
         """Decide on a batch and record what is accepted, in one transaction."""
-        connection, book, source = self._session()
+        book, source = self._book, self._source
         group = _Group()
         submissions = [item for item in batch if isinstance(item, Submission)]
         # In pipeline mode, statements that do not depend on each other share a round trip.
+        source.begin(connection)
         with connection.pipeline(), connection.transaction():
             request_ids = [item.request.request_id for item in submissions]
             head, known = self._tables.lock_head_and_find(connection, request_ids)
@@ -222,6 +238,8 @@ class BookWriter:
                 else:
                     _reject(group, item)
             self._insert(connection, book, group)
+        source.end()
+        book.finish()
         return group
 
     def _missed(
@@ -235,20 +253,6 @@ class BookWriter:
             return ()
         rows = self._tables.after(connection, book.position)
         return [(stream, entry_of(row)) for stream, row in rows]
-
-    def _session(self) -> tuple[psycopg.Connection, Book, LogSource]:
-        if self._connection is None or self._connection.closed:
-            self._drop_connection()
-            self._connection = self._connect()
-            self._source = LogSource(self._tables, self._connection)
-            self._book = Book(self._source, imported=self._imported)
-        return self._connection, self._book, self._source
-
-    def _drop_connection(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(psycopg.Error):
-                connection.close()
 
     def _decide(
         self,
