@@ -6,11 +6,11 @@ import asyncio
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import count, islice
 from queue import Queue
-from typing import LiteralString
+from typing import LiteralString, Self
 
 import grpc
 import psycopg
@@ -86,10 +86,18 @@ def fill(caller: Caller, numbers: Iterable[int]) -> int:
 class Filling:
     """Fills a book in a thread, as far as it is allowed to, so that it does not grow with time."""
 
-    def __init__(self, caller: Caller, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, caller: Caller) -> None:
         self._allowed: Queue[int | None] = Queue()
         self._numbers = count()
-        self._head = threads.submit(fill, caller, iter(self._allowed.get, None))
+        self._threads = ThreadPoolExecutor(1)
+        self._head = self._threads.submit(fill, caller, iter(self._allowed.get, None))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._allowed.put(None)
+        self._threads.shutdown()
 
     def allow(self, requests: int) -> None:
         """Let more requests be appended."""
@@ -203,9 +211,8 @@ def test_killed_workers_leave_the_result_of_a_rebuild(
     database_url: str, start_ledger: StartLedger, start_projections: StartProjections
 ) -> None:
     ledger = start_ledger()
-    with caller_of(ledger) as caller, ThreadPoolExecutor(1) as threads:
+    with caller_of(ledger) as caller, Filling(caller) as filling:
         projections = start_projections(ledger)
-        filling = Filling(caller, threads)
         for _ in range(KILLS):
             before = max(p.position for p in statuses(projections).values())
             filling.allow(REQUESTS)
@@ -384,14 +391,13 @@ def test_a_dead_leader_is_replaced_and_nothing_is_counted_twice(
 ) -> None:
     """The leader is killed during appends, and a standby continues from its position."""
     ledger = start_ledger()
-    with caller_of(ledger) as caller, ThreadPoolExecutor(1) as threads:
-        first, second = start_projections(ledger), start_projections(ledger)
-        filling = Filling(caller, threads)
+    with caller_of(ledger) as caller, Filling(caller) as filling:
+        leading = start_projections(ledger)
         filling.allow(REQUESTS)
-        wait_until_at(first, 20)
-        leaders = {item.leader for item in statuses(first).values()}
-        (pid,) = {int(leader.split("/")[1]) for leader in leaders}
-        leading, standing_by = (first, second) if first.pid == pid else (second, first)
+        wait_until_at(leading, 20)
+        leaders = {item.leader for item in statuses(leading).values()}
+        assert {int(leader.split("/")[1]) for leader in leaders} == {leading.pid}
+        standing_by = start_projections(ledger)
 
         leading.kill()
         reached = max(item.position for item in statuses(standing_by).values())
@@ -439,13 +445,13 @@ def test_a_rebuild_while_the_old_generation_answers(
 ) -> None:
     """Facts and questions come all the while: no question fails, no position steps back."""
     ledger = start_ledger()
-    with caller_of(ledger) as caller, ThreadPoolExecutor(2) as threads:
+    with caller_of(ledger) as caller, Filling(caller) as filling, ThreadPoolExecutor(1) as threads:
         projections = start_projections(ledger)
         enough = threading.Event()
-        filling = Filling(caller, threads)
         filling.allow(REQUESTS)
         wait_until_at(projections, 200)
-        with projections.channel() as channel:
+        with projections.channel() as channel, ExitStack() as at_the_end:
+            at_the_end.callback(enough.set)
             stub = ProjectionServiceStub(channel)
             asking = threads.submit(ask_without_end, stub, caller.book, enough)
             for projection in PROJECTIONS:

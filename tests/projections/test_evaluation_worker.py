@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -26,7 +25,9 @@ from tests.projections.log import Log
 
 OTHER = "book_other"
 EVENTS = 50
-FEW_TRANSACTIONS = 30
+FEW_TRANSACTIONS = 300
+"""In a second: autovacuum may commit dozens in a new database, and a worker that does not wait
+thousands."""
 _SECONDS = 30
 
 
@@ -87,29 +88,18 @@ async def test_a_long_book_does_not_delay_another(
 
 
 async def test_a_database_without_books_is_left_alone(database_url: str) -> None:
-    before = _committed_transactions(database_url)
+    def transactions() -> int:
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            row = connection.execute(
+                "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
+            ).fetchone()
+            assert row is not None
+            return int(row[0])
+
+    before = transactions()
     worker = EvaluationWorker(Database(database_url, SESSION_OPTIONS), [BY_NAME["exceptions"]])
 
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(worker.run(), 1)
 
-    assert _committed_transactions(database_url) - before < FEW_TRANSACTIONS
-
-
-def _committed_transactions(database_url: str) -> int:
-    """The transactions that the database has committed, once all other sessions have ended.
-
-    A session reports its transactions at its end at the latest. While one is still there, for
-    example of the preparation of the database, its transactions may be counted at any time.
-    """
-    others = (
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-        " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
-    )
-    committed = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
-    deadline = time.monotonic() + _SECONDS
-    while time.monotonic() < deadline:
-        with psycopg.connect(database_url, autocommit=True) as connection:
-            if connection.execute(others).fetchone() == (0,):
-                return int(connection.execute(committed).fetchall()[0][0])
-    raise AssertionError("another session did not end")
+    assert transactions() - before < FEW_TRANSACTIONS
