@@ -233,6 +233,37 @@ def invoiced(amount_minor: int = 50_000, invoice: str = "INV-1", **fields: Any) 
     )
 
 
+def invoice_line(
+    line: int, quantity: int, unit_price: str, amount_minor: int, **fields: Any
+) -> dict[str, Any]:
+    """A line of an invoice for the line of the order with the same number."""
+    return {
+        "line": line,
+        "order_line": line,
+        "quantity": quantity,
+        "unit_price": number(unit_price),
+        "amount": money(amount_minor),
+        **fields,
+    }
+
+
+def tax(
+    taxable_minor: int, tax_minor: int, percent: str = "", *, recoverable: bool = True
+) -> dict[str, Any]:
+    """Tax of one rate."""
+    return {
+        "taxable_amount": money(taxable_minor),
+        "tax_amount": money(tax_minor),
+        "recoverable": recoverable,
+        **({"percent": number(percent)} if percent else {}),
+    }
+
+
+def allowance(amount_minor: int, *, charge: bool = False) -> dict[str, Any]:
+    """An allowance of a document, or a charge."""
+    return {"charge": charge, "amount": money(amount_minor)}
+
+
 def credited(amount_minor: int, credit_note: str = "CN-1", **fields: Any) -> Event:
     """A credit note on INV-1."""
     return fact(

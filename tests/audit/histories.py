@@ -16,6 +16,7 @@ from tests.facts import (
     called,
     certified,
     claimed,
+    credited,
     definitive,
     fact,
     funded,
@@ -27,6 +28,7 @@ from tests.facts import (
     paid,
     parties,
     placed,
+    tax,
     terms,
 )
 from tests.projections.log import Log
@@ -150,6 +152,21 @@ MORE = st.one_of(
     ),
     st.builds(lambda q: fact("goods_received", purchase_order="PO-2", line=1, quantity=q), UNITS),
     st.builds(lambda a: invoiced(a, "INV-9", purchase_order="PO-2"), CENTS),
+    st.builds(
+        lambda net, rate, n, back: invoiced(
+            net + net * rate // 100,
+            f"INV-T{n}",
+            lines=[{"line": 1, "order_line": 1, "quantity": 1, "amount": money(net)}],
+            taxes=[tax(net, net * rate // 100, str(rate), recoverable=back)],
+        ),
+        *(CENTS, st.integers(0, 30), NUMBERS, st.booleans()),
+    ),
+    st.builds(
+        lambda net, taken, n: credited(
+            net + taken, f"CN-T{n}", invoice=f"INV-T{n}", taxes=[tax(net, taken)]
+        ),
+        *(CENTS, CENTS, NUMBERS),
+    ),
     st.builds(lambda a: paid(a, "PAY-9", purchase_order="PO-2", invoice=""), CENTS),
     st.builds(
         lambda a: fact(

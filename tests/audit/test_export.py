@@ -78,6 +78,7 @@ def by_figures(events: Sequence[RecordedEvent]) -> dict[tuple[str, str], Decimal
             "ordered": (("Equity", "Memo", "Ordered", other, one), 1),
             "received": (("Assets", other, "Inventory", one), 1),
             "invoiced": (("Income", one, "Sales", other), -1),
+            "recoverable_tax": (("Assets", other, "Tax", one), 1),
             "paid": (("Assets", other, "Cash", "Purchases", one), -1),
             "cash.investment": (("Assets", other, "Cash", "Capital", one), 1),
             "invested_non_cash": (("Assets", other, "In-Kind", one), 1),
@@ -96,7 +97,7 @@ def check_journal(events: Sequence[RecordedEvent]) -> None:
     held = balances(lines)
     expected = by_figures(events)
     compared = re.compile(
-        r"Equity:Memo:(Ordered|Called|Committed):|Assets:[^:]+:(Inventory|In-Kind):"
+        r"Equity:Memo:(Ordered|Called|Committed):|Assets:[^:]+:(Inventory|In-Kind|Tax):"
         r"|Income:|Assets:[^:]+:Cash:(Purchases|Capital):"
     )
     # In kind is on both sides: what the issuer holds is compared, what the investor gave is not.

@@ -11,6 +11,7 @@ from gigaledger.v1.events_pb2 import Event
 
 from tests.facts import (
     START,
+    allowance,
     authorised,
     cancelled,
     certified,
@@ -20,6 +21,7 @@ from tests.facts import (
     definitive,
     fact,
     funded,
+    invoice_line,
     invoiced,
     issued,
     letter_of_intent,
@@ -30,6 +32,7 @@ from tests.facts import (
     placed,
     received,
     refunded,
+    tax,
 )
 from tests.instruments import contributed, formed
 
@@ -254,6 +257,40 @@ CASES = [
     Case("SX-INVC-01", "above what was ordered", invoiced(40_001, "INV-2"),
          [*ORDERED, received(60), cancelled(20), invoiced(40_000), received(40)],
          [credited(1)]),
+    Case("SX-INVC-01", "recoverable tax hides nothing", invoiced(1_101, taxes=[tax(1_000, 100)]),
+         [*ORDERED, received(1)], [received(1)]),
+    Case("SX-INVC-03", "more units than received", invoiced(1, lines=[
+         invoice_line(1, 2, "10", 2_000)]), [*ORDERED, received(1)], [received(1)]),
+    Case("SX-INVC-03", "more units than ordered", invoiced(1, lines=[
+         invoice_line(1, 101, "10", 101_000)]), [*ORDERED, received(101)],
+         [credited(1, lines=[invoice_line(1, 1, "10", 1_000)])]),
+    Case("SX-INVC-03", "a line that the order does not have", invoiced(1, lines=[
+         invoice_line(2, 1, "10", 1_000)]), RECEIVED),
+    Case("SX-INVC-04", "a cent above the order", invoiced(1_001, lines=[
+         invoice_line(1, 1, "10.01", 1_001)]), RECEIVED),
+    Case("SX-INVC-04", "below the price of the order, by its amount", invoiced(999, lines=[
+         {"line": 1, "order_line": 1, "quantity": 1, "amount": money(999)}]), RECEIVED),
+    Case("SX-INVC-04", "at the order's number in another currency", invoiced(
+         amount=money(1_000, "EUR"), fx=_converted(1_100, "0.9090909091"), lines=[
+         invoice_line(1, 1, "10", 1_000, amount=money(1_000, "EUR"))]), RECEIVED),
+    Case("SX-PO-04", "a receipt number twice", received(1, receipt="R-1"),
+         [*ORDERED, received(1, receipt="R-1")]),
+    Case("SX-DOC-04", "a line that is not its units", invoiced(1_000, lines=[
+         invoice_line(1, 1, "10", 1_001)]), RECEIVED),
+    Case("SX-DOC-04", "lines that are less than the amount", invoiced(1_001, lines=[
+         invoice_line(1, 1, "10", 1_000)]), RECEIVED),
+    Case("SX-DOC-04", "a charge of the line left out", invoiced(1_000, lines=[
+         invoice_line(1, 1, "10", 1_000, allowance_charges=[allowance(1, charge=True)])]),
+         RECEIVED),
+    Case("SX-DOC-04", "tax at another rate", invoiced(1_101, taxes=[tax(1_000, 101, "10")]),
+         RECEIVED),
+    Case("SX-DOC-04", "a total with tax that leaves tax out", invoiced(1_000, taxes=[
+         tax(1_000, 100)], totals={"tax_exclusive_amount": money(1_000),
+         "tax_inclusive_amount": money(1_000)}), RECEIVED),
+    Case("SX-DOC-04", "rounding that is not there", invoiced(1_000, totals={
+         "tax_inclusive_amount": money(1_000), "payable_rounding_amount": money(-1)}), RECEIVED),
+    Case("SX-DOC-04", "a credit note that takes back more than its lines", credited(2, lines=[
+         invoice_line(1, 1, "0.01", 1)]), INVOICED),
     Case("SX-INVC-02", "no order", invoiced(100, purchase_order="", supplier="SUP", buyer="CUS"),
          PARTIES,
          [credited(100, purchase_order="", supplier="SUP", buyer="CUS")]),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
+from typing import Any
 
 from gigaledger.v1.common_pb2 import AssertionStatus
 from gigaledger.v1.events_pb2 import Event
@@ -24,6 +25,7 @@ from tests.facts import (
     definitive,
     fact,
     funded,
+    invoice_line,
     invoiced,
     issued,
     letter_of_intent,
@@ -35,6 +37,7 @@ from tests.facts import (
     received,
     refunded,
     reversed_entry,
+    tax,
     terms,
 )
 
@@ -115,6 +118,25 @@ def _schedule(kind: str, *points: tuple[dt.date, int]) -> Event:
         points=[{"by_date": day(by), "cumulative_power_kw": power} for by, power in points],
     )
 
+
+IN_ANOTHER_CURRENCY: dict[str, dict[str, Any]] = {
+    "lines[0].amount": {"lines": [{"line": 1, "amount": money(100, "EUR")}]},
+    "lines[0].allowance_charges[0].amount": {
+        "lines": [
+            {
+                "line": 1,
+                "amount": money(100),
+                "allowance_charges": [{"amount": money(1, "EUR")}],
+            }
+        ]
+    },
+    "allowance_charges[0].amount": {"allowance_charges": [{"amount": money(1, "EUR")}]},
+    "taxes[0].taxable_amount": {
+        "taxes": [{"taxable_amount": money(1, "EUR"), "tax_amount": money(0)}]
+    },
+    "totals.tax_exclusive_amount": {"totals": {"tax_exclusive_amount": money(1, "EUR")}},
+}
+"""Parts of an invoice in US dollars, by the field that is in euros."""
 
 CASES = [
     # Identity
@@ -729,6 +751,37 @@ CASES = [
             received(60),
             fact("goods_returned", purchase_order="PO-1", line=1, quantity=10),
         ],
+    ),
+    Case(
+        "more recoverable tax than the amount",
+        "HR-INVC-04",
+        invoiced(100, taxes=[tax(1_000, 60), tax(500, 41)]),
+        "taxes",
+        INVOICED,
+    ),
+    Case(
+        "tax taken back beyond the credit",
+        "HR-INVC-04",
+        credited(100, taxes=[tax(1_000, 101)]),
+        "taxes",
+        INVOICED,
+    ),
+    Case(
+        "a line of an invoice twice",
+        "FIELD_INVALID",
+        invoiced(100, "INV-2", lines=[invoice_line(1, 1, "1", 100)] * 2),
+        "lines",
+        INVOICED,
+    ),
+    *(
+        Case(
+            f"{field} in another currency than the amount",
+            "HR-TYPE-02",
+            invoiced(100, "INV-2", **part),
+            field,
+            INVOICED,
+        )
+        for field, part in IN_ANOTHER_CURRENCY.items()
     ),
     Case("credited above the invoice", "HR-INVC-03", credited(50_001), "amount", INVOICED),
     Case(

@@ -21,7 +21,7 @@ _TYPES = {
     "SHA256": "bytes",
     "DATE": "google.type.Date",
     "AMOUNT PRICE AMOUNT_CHANGE": "google.type.Money",
-    "SHARES SHARE_PRICE VOTES": "google.type.Decimal",
+    "SHARES SHARE_PRICE VOTES PERCENT UNIT_PRICE": "google.type.Decimal",
     "UNITS UNITS_CHANGE POWER_KW POWER_FRACTION ENERGY_KWH POSITION": "integer",
     "NUMBER PARTS_PER_MILLION DAYS HOUR MONTHS": "integer",
 }
@@ -89,7 +89,13 @@ INTEGERS = {
     "HOUR": (0, 24),
     "MONTHS": (0, 1_200),
 }
-DECIMALS = {"SHARES": 10**18, "SHARE_PRICE": 10**12, "VOTES": 10**6}
+DECIMALS = {
+    "SHARES": 10**18,
+    "SHARE_PRICE": 10**12,
+    "VOTES": 10**6,
+    "PERCENT": 1_000,
+    "UNIT_PRICE": 10**12,
+}
 AMOUNTS = {
     "AMOUNT": (1, MAX_AMOUNT_MINOR),
     "PRICE": (0, MAX_AMOUNT_MINOR),

@@ -49,6 +49,7 @@ from gigaledger.v1.control_facts_pb2 import (
     ExceptionPolicy,
     ExceptionReviewed,
     ExternalConfirmationReceived,
+    MatchTolerance,
     PeriodClosed,
     PeriodReopened,
     PolicyAdopted,
@@ -66,10 +67,13 @@ from gigaledger.v1.equity_facts_pb2 import (
 )
 from gigaledger.v1.party_facts_pb2 import GroupMembershipChanged, PartyAmended, PartyRegistered
 from gigaledger.v1.procurement_facts_pb2 import (
+    AllowanceCharge,
     CreditNoteIssued,
     GoodsReceived,
     GoodsReturned,
     InvoiceIssued,
+    InvoiceLine,
+    MonetaryTotal,
     OrderLine,
     PrepaymentMade,
     PurchaseOrderAcknowledged,
@@ -79,6 +83,7 @@ from gigaledger.v1.procurement_facts_pb2 import (
     ShipmentDespatched,
     SupplierPaymentSettled,
     SupplierRefundSettled,
+    TaxSubtotal,
 )
 from gigaledger.v1.support_facts_pb2 import (
     BackstopGranted,
@@ -116,6 +121,10 @@ AgreementType = (
         "BACKSTOP",
         "GUARANTEE",
     ]
+    | int
+)
+AllowanceChargeReason = (
+    Literal["DISCOUNT", "VOLUME_REBATE", "FREIGHT", "INSURANCE", "DUTIES", "SERVICES", "OTHER"]
     | int
 )
 BookClock = Literal["SERVER", "IMPORTED"] | int
@@ -824,6 +833,39 @@ def period_reopened(*, period: str, reason: str = "") -> PeriodReopened:
     return build(PeriodReopened, period=period, reason=reason)
 
 
+def match_tolerance(
+    *,
+    quantity: int = 0,
+    quantity_ppm: int = 0,
+    prices: Sequence[Money] = (),
+    price_ppm: int = 0,
+    amounts: Sequence[Money] = (),
+    amount_ppm: int = 0,
+) -> MatchTolerance:
+    """Return a `MatchTolerance`.
+
+    By how much documents of a purchase may differ and still match. Of an absolute tolerance and
+    one in parts per million, the greater is allowed; without either, none.
+
+    Args:
+        quantity: SX-PO-01 and SX-INVC-03: units.
+        quantity_ppm: SX-PO-01 and SX-INVC-03: units, in parts per million of what is expected.
+        prices: SX-INVC-04: price of one unit. One per currency.
+        price_ppm: SX-INVC-04: price of one unit, in parts per million of the order's.
+        amounts: SX-INVC-01: amount. One per currency.
+        amount_ppm: SX-INVC-01: amount, in parts per million of what is expected.
+    """
+    return build(
+        MatchTolerance,
+        quantity=quantity,
+        quantity_ppm=quantity_ppm,
+        prices=prices,
+        price_ppm=price_ppm,
+        amounts=amounts,
+        amount_ppm=amount_ppm,
+    )
+
+
 def exception_policy(
     *,
     unissued_days: int | None = None,
@@ -842,6 +884,7 @@ def exception_policy(
     usual_actors: Sequence[str] = (),
     working_hours_from: int | None = None,
     working_hours_to: int | None = None,
+    match_tolerance: MatchTolerance | None = None,
 ) -> ExceptionPolicy:
     """Return a `ExceptionPolicy`.
 
@@ -874,6 +917,8 @@ def exception_policy(
             recorded, 0 to 23.
         working_hours_to: SX-JE-01: hour of the day (UTC) before which facts are usually
             recorded, 1 to 24.
+        match_tolerance: By how much receipts and invoices may differ from their order; not at
+            all if unset.
     """
     return build(
         ExceptionPolicy,
@@ -893,6 +938,7 @@ def exception_policy(
         usual_actors=usual_actors,
         working_hours_from=working_hours_from,
         working_hours_to=working_hours_to,
+        match_tolerance=match_tolerance,
     )
 
 
@@ -1562,6 +1608,115 @@ def goods_returned(
     )
 
 
+def allowance_charge(
+    *, charge: bool = False, reason: AllowanceChargeReason | None = None, amount: Money
+) -> AllowanceCharge:
+    """Return a `AllowanceCharge`.
+
+    A reduction or an addition (UBL AllowanceCharge).
+
+    Args:
+        charge: True for a charge, which adds; false for an allowance, which reduces.
+        reason: What it is for.
+        amount: Its amount, before taxes.
+    """
+    return build(AllowanceCharge, charge=charge, reason=reason, amount=amount)
+
+
+def invoice_line(
+    *,
+    line: int,
+    order_line: int = 0,
+    quantity: int = 0,
+    unit_price: Number | None = None,
+    amount: Money,
+    allowance_charges: Sequence[AllowanceCharge] = (),
+    description: str = "",
+) -> InvoiceLine:
+    """Return a `InvoiceLine`.
+
+    A line of an invoice or a credit note (UBL InvoiceLine, CreditNoteLine).
+
+    Args:
+        line: Number of the line, 1 and up, unique in the document.
+        order_line: Number of the line of the order that it answers; 0 if none.
+        quantity: Units invoiced; 0 if the line has an amount only.
+        unit_price: Price of one unit in units of the currency, which may be less than a minor
+            unit; not stated if unset.
+        amount: Amount of the line, after its allowances and charges and before taxes; negative
+            if it reduces.
+        allowance_charges: Allowances and charges of the line, which its amount includes.
+        description: What the line is for.
+    """
+    return build(
+        InvoiceLine,
+        line=line,
+        order_line=order_line,
+        quantity=quantity,
+        unit_price=unit_price,
+        amount=amount,
+        allowance_charges=allowance_charges,
+        description=description,
+    )
+
+
+def tax_subtotal(
+    *,
+    category: str = "",
+    percent: Number | None = None,
+    taxable_amount: Money,
+    tax_amount: Money,
+    recoverable: bool = False,
+) -> TaxSubtotal:
+    """Return a `TaxSubtotal`.
+
+    Tax of one category and rate (UBL TaxSubtotal).
+
+    Args:
+        category: Category in the code list UNCL5305, e.g. "S" (standard rate), "Z" (zero rate),
+            "AE" (reverse charge); empty if not stated.
+        percent: Rate in percent, e.g. 8.25; not stated if unset.
+        taxable_amount: Amount that the tax is on.
+        tax_amount: The tax.
+        recoverable: True if the buyer gets the tax back from the state: it is then no part of
+            the cost.
+    """
+    return build(
+        TaxSubtotal,
+        category=category,
+        percent=percent,
+        taxable_amount=taxable_amount,
+        tax_amount=tax_amount,
+        recoverable=recoverable,
+    )
+
+
+def monetary_total(
+    *,
+    line_extension_amount: Money | None = None,
+    tax_exclusive_amount: Money | None = None,
+    tax_inclusive_amount: Money | None = None,
+    payable_rounding_amount: Money | None = None,
+) -> MonetaryTotal:
+    """Return a `MonetaryTotal`.
+
+    The totals that a document states (UBL LegalMonetaryTotal). What is unset is not stated.
+
+    Args:
+        line_extension_amount: Sum of the lines' amounts.
+        tax_exclusive_amount: The same less allowances, plus charges, of the document.
+        tax_inclusive_amount: The same with all taxes.
+        payable_rounding_amount: Rounding that the document adds, or takes away if negative.
+    """
+    return build(
+        MonetaryTotal,
+        line_extension_amount=line_extension_amount,
+        tax_exclusive_amount=tax_exclusive_amount,
+        tax_inclusive_amount=tax_inclusive_amount,
+        payable_rounding_amount=payable_rounding_amount,
+    )
+
+
 def invoice_issued(
     *,
     purchase_order: str = "",
@@ -1571,6 +1726,10 @@ def invoice_issued(
     amount: Money,
     due_date: dt.date | None = None,
     fx: FxConversion | None = None,
+    lines: Sequence[InvoiceLine] = (),
+    allowance_charges: Sequence[AllowanceCharge] = (),
+    taxes: Sequence[TaxSubtotal] = (),
+    totals: MonetaryTotal | None = None,
 ) -> InvoiceIssued:
     """Return a `InvoiceIssued`.
 
@@ -1582,9 +1741,16 @@ def invoice_issued(
         invoice: Number of the invoice, unique in the book for its supplier (HR-ID-02).
         supplier: Party that claims; may be left empty if the order states it.
         buyer: Party that owes; may be left empty if the order states it.
-        amount: Amount claimed.
+        amount: Amount claimed, with taxes (UBL PayableAmount).
         due_date: When payment is due.
-        fx: Conversion, if the invoice's currency is not the order's (HR-TYPE-02).
+        fx: Conversion of the amount, if the invoice's currency is not the order's (HR-TYPE-02).
+        lines: Lines, if known. Whether they add up to the totals and the amount is flagged by
+            SX-DOC-04.
+        allowance_charges: Allowances and charges of the document, which its lines do not
+            include.
+        taxes: Taxes by category and rate. Recoverable taxes are at most the amount (HR-
+            INVC-04).
+        totals: Totals, if stated.
     """
     return build(
         InvoiceIssued,
@@ -1595,6 +1761,10 @@ def invoice_issued(
         amount=amount,
         due_date=due_date,
         fx=fx,
+        lines=lines,
+        allowance_charges=allowance_charges,
+        taxes=taxes,
+        totals=totals,
     )
 
 
@@ -1606,6 +1776,10 @@ def credit_note_issued(
     amount: Money,
     supplier: str = "",
     buyer: str = "",
+    lines: Sequence[InvoiceLine] = (),
+    allowance_charges: Sequence[AllowanceCharge] = (),
+    taxes: Sequence[TaxSubtotal] = (),
+    totals: MonetaryTotal | None = None,
 ) -> CreditNoteIssued:
     """Return a `CreditNoteIssued`.
 
@@ -1616,9 +1790,14 @@ def credit_note_issued(
         purchase_order: Number of the order; empty if the invoice names none.
         invoice: Number of the invoice.
         credit_note: Number of the credit note, unique in the book for its supplier (HR-ID-02).
-        amount: Amount taken back: at most what remains of the invoice (HR-INVC-03).
+        amount: Amount taken back, with taxes: at most what remains of the invoice (HR-INVC-03).
         supplier: Party that takes back; may be left empty if the order states it.
         buyer: Party that owes less; may be left empty if the order states it.
+        lines: Lines, if known: what is taken back of each.
+        allowance_charges: Allowances and charges of the document that are taken back.
+        taxes: Taxes taken back, by category and rate. Recoverable taxes are at most the amount
+            (HR-INVC-04).
+        totals: Totals, if stated.
     """
     return build(
         CreditNoteIssued,
@@ -1628,6 +1807,10 @@ def credit_note_issued(
         amount=amount,
         supplier=supplier,
         buyer=buyer,
+        lines=lines,
+        allowance_charges=allowance_charges,
+        taxes=taxes,
+        totals=totals,
     )
 
 

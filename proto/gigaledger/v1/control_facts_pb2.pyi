@@ -159,6 +159,54 @@ class PeriodReopened(_message.Message):
 Global___PeriodReopened: _TypeAlias = PeriodReopened  # noqa: Y015
 
 @_typing.final
+class MatchTolerance(_message.Message):
+    """By how much documents of a purchase may differ and still match. Of an absolute tolerance and one
+    in parts per million, the greater is allowed; without either, none.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    QUANTITY_PPM_FIELD_NUMBER: _builtins.int
+    PRICES_FIELD_NUMBER: _builtins.int
+    PRICE_PPM_FIELD_NUMBER: _builtins.int
+    AMOUNTS_FIELD_NUMBER: _builtins.int
+    AMOUNT_PPM_FIELD_NUMBER: _builtins.int
+    quantity: _builtins.int
+    """SX-PO-01 and SX-INVC-03: units."""
+    quantity_ppm: _builtins.int
+    """SX-PO-01 and SX-INVC-03: units, in parts per million of what is expected."""
+    price_ppm: _builtins.int
+    """SX-INVC-04: price of one unit, in parts per million of the order's."""
+    amount_ppm: _builtins.int
+    """SX-INVC-01: amount, in parts per million of what is expected."""
+    @_builtins.property
+    def prices(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.Money]:
+        """SX-INVC-04: price of one unit. One per currency."""
+
+    @_builtins.property
+    def amounts(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.Money]:
+        """SX-INVC-01: amount. One per currency."""
+
+    def __init__(
+        self,
+        *,
+        quantity: _builtins.int = ...,
+        quantity_ppm: _builtins.int = ...,
+        prices: _abc.Iterable[_money_pb2.Money] | None = ...,
+        price_ppm: _builtins.int = ...,
+        amounts: _abc.Iterable[_money_pb2.Money] | None = ...,
+        amount_ppm: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_ppm", b"amount_ppm", "amounts", b"amounts", "price_ppm", b"price_ppm", "prices", b"prices", "quantity", b"quantity", "quantity_ppm", b"quantity_ppm"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MatchTolerance: _TypeAlias = MatchTolerance  # noqa: Y015
+
+@_typing.final
 class ExceptionPolicy(_message.Message):
     """Thresholds of the rules that flag (SX-*). A rule whose threshold is unset is not tested."""
 
@@ -180,6 +228,7 @@ class ExceptionPolicy(_message.Message):
     USUAL_ACTORS_FIELD_NUMBER: _builtins.int
     WORKING_HOURS_FROM_FIELD_NUMBER: _builtins.int
     WORKING_HOURS_TO_FIELD_NUMBER: _builtins.int
+    MATCH_TOLERANCE_FIELD_NUMBER: _builtins.int
     unissued_days: _builtins.int
     """SX-INV-04: days for which capital may be funded and not issued, or issued and not funded."""
     valuation_age_days: _builtins.int
@@ -222,6 +271,10 @@ class ExceptionPolicy(_message.Message):
     def usual_actors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """SX-JE-01: who usually records; anybody if empty."""
 
+    @_builtins.property
+    def match_tolerance(self) -> Global___MatchTolerance:
+        """By how much receipts and invoices may differ from their order; not at all if unset."""
+
     def __init__(
         self,
         *,
@@ -241,10 +294,11 @@ class ExceptionPolicy(_message.Message):
         usual_actors: _abc.Iterable[_builtins.str] | None = ...,
         working_hours_from: _builtins.int | None = ...,
         working_hours_to: _builtins.int | None = ...,
+        match_tolerance: Global___MatchTolerance | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_contemporaneous_days", b"_contemporaneous_days", "_hardware_tolerance_ppm", b"_hardware_tolerance_ppm", "_late_recording_days", b"_late_recording_days", "_recycled_ratio_ppm", b"_recycled_ratio_ppm", "_reversal_after_period_days", b"_reversal_after_period_days", "_similar_amount_ppm", b"_similar_amount_ppm", "_split_order_days", b"_split_order_days", "_unissued_days", b"_unissued_days", "_valuation_age_days", b"_valuation_age_days", "_working_hours_from", b"_working_hours_from", "_working_hours_to", b"_working_hours_to", "contemporaneous_days", b"contemporaneous_days", "hardware_tolerance_ppm", b"hardware_tolerance_ppm", "late_recording_days", b"late_recording_days", "recycled_ratio_ppm", b"recycled_ratio_ppm", "reversal_after_period_days", b"reversal_after_period_days", "similar_amount_ppm", b"similar_amount_ppm", "split_order_days", b"split_order_days", "unissued_days", b"unissued_days", "valuation_age_days", b"valuation_age_days", "working_hours_from", b"working_hours_from", "working_hours_to", b"working_hours_to"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_contemporaneous_days", b"_contemporaneous_days", "_hardware_tolerance_ppm", b"_hardware_tolerance_ppm", "_late_recording_days", b"_late_recording_days", "_recycled_ratio_ppm", b"_recycled_ratio_ppm", "_reversal_after_period_days", b"_reversal_after_period_days", "_similar_amount_ppm", b"_similar_amount_ppm", "_split_order_days", b"_split_order_days", "_unissued_days", b"_unissued_days", "_valuation_age_days", b"_valuation_age_days", "_working_hours_from", b"_working_hours_from", "_working_hours_to", b"_working_hours_to", "contemporaneous_days", b"contemporaneous_days", "hardware_tolerance_ppm", b"hardware_tolerance_ppm", "late_recording_days", b"late_recording_days", "match_tolerance", b"match_tolerance", "recycled_ratio_ppm", b"recycled_ratio_ppm", "reversal_after_period_days", b"reversal_after_period_days", "similar_amount_ppm", b"similar_amount_ppm", "split_order_days", b"split_order_days", "unissued_days", b"unissued_days", "valuation_age_days", b"valuation_age_days", "working_hours_from", b"working_hours_from", "working_hours_to", b"working_hours_to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_contemporaneous_days", b"_contemporaneous_days", "_hardware_tolerance_ppm", b"_hardware_tolerance_ppm", "_late_recording_days", b"_late_recording_days", "_recycled_ratio_ppm", b"_recycled_ratio_ppm", "_reversal_after_period_days", b"_reversal_after_period_days", "_similar_amount_ppm", b"_similar_amount_ppm", "_split_order_days", b"_split_order_days", "_unissued_days", b"_unissued_days", "_valuation_age_days", b"_valuation_age_days", "_working_hours_from", b"_working_hours_from", "_working_hours_to", b"_working_hours_to", "contemporaneous_days", b"contemporaneous_days", "hardware_tolerance_ppm", b"hardware_tolerance_ppm", "late_recording_days", b"late_recording_days", "lei_required", b"lei_required", "new_cycles", b"new_cycles", "recycled_ratio_ppm", b"recycled_ratio_ppm", "reversal_after_period_days", b"reversal_after_period_days", "round_amounts", b"round_amounts", "similar_amount_ppm", b"similar_amount_ppm", "split_order_days", b"split_order_days", "third_party_evidence_required", b"third_party_evidence_required", "unissued_days", b"unissued_days", "usual_actors", b"usual_actors", "valuation_age_days", b"valuation_age_days", "working_hours_from", b"working_hours_from", "working_hours_to", b"working_hours_to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_contemporaneous_days", b"_contemporaneous_days", "_hardware_tolerance_ppm", b"_hardware_tolerance_ppm", "_late_recording_days", b"_late_recording_days", "_recycled_ratio_ppm", b"_recycled_ratio_ppm", "_reversal_after_period_days", b"_reversal_after_period_days", "_similar_amount_ppm", b"_similar_amount_ppm", "_split_order_days", b"_split_order_days", "_unissued_days", b"_unissued_days", "_valuation_age_days", b"_valuation_age_days", "_working_hours_from", b"_working_hours_from", "_working_hours_to", b"_working_hours_to", "contemporaneous_days", b"contemporaneous_days", "hardware_tolerance_ppm", b"hardware_tolerance_ppm", "late_recording_days", b"late_recording_days", "lei_required", b"lei_required", "match_tolerance", b"match_tolerance", "new_cycles", b"new_cycles", "recycled_ratio_ppm", b"recycled_ratio_ppm", "reversal_after_period_days", b"reversal_after_period_days", "round_amounts", b"round_amounts", "similar_amount_ppm", b"similar_amount_ppm", "split_order_days", b"split_order_days", "third_party_evidence_required", b"third_party_evidence_required", "unissued_days", b"unissued_days", "usual_actors", b"usual_actors", "valuation_age_days", b"valuation_age_days", "working_hours_from", b"working_hours_from", "working_hours_to", b"working_hours_to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__contemporaneous_days: _TypeAlias = _typing.Literal["contemporaneous_days"]  # noqa: Y015
     _WhichOneofArgType__contemporaneous_days: _TypeAlias = _typing.Literal["_contemporaneous_days", b"_contemporaneous_days"]  # noqa: Y015

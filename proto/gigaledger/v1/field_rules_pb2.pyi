@@ -78,6 +78,10 @@ class _FieldFormEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FieldForm.V
     """Hour of the day: from 0 to 24."""
     FIELD_FORM_MONTHS: _FieldForm.ValueType  # 26
     """Number of months: from 0 to 1,200."""
+    FIELD_FORM_PERCENT: _FieldForm.ValueType  # 27
+    """Percentage: from 0 to 1,000, with up to 10 decimal places."""
+    FIELD_FORM_UNIT_PRICE: _FieldForm.ValueType  # 28
+    """Price of one unit in units of a currency: from 0 to 10^12, with up to 10 decimal places."""
 
 class FieldForm(_FieldForm, metaclass=_FieldFormEnumTypeWrapper):
     """Form of a field of a fact: what its value may be, whatever the book holds. The ledger compiles its
@@ -138,6 +142,10 @@ FIELD_FORM_HOUR: FieldForm.ValueType  # 25
 """Hour of the day: from 0 to 24."""
 FIELD_FORM_MONTHS: FieldForm.ValueType  # 26
 """Number of months: from 0 to 1,200."""
+FIELD_FORM_PERCENT: FieldForm.ValueType  # 27
+"""Percentage: from 0 to 1,000, with up to 10 decimal places."""
+FIELD_FORM_UNIT_PRICE: FieldForm.ValueType  # 28
+"""Price of one unit in units of a currency: from 0 to 10^12, with up to 10 decimal places."""
 Global___FieldForm: _TypeAlias = FieldForm  # noqa: Y015
 
 FIELD_FORM_FIELD_NUMBER: _builtins.int

@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.type import date_pb2 as _date_pb2
+from google.type import decimal_pb2 as _decimal_pb2
 from google.type import money_pb2 as _money_pb2
 import builtins as _builtins
 import sys
@@ -49,6 +50,50 @@ ORDER_RESPONSE_ACCEPTED_WITH_CHANGES: OrderResponse.ValueType  # 2
 ORDER_RESPONSE_REJECTED: OrderResponse.ValueType  # 3
 """Turned down."""
 Global___OrderResponse: _TypeAlias = OrderResponse  # noqa: Y015
+
+class _AllowanceChargeReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AllowanceChargeReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AllowanceChargeReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ALLOWANCE_CHARGE_REASON_UNSPECIFIED: _AllowanceChargeReason.ValueType  # 0
+    """Not stated."""
+    ALLOWANCE_CHARGE_REASON_DISCOUNT: _AllowanceChargeReason.ValueType  # 1
+    """Discount."""
+    ALLOWANCE_CHARGE_REASON_VOLUME_REBATE: _AllowanceChargeReason.ValueType  # 2
+    """Rebate for a quantity bought over a period."""
+    ALLOWANCE_CHARGE_REASON_FREIGHT: _AllowanceChargeReason.ValueType  # 3
+    """Freight."""
+    ALLOWANCE_CHARGE_REASON_INSURANCE: _AllowanceChargeReason.ValueType  # 4
+    """Insurance."""
+    ALLOWANCE_CHARGE_REASON_DUTIES: _AllowanceChargeReason.ValueType  # 5
+    """Duties and other levies that are not taxes on the sale."""
+    ALLOWANCE_CHARGE_REASON_SERVICES: _AllowanceChargeReason.ValueType  # 6
+    """Installation, and other services of the supplier."""
+    ALLOWANCE_CHARGE_REASON_OTHER: _AllowanceChargeReason.ValueType  # 7
+    """Anything else."""
+
+class AllowanceChargeReason(_AllowanceChargeReason, metaclass=_AllowanceChargeReasonEnumTypeWrapper):
+    """What an allowance or a charge is for."""
+
+ALLOWANCE_CHARGE_REASON_UNSPECIFIED: AllowanceChargeReason.ValueType  # 0
+"""Not stated."""
+ALLOWANCE_CHARGE_REASON_DISCOUNT: AllowanceChargeReason.ValueType  # 1
+"""Discount."""
+ALLOWANCE_CHARGE_REASON_VOLUME_REBATE: AllowanceChargeReason.ValueType  # 2
+"""Rebate for a quantity bought over a period."""
+ALLOWANCE_CHARGE_REASON_FREIGHT: AllowanceChargeReason.ValueType  # 3
+"""Freight."""
+ALLOWANCE_CHARGE_REASON_INSURANCE: AllowanceChargeReason.ValueType  # 4
+"""Insurance."""
+ALLOWANCE_CHARGE_REASON_DUTIES: AllowanceChargeReason.ValueType  # 5
+"""Duties and other levies that are not taxes on the sale."""
+ALLOWANCE_CHARGE_REASON_SERVICES: AllowanceChargeReason.ValueType  # 6
+"""Installation, and other services of the supplier."""
+ALLOWANCE_CHARGE_REASON_OTHER: AllowanceChargeReason.ValueType  # 7
+"""Anything else."""
+Global___AllowanceChargeReason: _TypeAlias = AllowanceChargeReason  # noqa: Y015
 
 @_typing.final
 class OrderLine(_message.Message):
@@ -365,6 +410,180 @@ class GoodsReturned(_message.Message):
 Global___GoodsReturned: _TypeAlias = GoodsReturned  # noqa: Y015
 
 @_typing.final
+class AllowanceCharge(_message.Message):
+    """A reduction or an addition (UBL AllowanceCharge)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    charge: _builtins.bool
+    """True for a charge, which adds; false for an allowance, which reduces."""
+    reason: Global___AllowanceChargeReason.ValueType
+    """What it is for."""
+    @_builtins.property
+    def amount(self) -> _money_pb2.Money:
+        """Its amount, before taxes."""
+
+    def __init__(
+        self,
+        *,
+        charge: _builtins.bool = ...,
+        reason: Global___AllowanceChargeReason.ValueType = ...,
+        amount: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "charge", b"charge", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AllowanceCharge: _TypeAlias = AllowanceCharge  # noqa: Y015
+
+@_typing.final
+class InvoiceLine(_message.Message):
+    """A line of an invoice or a credit note (UBL InvoiceLine, CreditNoteLine)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINE_FIELD_NUMBER: _builtins.int
+    ORDER_LINE_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    UNIT_PRICE_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    ALLOWANCE_CHARGES_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    line: _builtins.int
+    """Number of the line, 1 and up, unique in the document."""
+    order_line: _builtins.int
+    """Number of the line of the order that it answers; 0 if none."""
+    quantity: _builtins.int
+    """Units invoiced; 0 if the line has an amount only."""
+    description: _builtins.str
+    """What the line is for."""
+    @_builtins.property
+    def unit_price(self) -> _decimal_pb2.Decimal:
+        """Price of one unit in units of the currency, which may be less than a minor unit; not stated if
+        unset.
+        """
+
+    @_builtins.property
+    def amount(self) -> _money_pb2.Money:
+        """Amount of the line, after its allowances and charges and before taxes; negative if it reduces."""
+
+    @_builtins.property
+    def allowance_charges(self) -> _containers.RepeatedCompositeFieldContainer[Global___AllowanceCharge]:
+        """Allowances and charges of the line, which its amount includes."""
+
+    def __init__(
+        self,
+        *,
+        line: _builtins.int = ...,
+        order_line: _builtins.int = ...,
+        quantity: _builtins.int = ...,
+        unit_price: _decimal_pb2.Decimal | None = ...,
+        amount: _money_pb2.Money | None = ...,
+        allowance_charges: _abc.Iterable[Global___AllowanceCharge] | None = ...,
+        description: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "unit_price", b"unit_price"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowance_charges", b"allowance_charges", "amount", b"amount", "description", b"description", "line", b"line", "order_line", b"order_line", "quantity", b"quantity", "unit_price", b"unit_price"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InvoiceLine: _TypeAlias = InvoiceLine  # noqa: Y015
+
+@_typing.final
+class TaxSubtotal(_message.Message):
+    """Tax of one category and rate (UBL TaxSubtotal)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    PERCENT_FIELD_NUMBER: _builtins.int
+    TAXABLE_AMOUNT_FIELD_NUMBER: _builtins.int
+    TAX_AMOUNT_FIELD_NUMBER: _builtins.int
+    RECOVERABLE_FIELD_NUMBER: _builtins.int
+    category: _builtins.str
+    """Category in the code list UNCL5305, e.g. "S" (standard rate), "Z" (zero rate), "AE" (reverse
+    charge); empty if not stated.
+    """
+    recoverable: _builtins.bool
+    """True if the buyer gets the tax back from the state: it is then no part of the cost."""
+    @_builtins.property
+    def percent(self) -> _decimal_pb2.Decimal:
+        """Rate in percent, e.g. 8.25; not stated if unset."""
+
+    @_builtins.property
+    def taxable_amount(self) -> _money_pb2.Money:
+        """Amount that the tax is on."""
+
+    @_builtins.property
+    def tax_amount(self) -> _money_pb2.Money:
+        """The tax."""
+
+    def __init__(
+        self,
+        *,
+        category: _builtins.str = ...,
+        percent: _decimal_pb2.Decimal | None = ...,
+        taxable_amount: _money_pb2.Money | None = ...,
+        tax_amount: _money_pb2.Money | None = ...,
+        recoverable: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["percent", b"percent", "tax_amount", b"tax_amount", "taxable_amount", b"taxable_amount"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "percent", b"percent", "recoverable", b"recoverable", "tax_amount", b"tax_amount", "taxable_amount", b"taxable_amount"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxSubtotal: _TypeAlias = TaxSubtotal  # noqa: Y015
+
+@_typing.final
+class MonetaryTotal(_message.Message):
+    """The totals that a document states (UBL LegalMonetaryTotal). What is unset is not stated."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINE_EXTENSION_AMOUNT_FIELD_NUMBER: _builtins.int
+    TAX_EXCLUSIVE_AMOUNT_FIELD_NUMBER: _builtins.int
+    TAX_INCLUSIVE_AMOUNT_FIELD_NUMBER: _builtins.int
+    PAYABLE_ROUNDING_AMOUNT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def line_extension_amount(self) -> _money_pb2.Money:
+        """Sum of the lines' amounts."""
+
+    @_builtins.property
+    def tax_exclusive_amount(self) -> _money_pb2.Money:
+        """The same less allowances, plus charges, of the document."""
+
+    @_builtins.property
+    def tax_inclusive_amount(self) -> _money_pb2.Money:
+        """The same with all taxes."""
+
+    @_builtins.property
+    def payable_rounding_amount(self) -> _money_pb2.Money:
+        """Rounding that the document adds, or takes away if negative."""
+
+    def __init__(
+        self,
+        *,
+        line_extension_amount: _money_pb2.Money | None = ...,
+        tax_exclusive_amount: _money_pb2.Money | None = ...,
+        tax_inclusive_amount: _money_pb2.Money | None = ...,
+        payable_rounding_amount: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["line_extension_amount", b"line_extension_amount", "payable_rounding_amount", b"payable_rounding_amount", "tax_exclusive_amount", b"tax_exclusive_amount", "tax_inclusive_amount", b"tax_inclusive_amount"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["line_extension_amount", b"line_extension_amount", "payable_rounding_amount", b"payable_rounding_amount", "tax_exclusive_amount", b"tax_exclusive_amount", "tax_inclusive_amount", b"tax_inclusive_amount"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MonetaryTotal: _TypeAlias = MonetaryTotal  # noqa: Y015
+
+@_typing.final
 class InvoiceIssued(_message.Message):
     """The supplier claims payment (UBL Invoice, X12 810). Observation.
     Stream: purchaseOrders/{purchase_order}, or tradeAccounts/{buyer}:{supplier} without an order.
@@ -379,6 +598,10 @@ class InvoiceIssued(_message.Message):
     AMOUNT_FIELD_NUMBER: _builtins.int
     DUE_DATE_FIELD_NUMBER: _builtins.int
     FX_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    ALLOWANCE_CHARGES_FIELD_NUMBER: _builtins.int
+    TAXES_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
     purchase_order: _builtins.str
     """Number of the order; empty if the invoice names none."""
     invoice: _builtins.str
@@ -389,7 +612,7 @@ class InvoiceIssued(_message.Message):
     """Party that owes; may be left empty if the order states it."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """Amount claimed."""
+        """Amount claimed, with taxes (UBL PayableAmount)."""
 
     @_builtins.property
     def due_date(self) -> _date_pb2.Date:
@@ -397,7 +620,23 @@ class InvoiceIssued(_message.Message):
 
     @_builtins.property
     def fx(self) -> _common_pb2.FxConversion:
-        """Conversion, if the invoice's currency is not the order's (HR-TYPE-02)."""
+        """Conversion of the amount, if the invoice's currency is not the order's (HR-TYPE-02)."""
+
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___InvoiceLine]:
+        """Lines, if known. Whether they add up to the totals and the amount is flagged by SX-DOC-04."""
+
+    @_builtins.property
+    def allowance_charges(self) -> _containers.RepeatedCompositeFieldContainer[Global___AllowanceCharge]:
+        """Allowances and charges of the document, which its lines do not include."""
+
+    @_builtins.property
+    def taxes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxSubtotal]:
+        """Taxes by category and rate. Recoverable taxes are at most the amount (HR-INVC-04)."""
+
+    @_builtins.property
+    def totals(self) -> Global___MonetaryTotal:
+        """Totals, if stated."""
 
     def __init__(
         self,
@@ -409,10 +648,14 @@ class InvoiceIssued(_message.Message):
         amount: _money_pb2.Money | None = ...,
         due_date: _date_pb2.Date | None = ...,
         fx: _common_pb2.FxConversion | None = ...,
+        lines: _abc.Iterable[Global___InvoiceLine] | None = ...,
+        allowance_charges: _abc.Iterable[Global___AllowanceCharge] | None = ...,
+        taxes: _abc.Iterable[Global___TaxSubtotal] | None = ...,
+        totals: Global___MonetaryTotal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "due_date", b"due_date", "fx", b"fx"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "due_date", b"due_date", "fx", b"fx", "totals", b"totals"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "buyer", b"buyer", "due_date", b"due_date", "fx", b"fx", "invoice", b"invoice", "purchase_order", b"purchase_order", "supplier", b"supplier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowance_charges", b"allowance_charges", "amount", b"amount", "buyer", b"buyer", "due_date", b"due_date", "fx", b"fx", "invoice", b"invoice", "lines", b"lines", "purchase_order", b"purchase_order", "supplier", b"supplier", "taxes", b"taxes", "totals", b"totals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -432,6 +675,10 @@ class CreditNoteIssued(_message.Message):
     AMOUNT_FIELD_NUMBER: _builtins.int
     SUPPLIER_FIELD_NUMBER: _builtins.int
     BUYER_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    ALLOWANCE_CHARGES_FIELD_NUMBER: _builtins.int
+    TAXES_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
     purchase_order: _builtins.str
     """Number of the order; empty if the invoice names none."""
     invoice: _builtins.str
@@ -444,7 +691,23 @@ class CreditNoteIssued(_message.Message):
     """Party that owes less; may be left empty if the order states it."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """Amount taken back: at most what remains of the invoice (HR-INVC-03)."""
+        """Amount taken back, with taxes: at most what remains of the invoice (HR-INVC-03)."""
+
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___InvoiceLine]:
+        """Lines, if known: what is taken back of each."""
+
+    @_builtins.property
+    def allowance_charges(self) -> _containers.RepeatedCompositeFieldContainer[Global___AllowanceCharge]:
+        """Allowances and charges of the document that are taken back."""
+
+    @_builtins.property
+    def taxes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxSubtotal]:
+        """Taxes taken back, by category and rate. Recoverable taxes are at most the amount (HR-INVC-04)."""
+
+    @_builtins.property
+    def totals(self) -> Global___MonetaryTotal:
+        """Totals, if stated."""
 
     def __init__(
         self,
@@ -455,10 +718,14 @@ class CreditNoteIssued(_message.Message):
         amount: _money_pb2.Money | None = ...,
         supplier: _builtins.str = ...,
         buyer: _builtins.str = ...,
+        lines: _abc.Iterable[Global___InvoiceLine] | None = ...,
+        allowance_charges: _abc.Iterable[Global___AllowanceCharge] | None = ...,
+        taxes: _abc.Iterable[Global___TaxSubtotal] | None = ...,
+        totals: Global___MonetaryTotal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "totals", b"totals"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "buyer", b"buyer", "credit_note", b"credit_note", "invoice", b"invoice", "purchase_order", b"purchase_order", "supplier", b"supplier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowance_charges", b"allowance_charges", "amount", b"amount", "buyer", b"buyer", "credit_note", b"credit_note", "invoice", b"invoice", "lines", b"lines", "purchase_order", b"purchase_order", "supplier", b"supplier", "taxes", b"taxes", "totals", b"totals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

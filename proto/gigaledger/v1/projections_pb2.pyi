@@ -1266,6 +1266,7 @@ class RoundTripPair(_message.Message):
     REFUND_DUE_FIELD_NUMBER: _builtins.int
     UNAPPLIED_PAYMENTS_FIELD_NUMBER: _builtins.int
     INVESTED_NON_CASH_FIELD_NUMBER: _builtins.int
+    RECOVERABLE_TAX_FIELD_NUMBER: _builtins.int
     supplier_investor: _builtins.str
     """Who invests and supplies: a group or a legal entity."""
     customer_investee: _builtins.str
@@ -1286,7 +1287,7 @@ class RoundTripPair(_message.Message):
 
     @_builtins.property
     def invoiced(self) -> Global___MoneyFigure:
-        """Invoiced less credit notes."""
+        """Invoiced less credit notes, without recoverable taxes."""
 
     @_builtins.property
     def paid(self) -> Global___MoneyFigure:
@@ -1298,7 +1299,9 @@ class RoundTripPair(_message.Message):
 
     @_builtins.property
     def open_payable(self) -> Global___MoneyFigure:
-        """Invoices less credit notes less payments of them, invoice by invoice, at least 0 each."""
+        """Invoices less credit notes, with all taxes, less payments of them, invoice by invoice, at least
+        0 each.
+        """
 
     @_builtins.property
     def refund_due(self) -> Global___MoneyFigure:
@@ -1311,6 +1314,10 @@ class RoundTripPair(_message.Message):
     @_builtins.property
     def invested_non_cash(self) -> Global___MoneyFigure:
         """Invested in kind, at fair value: not part of the cash basis."""
+
+    @_builtins.property
+    def recoverable_tax(self) -> Global___MoneyFigure:
+        """Recoverable taxes invoiced less those of credit notes: payable, and no part of a purchase."""
 
     def __init__(
         self,
@@ -1328,10 +1335,11 @@ class RoundTripPair(_message.Message):
         refund_due: Global___MoneyFigure | None = ...,
         unapplied_payments: Global___MoneyFigure | None = ...,
         invested_non_cash: Global___MoneyFigure | None = ...,
+        recoverable_tax: Global___MoneyFigure | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["invested_non_cash", b"invested_non_cash", "invoiced", b"invoiced", "open_payable", b"open_payable", "ordered", b"ordered", "paid", b"paid", "received", b"received", "received_not_invoiced", b"received_not_invoiced", "refund_due", b"refund_due", "unapplied_payments", b"unapplied_payments"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["invested_non_cash", b"invested_non_cash", "invoiced", b"invoiced", "open_payable", b"open_payable", "ordered", b"ordered", "paid", b"paid", "received", b"received", "received_not_invoiced", b"received_not_invoiced", "recoverable_tax", b"recoverable_tax", "refund_due", b"refund_due", "unapplied_payments", b"unapplied_payments"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["balances", b"balances", "currency_code", b"currency_code", "customer_investee", b"customer_investee", "invested_non_cash", b"invested_non_cash", "invoiced", b"invoiced", "open_payable", b"open_payable", "ordered", b"ordered", "paid", b"paid", "received", b"received", "received_not_invoiced", b"received_not_invoiced", "refund_due", b"refund_due", "supplier_investor", b"supplier_investor", "unapplied_payments", b"unapplied_payments"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balances", b"balances", "currency_code", b"currency_code", "customer_investee", b"customer_investee", "invested_non_cash", b"invested_non_cash", "invoiced", b"invoiced", "open_payable", b"open_payable", "ordered", b"ordered", "paid", b"paid", "received", b"received", "received_not_invoiced", b"received_not_invoiced", "recoverable_tax", b"recoverable_tax", "refund_due", b"refund_due", "supplier_investor", b"supplier_investor", "unapplied_payments", b"unapplied_payments"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

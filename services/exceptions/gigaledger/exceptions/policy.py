@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from gigaledger.common.quantities import money_from_message
 from gigaledger.exceptions.posting import Posting
 from gigaledger.v1.control_facts_pb2 import ExceptionPolicy, PolicyAdopted
+from google.type.money_pb2 import Money
 
 FIRST_POLICY = ExceptionPolicy(
     unissued_days=30,
@@ -18,6 +20,7 @@ FIRST_POLICY = ExceptionPolicy(
 """In force until a policy replaces it. Rules about evidence, preparers and related contracts would
 flag nearly everything in a book that was not kept for them, so a policy has to enable them."""
 
+MILLION = 10**6
 _WITHIN = (
     *("late_recording_days", "reversal_after_period_days", "hardware_tolerance_ppm"),
     *("working_hours_from", "working_hours_to"),
@@ -47,6 +50,7 @@ class Policy:
             *map(self.threshold, _WITHIN),
             *self.exceptions.usual_actors,
             tuple(sorted(self.round_amounts.items())),
+            self.exceptions.match_tolerance.SerializeToString(deterministic=True),
         )
 
     @property
@@ -81,6 +85,32 @@ class Policy:
             return None
         value: int = getattr(self.exceptions, name)
         return value
+
+    def quantity_tolerance(self, expected: int) -> int:
+        """Return by how many units a quantity may differ from the expected one."""
+        tolerance = self.exceptions.match_tolerance
+        return max(tolerance.quantity, expected * tolerance.quantity_ppm // MILLION)
+
+    def price_tolerance(self, expected_minor: Fraction, currency: str) -> Fraction:
+        """Return by how much a unit price may differ from the expected one, in minor units."""
+        tolerance = self.exceptions.match_tolerance
+        part = expected_minor * tolerance.price_ppm / MILLION
+        return max(part, Fraction(_minor_in(tolerance.prices, currency)))
+
+    def amount_tolerance(self, expected_minor: int, currency: str) -> int:
+        """Return by how much an amount may differ from the expected one, in minor units."""
+        tolerance = self.exceptions.match_tolerance
+        part = expected_minor * tolerance.amount_ppm // MILLION
+        return max(part, _minor_in(tolerance.amounts, currency))
+
+
+def _minor_in(amounts: Iterable[Money], currency: str) -> int:
+    """Return the amount that is in a currency, in minor units; 0 if there is none."""
+    return sum(
+        money_from_message(amount).amount_minor
+        for amount in amounts
+        if amount.currency_code == currency
+    )
 
 
 def policy_in_force(postings: Sequence[Posting]) -> Policy:

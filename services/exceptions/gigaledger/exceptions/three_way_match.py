@@ -1,6 +1,6 @@
 """Three-way match: orders against receipts, invoices and payments.
 
-SX-PO-01, SX-PO-02, SX-INVC-01, SX-INVC-02, SX-PAY-01, SX-PAY-02, SX-PAY-03,
+SX-PO-01, SX-PO-02, SX-PO-04, SX-INVC-01 to SX-INVC-04, SX-PAY-01, SX-PAY-02, SX-PAY-03,
 SX-CUT-04, and SX-DOC-01 for cancellations.
 """
 
@@ -10,10 +10,15 @@ import datetime as dt
 import math
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
-from gigaledger.common.quantities import money_from_message
+from gigaledger.common.invoices import recoverable_tax_minor
+from gigaledger.common.quantities import (
+    currency_exponent,
+    decimal_from_message,
+    money_from_message,
+)
 from gigaledger.exceptions.control_totals import (
     AMOUNT_BESIDE_PRICE,
     AMOUNT_BESIDE_PRICE_STATEMENT,
@@ -24,7 +29,7 @@ from gigaledger.exceptions.cut_off import (
     TAKEN_BACK_EARLY_STATEMENT,
     BalanceByDay,
 )
-from gigaledger.exceptions.descriptions import amount_text
+from gigaledger.exceptions.descriptions import amount_text, price_text
 from gigaledger.exceptions.policy import Policy
 from gigaledger.exceptions.posting import Posting
 from gigaledger.exceptions.reference_data import RuleContext
@@ -36,6 +41,7 @@ from gigaledger.exceptions.rules import (
     Topic,
 )
 from gigaledger.v1.common_pb2 import ContractKind
+from gigaledger.v1.procurement_facts_pb2 import InvoiceLine
 
 _CHIPS = ContractKind.CONTRACT_KIND_CHIP_PO
 
@@ -48,13 +54,41 @@ class _Line:
     received: int = 0
     returned: int = 0
 
+    def price_minor(self) -> Fraction | None:
+        """Return the average price of one unit; None if it is undisclosed or of no units."""
+        if self.amount_minor is None or self.quantity <= 0:
+            return None
+        return Fraction(self.amount_minor, self.quantity)
+
+
+@dataclass(slots=True)
+class _LineInvoiced:
+    """Units of a line of the order that were invoiced, less those credited."""
+
+    quantity: int = 0
+    positions: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _PricedLine:
+    """The price of an invoice line beside that of its order line, in minor units of the order."""
+
+    position: int
+    order_line: int
+    quantity: int
+    price_minor: Fraction
+    order_price_minor: Fraction
+
 
 @dataclass(slots=True)
 class _Invoice:
+    """An invoice; `order_minor` is its amount in the order's currency without recoverable tax."""
+
     position: int
     amount_minor: int
     order_minor: int
     open_minor: int
+    rate: Fraction
     credited_minor: int = 0
 
 
@@ -77,6 +111,9 @@ class Trade:
         self.currency = ""
         self.lines: dict[int, _Line] = {}
         self.receipts: list[int] = []
+        self.receipt_numbers: dict[str, list[int]] = defaultdict(list)
+        self.lines_invoiced: dict[int, _LineInvoiced] = defaultdict(_LineInvoiced)
+        self.priced_lines: dict[str, _PricedLine] = {}
         self.invoiced: list[int] = []
         self.cancelled_minor = 0
         self.mispriced: dict[int, str] = {}
@@ -104,6 +141,8 @@ class Trade:
                 self._change(f"units of line {fact.line} received", posting, sign * fact.quantity)
                 if posting.kind == "goods_received":
                     line.received += fact.quantity
+                    if fact.receipt:
+                        self.receipt_numbers[fact.receipt].append(posting.position)
                 else:
                     line.returned += fact.quantity
             case "invoice_issued":
@@ -182,11 +221,41 @@ class Trade:
         fact = posting.fact
         minor = money_from_message(fact.amount).amount_minor
         converted = fact.fx.document_amount if fact.HasField("fx") else fact.amount
-        order_minor = money_from_message(converted).amount_minor
+        rate = Fraction(money_from_message(converted).amount_minor, minor)
+        order_minor = math.floor((minor - recoverable_tax_minor(fact.taxes)) * rate)
         self.invoiced.append(posting.position)
-        self.invoices[fact.invoice] = _Invoice(posting.position, minor, order_minor, minor)
+        self.invoices[fact.invoice] = _Invoice(posting.position, minor, order_minor, minor, rate)
+        self._invoice_lines(posting, 1)
+        for part in fact.lines:
+            self._price(posting, part, rate)
         self.invoiced_minor += order_minor
         self._change(f"what invoice {fact.invoice} claims", posting, minor)
+
+    def _invoice_lines(self, posting: Posting, sign: int) -> None:
+        for part in posting.fact.lines:
+            if part.order_line and part.quantity:
+                invoiced = self.lines_invoiced[part.order_line]
+                invoiced.quantity += sign * part.quantity
+                invoiced.positions.append(posting.position)
+
+    def _price(self, posting: Posting, part: InvoiceLine, rate: Fraction) -> None:
+        """Note the price of an invoice line, if its order line has one at the time."""
+        line = self.lines.get(part.order_line)
+        order_price_minor = line.price_minor() if line else None
+        if order_price_minor is None or not part.quantity:
+            return
+        if part.HasField("unit_price"):
+            price = Fraction(decimal_from_message(part.unit_price))
+            price_minor = price * 10 ** currency_exponent(part.amount.currency_code)
+        else:
+            price_minor = Fraction(money_from_message(part.amount).amount_minor, part.quantity)
+        self.priced_lines[f"{posting.fact.invoice}/{part.line}"] = _PricedLine(
+            posting.position,
+            part.order_line,
+            part.quantity,
+            price_minor * rate,
+            order_price_minor,
+        )
 
     def _change(self, balance: str, posting: Posting, amount: int) -> None:
         self.balances[balance].change(posting, amount)
@@ -198,7 +267,9 @@ class Trade:
             invoice.open_minor -= minor
             invoice.credited_minor += minor
             self._change(f"what invoice {posting.fact.invoice} claims", posting, -minor)
-            self.invoiced_minor -= invoice.order_minor * minor // invoice.amount_minor
+            bought_minor = minor - recoverable_tax_minor(posting.fact.taxes)
+            self.invoiced_minor -= math.floor(bought_minor * invoice.rate)
+            self._invoice_lines(posting, -1)
 
     def _pay(self, posting: Posting) -> None:
         fact = posting.fact
@@ -237,11 +308,11 @@ class Trade:
                     del held[fact.payment]
 
 
-def find_over_received(state: Trade, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
+def find_over_received(state: Trade, policy: Policy, _day: dt.date) -> Iterator[Finding]:
     """Find more units received, less returns, than ordered, less cancellations (SX-PO-01)."""
     for number, line in state.lines.items():
         ordered, received = line.quantity - line.cancelled, line.received - line.returned
-        if received > ordered:
+        if received > ordered + policy.quantity_tolerance(ordered):
             text = f"{received} units of line {number} are received, and {ordered} are ordered"
             behind = state.receipts[-MOST_BEHIND:]
             yield Finding(text, (state.placed, *behind), str(number))
@@ -259,7 +330,7 @@ def find_mispriced_cancellations(state: Trade, _policy: Policy, _day: dt.date) -
         yield Finding(text, (state.placed, position), str(position))
 
 
-def find_overinvoiced(state: Trade, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
+def find_overinvoiced(state: Trade, policy: Policy, _day: dt.date) -> Iterator[Finding]:
     """Find more invoiced, less credits, than received or ordered: three-way match (SX-INVC-01).
 
     Goods that were returned later still count as received: the credit that is due then does not
@@ -271,7 +342,9 @@ def find_overinvoiced(state: Trade, _policy: Policy, _day: dt.date) -> Iterator[
     if state.goods:
         limits["received"] = state.received_minor()
     for what, limit in limits.items():
-        if limit is not None and state.invoiced_minor > limit:
+        if limit is None:
+            continue
+        if state.invoiced_minor > limit + policy.amount_tolerance(limit, state.currency):
             text = (
                 f"{amount_text(state.invoiced_minor, state.currency)} is invoiced, and"
                 f" {amount_text(limit, state.currency)} is {what}"
@@ -279,6 +352,50 @@ def find_overinvoiced(state: Trade, _policy: Policy, _day: dt.date) -> Iterator[
             latest = state.invoiced[-MOST_BEHIND:] + state.receipts[-MOST_BEHIND:]
             behind = sorted(latest)[-MOST_BEHIND:]
             yield Finding(text, (state.placed, *behind), what)
+
+
+def find_lines_overinvoiced(state: Trade, policy: Policy, _day: dt.date) -> Iterator[Finding]:
+    """Find more units of a line invoiced, less credits, than ordered or received (SX-INVC-03)."""
+    if not state.placed:
+        return
+    for number, invoiced in state.lines_invoiced.items():
+        line = state.lines.get(number, _Line(0, None))
+        limits = {"ordered": line.quantity - line.cancelled}
+        if state.goods and number in state.lines:
+            limits["received"] = line.received
+        for what, limit in limits.items():
+            if invoiced.quantity > limit + policy.quantity_tolerance(limit):
+                text = (
+                    f"{invoiced.quantity} units of line {number} are invoiced, and {limit} are"
+                    f" {what}"
+                )
+                behind = sorted({state.placed, *invoiced.positions[-MOST_BEHIND:]})
+                yield Finding(text, tuple(behind), f"{number} {what}")
+
+
+def find_price_variances(state: Trade, policy: Policy, _day: dt.date) -> Iterator[Finding]:
+    """Find invoice lines at another price than their order line had (SX-INVC-04).
+
+    A difference of less than a minor unit over the units of the line is due to rounding.
+    """
+    for name, priced in state.priced_lines.items():
+        difference = abs(priced.price_minor - priced.order_price_minor)
+        allowed = policy.price_tolerance(priced.order_price_minor, state.currency)
+        if difference > allowed and difference * priced.quantity >= 1:
+            text = (
+                f"invoice line {name} has line {priced.order_line} at"
+                f" {price_text(priced.price_minor, state.currency)}, and the order at"
+                f" {price_text(priced.order_price_minor, state.currency)}"
+            )
+            yield Finding(text, (state.placed, priced.position), name)
+
+
+def find_repeated_receipts(state: Trade, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
+    """Find numbers of receipts that were recorded more than once (SX-PO-04)."""
+    for number, positions in state.receipt_numbers.items():
+        if len(positions) > 1:
+            text = f"receipt {number} is recorded {len(positions)} times"
+            yield Finding(text, tuple(positions[:MOST_BEHIND]), number)
 
 
 def find_without_order(state: Trade, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
@@ -406,6 +523,18 @@ TOPIC = Topic(
             Severity.WARNING,
             "more invoiced than received or ordered",
             find_overinvoiced,
+        ),
+        SubjectRule(
+            "SX-INVC-03",
+            Severity.WARNING,
+            "more units of a line invoiced than received or ordered",
+            find_lines_overinvoiced,
+        ),
+        SubjectRule(
+            "SX-INVC-04", Severity.WARNING, "invoiced at another price", find_price_variances
+        ),
+        SubjectRule(
+            "SX-PO-04", Severity.WARNING, "a receipt number comes twice", find_repeated_receipts
         ),
         SubjectRule("SX-INVC-02", Severity.WARNING, "invoice without an order", find_without_order),
         SubjectRule("SX-PAY-01", Severity.WARNING, "paid more than was invoiced", find_overpaid),

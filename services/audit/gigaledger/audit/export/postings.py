@@ -5,9 +5,11 @@ Movements come from the second fold, so the account balances equal its figures:
 | account                             | balance                                         |
 | Assets:B:Inventory:S                | received by B from S                            |
 | Liabilities:B:Received:S            | received less invoiced, as a liability          |
-| Liabilities:B:Payables:S            | invoiced less paid, as a liability              |
+| Liabilities:B:Payables:S            | invoiced with tax less paid, as a liability     |
+| Assets:B:Tax:S                      | recoverable tax, which B gets back              |
+| Liabilities:S:Tax:B                 | the same, which S passes on                     |
 | Income:S:Sales:B                    | invoiced less credit notes, as income           |
-| Assets:S:Receivables:B              | invoiced less paid                              |
+| Assets:S:Receivables:B              | invoiced with tax less paid                     |
 | Assets:B:Cash:Purchases:S           | paid less refunded, as an outflow               |
 | Assets:S:Cash:Sales:B               | the same as an inflow                           |
 | Assets:I:Investments:X              | funded in any form less returned                |
@@ -137,6 +139,13 @@ def _accounts(movement: Purchase, entry: Entry) -> list[tuple[Account, int]]:  #
                 (("Liabilities", other, "Payables", one), -1),
                 (("Assets", one, "Receivables", other), 1),
                 (("Income", one, "Sales", other), -1),
+            ]
+        case "recoverable_tax":
+            return [
+                (("Assets", other, "Tax", one), 1),
+                (("Liabilities", other, "Payables", one), -1),
+                (("Assets", one, "Receivables", other), 1),
+                (("Liabilities", one, "Tax", other), -1),
             ]
         case "paid":
             return [

@@ -27,8 +27,8 @@ class Purchase(NamedTuple):
     """A purchase of a customer from a supplier.
 
     Attributes:
-        measure: ordered, received, invoiced, paid, received_not_invoiced, open_payable, refund_due
-            or unapplied_payments.
+        measure: ordered, received, invoiced, recoverable_tax, paid, received_not_invoiced,
+            open_payable, refund_due or unapplied_payments.
         day: the day on which it counts; None for open items.
         amount: the amount, with its events.
     """
@@ -58,12 +58,17 @@ class _Bill(NamedTuple):
 
 
 class _Claim(NamedTuple):
-    """An invoice, or a credit note with negative amounts; `order_minor` as for `_Bill`."""
+    """An invoice, or a credit note with negative amounts.
+
+    `tax_minor` is the recoverable tax in the amount, and `order_minor` the rest of the amount in
+    the currency of the order.
+    """
 
     entry: Entry
     order: str
     document: Document
     amount_minor: int
+    tax_minor: int
     order_minor: int
 
 
@@ -96,8 +101,12 @@ def purchases(view: View) -> Iterator[Purchase]:
     claims = list(_claims(view, bills))
     for claim in claims:
         if claim.document in bills:
-            one = _single(view, claim.entry, claim.amount_minor)
-            yield Purchase("invoiced", *bills[claim.document][:3], claim.entry.day, one)
+            bill = bills[claim.document]
+            bought = _single(view, claim.entry, claim.amount_minor - claim.tax_minor)
+            yield Purchase("invoiced", *bill[:3], claim.entry.day, bought)
+            if claim.tax_minor:
+                tax = _single(view, claim.entry, claim.tax_minor)
+                yield Purchase("recoverable_tax", *bill[:3], claim.entry.day, tax)
     yield from _not_invoiced(view, orders, received, claims)
     open_: dict[Document, TracedSum] = defaultdict(lambda: _zero(view))
     for claim in claims:
@@ -328,13 +337,17 @@ def _claims(view: View, bills: dict[Document, _Bill]) -> Iterator[_Claim]:
         fact = entry.fact
         account = _account(fact.purchase_order, fact.buyer, fact.supplier)
         document = (account, fact.invoice)
-        amount = _minor(fact.amount)
+        sign = 1 if entry.kind == "invoice_issued" else -1
+        amount = sign * _minor(fact.amount)
+        tax = sign * sum(_minor(part.tax_amount) for part in fact.taxes if part.recoverable)
         if entry.kind == "invoice_issued":
-            yield _Claim(entry, fact.purchase_order, document, amount, _in_document(fact))
+            order_minor = in_proportion(amount - tax, amount, _in_document(fact))
         elif document in bills:
             bill = bills[document]
-            order_minor = in_proportion(-amount, bill.amount_minor, bill.order_minor)
-            yield _Claim(entry, fact.purchase_order, document, -amount, order_minor)
+            order_minor = in_proportion(amount - tax, bill.amount_minor, bill.order_minor)
+        else:
+            continue
+        yield _Claim(entry, fact.purchase_order, document, amount, tax, order_minor)
 
 
 def _cash(view: View) -> Iterator[tuple[Entry, Purchase, Document, int]]:

@@ -27,6 +27,7 @@ _SHOWN = (
     "ordered",
     "received",
     "invoiced",
+    "recoverable_tax",
     "paid",
     "received_not_invoiced",
     "open_payable",

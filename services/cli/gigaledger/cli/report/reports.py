@@ -237,6 +237,7 @@ def _purchases(pair: RoundTripPair) -> RenderableType:
         ("ordered", pair.ordered),
         ("received", pair.received),
         ("invoiced", pair.invoiced),
+        ("recoverable tax on it", pair.recoverable_tax),
         ("paid", pair.paid),
         ("received, not invoiced", pair.received_not_invoiced),
         ("open payable", pair.open_payable),

@@ -70,9 +70,15 @@ def decide_policy(state: Control, entry: Entry, _given: BookView) -> Violations:
 
 def _exception_violations(thresholds: ExceptionPolicy) -> Violations:
     """Yield the faults of thresholds for the rules that flag."""
-    for currency in repeated(money.currency_code for money in thresholds.round_amounts):
-        message = f"{currency} has more than one amount"
-        yield Violation(Rule.FIELD_INVALID, "exceptions.round_amounts", message)
+    tolerance = thresholds.match_tolerance
+    for field, amounts in (
+        ("round_amounts", thresholds.round_amounts),
+        ("match_tolerance.prices", tolerance.prices),
+        ("match_tolerance.amounts", tolerance.amounts),
+    ):
+        for currency in repeated(money.currency_code for money in amounts):
+            message = f"{currency} has more than one amount"
+            yield Violation(Rule.FIELD_INVALID, f"exceptions.{field}", message)
     for name in ("working_hours_from", "working_hours_to"):
         hour = getattr(thresholds, name)
         if hour > HOURS_OF_A_DAY:

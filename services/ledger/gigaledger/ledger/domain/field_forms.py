@@ -173,5 +173,7 @@ CHECKS: Mapping[FieldForm.ValueType, Check] = {
     FieldForm.FIELD_FORM_DAYS: partial(_check_integer, most=36_500),
     FieldForm.FIELD_FORM_HOUR: partial(_check_integer, most=24),
     FieldForm.FIELD_FORM_MONTHS: partial(_check_integer, most=1_200),
+    FieldForm.FIELD_FORM_PERCENT: partial(_check_decimal, most=1_000),
+    FieldForm.FIELD_FORM_UNIT_PRICE: partial(_check_decimal, most=10**12),
 }
 """The check of each form."""

@@ -7,8 +7,11 @@ of buyer and supplier, under the same rules.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
+from gigaledger.common.invoices import recoverable_tax_minor
 from gigaledger.ledger.domain.book_view import (
     BookView,
     NaturalKey,
@@ -324,7 +327,8 @@ def apply_returned(state: PurchaseOrder, entry: Entry) -> None:
 
 
 def decide_invoice(state: TradeAccount, entry: Entry, _given: BookView) -> Violations:
-    """Decide on InvoiceIssued."""
+    """Decide on InvoiceIssued: HR-INVC-04."""
+    yield from _parts_of_document(entry)
     if isinstance(state, PurchaseOrder):
         yield from _parties_of_order(state, entry)
         yield from _in_currency(entry, state.currency, "the order")
@@ -350,6 +354,40 @@ def _both_parties(entry: Entry) -> Violations:
     yield from different(entry.fact, "supplier", "buyer")
 
 
+def _parts_of_document(entry: Entry) -> Violations:
+    """Refuse lines and taxes that cannot be part of a document of its amount.
+
+    Whether they add up to it is flagged and not refused: the document is what its issuer sent.
+    """
+    fact = entry.fact
+    for number in repeated(line.line for line in fact.lines):
+        yield Violation(Rule.FIELD_INVALID, "lines", f"line {number} is given more than once")
+    for field, amount in _amounts_of_parts(fact):
+        yield from same_currency(amount, field, fact.amount.currency_code, "the amount")
+    recoverable_minor = recoverable_tax_minor(fact.taxes)
+    if recoverable_minor > minor(fact.amount):
+        message = (
+            f"recoverable taxes are {recoverable_minor} minor units in all, and the amount is"
+            f" {minor(fact.amount)}"
+        )
+        yield Violation(Rule.INVC_04, "taxes", message, {"tax_minor": str(recoverable_minor)})
+
+
+def _amounts_of_parts(fact: Any) -> Iterator[tuple[str, MoneyMessage]]:
+    """Yield the field and value of each amount that a document has beside its own."""
+    for index, line in enumerate(fact.lines):
+        yield f"lines[{index}].amount", line.amount
+        for place, part in enumerate(line.allowance_charges):
+            yield f"lines[{index}].allowance_charges[{place}].amount", part.amount
+    for index, part in enumerate(fact.allowance_charges):
+        yield f"allowance_charges[{index}].amount", part.amount
+    for index, tax in enumerate(fact.taxes):
+        yield f"taxes[{index}].taxable_amount", tax.taxable_amount
+        yield f"taxes[{index}].tax_amount", tax.tax_amount
+    for descriptor, total in fact.totals.ListFields():
+        yield f"totals.{descriptor.name}", total
+
+
 def _in_currency(entry: Entry, currency: str, document: str) -> Violations:
     """Accept the document's currency, or a conversion into it (HR-TYPE-02)."""
     fact = entry.fact
@@ -370,8 +408,9 @@ def apply_invoice(state: TradeAccount, entry: Entry) -> None:
 
 
 def decide_credit_note(state: TradeAccount, entry: Entry, _given: BookView) -> Violations:
-    """Decide on CreditNoteIssued: HR-INVC-03."""
+    """Decide on CreditNoteIssued: HR-INVC-03 and HR-INVC-04."""
     fact = entry.fact
+    yield from _parts_of_document(entry)
     if not isinstance(state, PurchaseOrder):
         yield from _both_parties(entry)
     else:

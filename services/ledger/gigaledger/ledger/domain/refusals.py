@@ -111,6 +111,7 @@ class Rule(Enum):
     PO_02 = ("HR-PO-02", Kind.PRECONDITION, "an order is not amended below what was received")
     PO_04 = ("HR-PO-04", Kind.PRECONDITION, "only units that are not received are cancelled")
     INVC_03 = ("HR-INVC-03", Kind.PRECONDITION, "a credit is at most what remains of the invoice")
+    INVC_04 = ("HR-INVC-04", Kind.MALFORMED, "recoverable taxes are at most the amount")
     PAY_03 = ("HR-PAY-03", Kind.PRECONDITION, "a refund is at most what remains of the payment")
     WAR_01 = ("HR-WAR-01", Kind.PRECONDITION, "vested shares stay within those granted")
     WAR_02 = ("HR-WAR-02", Kind.PRECONDITION, "shares exercised are vested and exercisable")

@@ -123,22 +123,32 @@ _INVOICE = """
         ORDER BY document, {known} DESC, position DESC
     ), claim AS (
         SELECT document, purchase_order, effective_date, assertion_status, position,
-               recorded_time, amount_minor,
-               coalesce(order_amount_minor, 0) AS order_amount_minor
+               recorded_time, amount_minor, tax_minor,
+               in_proportion(
+                   amount_minor - tax_minor, amount_minor, coalesce(order_amount_minor, 0)
+               ) AS order_amount_minor
         FROM {invoices} AS invoice WHERE NOT credit AND {counts}
         UNION ALL
         SELECT document, purchase_order, effective_date, assertion_status, position,
-               recorded_time, credit.amount_minor,
-               in_proportion(credit.amount_minor, bill.amount_minor, bill.order_amount_minor)
+               recorded_time, credit.amount_minor, credit.tax_minor,
+               in_proportion(
+                   credit.amount_minor - credit.tax_minor, bill.amount_minor,
+                   bill.order_amount_minor
+               )
         FROM {invoices} AS credit JOIN bill USING (document)
         WHERE credit AND {counts}
     )
 """
 
+# Recoverable taxes are owed to the supplier, and are no part of what is bought.
 _INVOICED = """
-    SELECT 'INVOICED', supplier, buyer, bill.currency, effective_date, assertion_status,
-           {place}, {time}, {invoice_document}, claim.amount_minor, 0, 1
-    FROM claim JOIN bill USING (document)
+    SELECT part.measure, supplier, buyer, bill.currency, effective_date, assertion_status,
+           {place}, {time}, {invoice_document}, part.amount, 0, 1
+    FROM claim JOIN bill USING (document) CROSS JOIN LATERAL (
+        VALUES ('INVOICED', claim.amount_minor - claim.tax_minor),
+            ('RECOVERABLE_TAX', claim.tax_minor)
+    ) AS part (measure, amount)
+    WHERE measure = 'INVOICED' OR part.amount <> 0
 """
 
 # A refund names the payment that goes back, and the payment what it was applied to.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from gigaledger.common.invoices import recoverable_tax_minor
 from gigaledger.common.quantities import money_from_message
 from gigaledger.projections.engine.folding import Row, disclosed_money_columns, money_columns
 from gigaledger.projections.engine.projection import Projection
@@ -133,6 +134,7 @@ def _invoice(fact: InvoiceIssued | CreditNoteIssued, sign: int) -> Row:
             "supplier": fact.supplier,
             "buyer": fact.buyer,
             "amount_minor": sign * _minor(fact.amount),
+            "tax_minor": sign * recoverable_tax_minor(fact.taxes),
             "currency": fact.amount.currency_code,
             "order_amount_minor": None,
         },
@@ -353,7 +355,7 @@ def _warrant_exercised(fact: WarrantExercised) -> Iterator[Row]:
 
 ROUND_TRIP = Projection(
     name="round-trip",
-    version=5,
+    version=6,
     package="gigaledger.projections.trade",
     folds=terms_folds("round_trip_terms")
     | {

@@ -31,6 +31,7 @@ _NAMES = {
     Measure.ORDERED: ("ordered", "commitment.purchases", "ordered_against_funded.purchases"),
     Measure.RECEIVED: ("received",),
     Measure.INVOICED: ("invoiced", "accrual.purchases", "invoiced_against_funded.purchases"),
+    Measure.RECOVERABLE_TAX: ("recoverable_tax",),
     Measure.PAID: ("paid", "cash.purchases"),
     Measure.UNAPPLIED: ("unapplied_payments",),
     Measure.COMMITTED: ("commitment.investment",),
@@ -49,6 +50,7 @@ SUMS = frozenset(f"round-trip.{name}" for names in _NAMES.values() for name in n
 
 _DERIVED = ("net_balance", "recycled", "ratio_investment.ppm", "ratio_purchases.ppm")
 _BASES = ("commitment", "accrual", "cash", "ordered_against_funded", "invoiced_against_funded")
+_OWED = ("round-trip.invoiced", "round-trip.recoverable_tax", "round-trip.paid")
 INPUTS = {
     **{
         f"round-trip.{basis}.{name}": (
@@ -59,8 +61,8 @@ INPUTS = {
         for name in (*_DERIVED, "peak_exposure")
     },
     "round-trip.received_not_invoiced": ("round-trip.received", "round-trip.invoiced"),
-    "round-trip.open_payable": ("round-trip.invoiced", "round-trip.paid"),
-    "round-trip.refund_due": ("round-trip.invoiced", "round-trip.paid"),
+    "round-trip.open_payable": _OWED,
+    "round-trip.refund_due": _OWED,
 }
 """Figures that a rule makes, and the sums that go into them."""
 

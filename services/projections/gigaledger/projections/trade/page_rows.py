@@ -51,6 +51,7 @@ class _Rows:
 
 
 _GOODS = "purchase_order, purchase_order, NULL, NULL"
+_INVOICE = "purchase_order, NULL, document, NULL"
 _PAYMENT = "NULL, NULL, NULL, settlement"
 _ROWS = {
     # In the words of an index that is for these queries alone.
@@ -59,8 +60,9 @@ _ROWS = {
     ),
     # An amended price changes the value of earlier receipts from the day of the amendment on.
     Measure.RECEIVED: _Rows("round_trip_goods", _GOODS, (_BY_ORDER,)),
-    Measure.INVOICED: _Rows(
-        "round_trip_invoice", "purchase_order, NULL, document, NULL", (_BY_ORDER, _BY_INVOICE)
+    Measure.INVOICED: _Rows("round_trip_invoice", _INVOICE, (_BY_ORDER, _BY_INVOICE)),
+    Measure.RECOVERABLE_TAX: _Rows(
+        "round_trip_invoice", _INVOICE, (_BY_ORDER, _BY_INVOICE), "tax_minor <> 0"
     ),
     Measure.PAID: _Rows("round_trip_payment", _PAYMENT, (_BY_PAYMENT,)),
     Measure.UNAPPLIED: _Rows("round_trip_payment", _PAYMENT, (_BY_PAYMENT,), "document = ''"),

@@ -31,6 +31,7 @@ class Measure(Enum):
     ORDERED = auto()
     RECEIVED = auto()
     INVOICED = auto()
+    RECOVERABLE_TAX = auto()
     PAID = auto()
     COMMITTED = auto()
     CALLED = auto()
@@ -164,6 +165,7 @@ class Pair:
             refund_due=figure(Measure.REFUND_DUE).figure(currency),
             unapplied_payments=figure(Measure.UNAPPLIED).figure(currency),
             invested_non_cash=figure(Measure.FUNDED_NON_CASH).figure(currency),
+            recoverable_tax=figure(Measure.RECOVERABLE_TAX).figure(currency),
         )
 
     def _balance(self, basis: RoundTripBasis.ValueType, *, include_lots: bool) -> RoundTripBalance:

@@ -44,6 +44,7 @@ CREATE TABLE round_trip_invoice (
     supplier text NOT NULL,
     buyer text NOT NULL,
     amount_minor bigint NOT NULL,
+    tax_minor bigint NOT NULL,
     currency text NOT NULL,
     order_amount_minor bigint
 );
@@ -53,6 +54,8 @@ CREATE INDEX ON round_trip_invoice (supplier, buyer)
     WHERE NOT credit AND (supplier <> '' OR buyer <> '');
 CREATE INDEX ON round_trip_invoice (buyer) WHERE NOT credit AND (supplier <> '' OR buyer <> '');
 COMMENT ON TABLE round_trip_invoice IS 'Invoices, and credit notes (negative)';
+COMMENT ON COLUMN round_trip_invoice.amount_minor IS 'What is claimed, with all taxes';
+COMMENT ON COLUMN round_trip_invoice.tax_minor IS 'The recoverable taxes in it';
 COMMENT ON COLUMN round_trip_invoice.document IS 'Full name: order/invoice, or buyer:supplier/invoice without an order';
 COMMENT ON COLUMN round_trip_invoice.order_amount_minor IS 'The amount in the currency of the order; null for a credit note, which has the rate of its invoice';
 
@@ -145,7 +148,7 @@ CREATE TABLE round_trip_subtotal (
     contributions bigint[] NOT NULL
 );
 COMMENT ON TABLE round_trip_subtotal IS 'By how much a block of the log changed what purchases add to a pair by the end of each day';
-COMMENT ON COLUMN round_trip_subtotal.measure IS 'ORDERED, RECEIVED, INVOICED, PAID, UNAPPLIED, RECEIVED_NOT_INVOICED, OPEN_PAYABLE or REFUND_DUE';
+COMMENT ON COLUMN round_trip_subtotal.measure IS 'ORDERED, RECEIVED, INVOICED, RECOVERABLE_TAX, PAID, UNAPPLIED, RECEIVED_NOT_INVOICED, OPEN_PAYABLE or REFUND_DUE';
 COMMENT ON COLUMN round_trip_subtotal.assertion_status IS 'Empty for open items, which may depend on facts of several statuses';
 COMMENT ON COLUMN round_trip_subtotal.amount IS 'In minor units of the currency, at the end of each day';
 COMMENT ON COLUMN round_trip_subtotal.undisclosed IS 'Number of amounts that are missing from it';

@@ -24,6 +24,7 @@ _STAGES = (
     ("ordered", "ordered", True),
     ("received", "received", True),
     ("invoiced", "invoiced", True),
+    ("recoverable tax on it", "recoverable_tax", False),
     ("paid", "paid", True),
     ("received, not invoiced", "received_not_invoiced", True),
     ("open payable", "open_payable", True),
