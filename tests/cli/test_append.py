@@ -325,6 +325,46 @@ def test_csv(services: Shell, book: str, tmp_path: Path) -> None:
     assert json.loads(events[4])["event"]["goodsReceived"]["quantity"] == "4"
 
 
+def test_csv_of_an_invoice_with_lines(services: Shell, book: str, tmp_path: Path) -> None:
+    """Rows of one invoice are its lines; a row without a line is an invoice of its own."""
+    file = written(
+        tmp_path / "facts.csv",
+        "fact,effective_date,assertion_status,actor,party,legal_name,buyer,supplier,invoice,amount,"
+        "line,order_line,quantity,unit_price,line_amount,description,currency",
+        "party_registered,2026-01-05,FACT,ops,SUP,Sup Inc.,,,,,,,,,,,",
+        "party_registered,2026-01-05,FACT,ops,CUS,Cus Inc.,,,,,,,,,,,",
+        "invoice_issued,2026-01-06,FACT,ops,,,CUS,SUP,I-1,30.02,1,1,10,0.0025,0.02,,USD",
+        "invoice_issued,2026-01-06,FACT,ops,,,CUS,SUP,I-1,30.02,2,,,,30.00,freight,USD",
+        "invoice_issued,2026-01-06,FACT,ops,,,CUS,SUP,I-2,5.00,,,,,,,USD",
+    )
+    torn = written(
+        tmp_path / "torn.csv",
+        "fact,effective_date,assertion_status,actor,buyer,supplier,invoice,amount,line,line_amount,"
+        "currency",
+        "invoice_issued,2026-01-06,FACT,ops,CUS,SUP,I-3,30.00,1,10.00,USD",
+        "invoice_issued,2026-01-06,FACT,ops,CUS,SUP,I-3,31.00,2,20.00,USD",
+    )
+
+    done = services("append", file, "--book", book)
+    refused = services("append", torn, "--book", book)
+    events = [
+        json.loads(line) for line in services("events", "--book", book, "--json").out.splitlines()
+    ]
+
+    assert done.code == 0, done.err
+    first, second = (event["event"]["invoiceIssued"] for event in events[3:])
+    assert [line["amount"] for line in first["lines"]] == [
+        {"currencyCode": "USD", "nanos": 20_000_000},
+        {"currencyCode": "USD", "units": "30"},
+    ]
+    assert first["lines"][0]["unitPrice"] == {"value": "0.0025"}
+    assert "lines" not in second
+    assert refused.code == 5
+    assert (
+        "torn.csv:3: column amount: '31.00' differs from the document's first line" in refused.err
+    )
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from tests.facts import (
     START,
+    allowance,
     authorised,
     certified,
     claimed,
@@ -29,6 +30,7 @@ from tests.facts import (
     definitive,
     fact,
     funded,
+    invoice_line,
     invoiced,
     issued,
     money,
@@ -37,6 +39,7 @@ from tests.facts import (
     placed,
     received,
     reversed_entry,
+    tax,
 )
 from tests.hypothesis_profiles import examples
 from tests.instruments import contributed, formed
@@ -125,6 +128,63 @@ def test_flags(case: Case) -> None:
     [after] = exceptions(log, case.code)
     assert after.id == found.id
     assert after.cleared_position == (log.events[-1].position if case.cure else None)
+
+
+def test_an_invoice_that_adds_up_and_matches_its_order_is_no_exception() -> None:
+    lines = [
+        invoice_line(
+            1, 50, "10", 49_901, allowance_charges=[allowance(100), allowance(1, charge=True)]
+        ),
+        {"line": 2, "amount": money(25_000), "description": "installation"},
+    ]
+    totals = {
+        "line_extension_amount": money(74_901),
+        "tax_exclusive_amount": money(76_401),
+        "tax_inclusive_amount": money(82_704),
+        "payable_rounding_amount": money(-4),
+    }
+    invoice = invoiced(
+        82_700,
+        lines=lines,
+        allowance_charges=[allowance(500), allowance(2_000, charge=True)],
+        taxes=[tax(76_401, 6_303, "8.25")],
+        totals=totals,
+    )
+    log = Log()
+    for event in [*ORDERED, received(80, receipt="R-9"), invoice]:
+        log.append(event)
+
+    assert [item for item in exceptions(log) if item.rule != "SX-CUT-02"] == []
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "flagged"),
+    [
+        ({}, {"SX-PO-01", "SX-INVC-01", "SX-INVC-03", "SX-INVC-04"}),
+        ({"quantity": 1}, {"SX-PO-01", "SX-INVC-01", "SX-INVC-03", "SX-INVC-04"}),
+        ({"quantity": 2}, {"SX-INVC-01", "SX-INVC-04"}),
+        ({"quantity_ppm": 19_999}, {"SX-PO-01", "SX-INVC-01", "SX-INVC-03", "SX-INVC-04"}),
+        ({"quantity_ppm": 20_000}, {"SX-INVC-01", "SX-INVC-04"}),
+        ({"prices": [money(4)]}, {"SX-PO-01", "SX-INVC-01", "SX-INVC-03", "SX-INVC-04"}),
+        ({"prices": [money(5)]}, {"SX-PO-01", "SX-INVC-01", "SX-INVC-03"}),
+        ({"price_ppm": 5_000}, {"SX-PO-01", "SX-INVC-01", "SX-INVC-03"}),
+        ({"amounts": [money(2_509)]}, {"SX-PO-01", "SX-INVC-01", "SX-INVC-03", "SX-INVC-04"}),
+        ({"amounts": [money(2_510)]}, {"SX-PO-01", "SX-INVC-03", "SX-INVC-04"}),
+        ({"amounts": [money(9_999, "EUR")], "amount_ppm": 25_100},
+         {"SX-PO-01", "SX-INVC-03", "SX-INVC-04"}),
+    ],
+)  # fmt: skip
+def test_what_is_within_the_tolerance_of_the_policy_matches(
+    tolerance: dict[str, Any], flagged: set[str]
+) -> None:
+    """102 of 100 units at 10.05 for 10.00: 1,025.10 for 1,000.00."""
+    lines = [invoice_line(1, 102, "10.05", 102_510)]
+    log = Log()
+    log.append(adopted({"match_tolerance": tolerance}))
+    for event in [*parties("SUP", "CUS"), placed(), received(102), invoiced(102_510, lines=lines)]:
+        log.append(event)
+
+    assert {item.rule for item in exceptions(log)} == flagged
 
 
 @pytest.mark.parametrize(

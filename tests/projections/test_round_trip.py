@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import pytest
-from gigaledger.common.quantities import money_from_message
+from gigaledger.common.quantities import money_from_message, money_to_message
 from gigaledger.projections.shared.amounts import Amount
 from gigaledger.projections.trade.fold import ROUND_TRIP
 from gigaledger.projections.trade.round_trip import Measure, Movement, pairs_of, series_of
@@ -43,6 +43,7 @@ from tests.facts import (
     received,
     refunded,
     reversed_entry,
+    tax,
     terms,
 )
 from tests.projections.conftest import ReadModels
@@ -249,6 +250,51 @@ async def test_what_is_open_is_looked_at_invoice_by_invoice(read_models: ReadMod
 
     assert minor(pair.open_payable) == 20_000
     assert minor(pair.refund_due) == 15_000
+
+
+async def test_a_recoverable_tax_is_owed_and_is_no_part_of_a_purchase(
+    read_models: ReadModels,
+) -> None:
+    pair = await only_pair(
+        read_models,
+        [
+            *BOTH,
+            placed(100),
+            received(60),
+            invoiced(53_500, taxes=[tax(50_000, 3_000, "6"), tax(50_000, 500, recoverable=False)]),
+            credited(10_600, taxes=[tax(10_000, 600, "6")]),
+            paid(20_000),
+        ],
+    )
+
+    assert minor(pair.invoiced) == 50_500 - 10_000
+    assert minor(pair.recoverable_tax) == 3_000 - 600
+    assert minor(pair.received_not_invoiced) == 60_000 - 40_500
+    assert minor(pair.open_payable) == 53_500 - 10_600 - 20_000
+    assert minor(balance(pair, "ACCRUAL").purchases) == 40_500
+    assert minor(balance(pair, "CASH").purchases) == 20_000
+
+
+async def test_tax_in_another_currency_than_the_order_is_left_out_of_what_is_invoiced(
+    read_models: ReadModels,
+) -> None:
+    converted = {"document_amount": money(22_000), "rate": "0.5"}
+    invoice = invoiced(amount=money(11_000, "EUR"), fx=converted)
+    invoice.invoice_issued.taxes.add(
+        taxable_amount=money_to_message(10_000, "EUR"),
+        tax_amount=money_to_message(1_000, "EUR"),
+        recoverable=True,
+    )
+
+    found = await answer(read_models, [*BOTH, placed(100), received(60), invoice])
+
+    euros, dollars = found.pairs
+    assert (euros.currency_code, minor(euros.invoiced), minor(euros.open_payable)) == (
+        "EUR",
+        10_000,
+        11_000,
+    )
+    assert minor(dollars.received_not_invoiced) == 60_000 - 20_000
 
 
 async def test_payments_that_name_no_invoice_are_unapplied(read_models: ReadModels) -> None:

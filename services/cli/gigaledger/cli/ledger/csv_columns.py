@@ -1,8 +1,9 @@
 """The columns of facts in CSV, and the values of their cells.
 
 Columns are the contract's own: the fields of `Event` and of the fact's message, by their names in
-the .proto files. Amounts are decimal numbers in the currency of the column `currency`. Fields
-nested deeper than a line of an order have no CSV form; JSON Lines can hold them.
+the .proto files. Amounts are decimal numbers in the currency of the column `currency`. A field of a
+line that is called as one of its document has the prefix `line_`. Fields nested deeper than a line
+have no CSV form; JSON Lines can hold them.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from google.type.decimal_pb2 import Decimal as DecimalMessage
 
 LIST_SEPARATOR = ";"
 LINES = "lines"
-"""The repeated message that has a CSV form: rows of one order, one after another, are its lines."""
+"""The repeated message that has a CSV form: a document's rows, one after another, are its lines."""
 REQUEST_COLUMNS = {
     "fact": "which fact the row is, e.g. goods_received",
     "request_id": "names the request for ever; derived from file, line and content if empty",
@@ -82,7 +83,7 @@ def fact_types() -> tuple[str, ...]:
 
 @cache
 def fields_of(fact: str) -> dict[str, FieldDescriptor]:
-    """Return the fields of a fact that are columns, but for those of an order's lines."""
+    """Return the fields of a fact that are columns, but for those of its lines."""
     return {
         field.name: field
         for field in _message_of(fact).fields
@@ -92,11 +93,22 @@ def fields_of(fact: str) -> dict[str, FieldDescriptor]:
 
 @cache
 def line_fields_of(fact: str) -> dict[str, FieldDescriptor]:
-    """Return the fields of an order's line; none if the fact has no lines."""
+    """Return the fields of a line by their columns; none if the fact has no lines."""
     lines = _message_of(fact).fields_by_name.get(LINES)
     if lines is None or lines.message_type is None:
         return {}
-    return {field.name: field for field in lines.message_type.fields}
+    own = fields_of(fact)
+    return {
+        f"line_{field.name}" if field.name in own else field.name: field
+        for field in lines.message_type.fields
+        if _is_cell(field)
+    }
+
+
+def needs_lines(fact: str) -> bool:
+    """Return whether a fact has to have lines."""
+    lines = _message_of(fact).fields_by_name.get(LINES)
+    return lines is not None and is_required(lines)
 
 
 def columns_of(fact: str) -> list[Column]:
@@ -111,9 +123,11 @@ def columns_of(fact: str) -> list[Column]:
     del others["fact"]
     return [
         Column("fact", required=True, form=fact),
-        *(_column(field) for field in ENVELOPE.values()),
-        *(_column(field) for field in fields_of(fact).values()),
-        *(_column(field) for field in line_fields_of(fact).values()),
+        *(
+            _column(name, field)
+            for fields in (ENVELOPE, fields_of(fact), line_fields_of(fact))
+            for name, field in fields.items()
+        ),
         *(Column(name, required=False, form=text) for name, text in others.items()),
     ]
 
@@ -229,7 +243,7 @@ def _without_separators(text: str) -> str:
     return text
 
 
-def _column(field: FieldDescriptor) -> Column:
+def _column(name: str, field: FieldDescriptor) -> Column:
     if field.enum_type is not None:
         prefix = _enum_prefix(field.enum_type)
         form = " | ".join(value.name.removeprefix(prefix) for value in field.enum_type.values[1:])
@@ -246,4 +260,4 @@ def _column(field: FieldDescriptor) -> Column:
         }.get(field.type, "whole number")
     if field.is_repeated:
         form += f"; several separated by {LIST_SEPARATOR}"
-    return Column(field.name, is_required(field), form)
+    return Column(name, is_required(field), form)

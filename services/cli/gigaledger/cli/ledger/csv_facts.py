@@ -18,6 +18,7 @@ from gigaledger.cli.ledger.csv_columns import (
     fields_of,
     is_required,
     line_fields_of,
+    needs_lines,
     set_field,
 )
 from gigaledger.cli.ledger.requests import FileRequest, InputError, derived_request_id, text_of
@@ -27,7 +28,9 @@ from gigaledger.v1.ledger_pb2 import AppendEventsRequest
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-_ORDER = "purchase_order_placed"
+_DOCUMENT = ("fact", "purchase_order", "invoice", "credit_note", "supplier")
+"""Columns that say which document the line of a row belongs to."""
+_LINE = "line"
 _SHA256_BYTES = 32
 
 
@@ -46,7 +49,7 @@ class _Row:
 
 
 def read_csv(file: BinaryIO, name: str) -> Iterator[FileRequest | InputError]:
-    """Read requests, one a row; rows that place one order, one after another, are one request.
+    """Read requests, one a row; the lines of a document, one after another, are one request.
 
     Args:
         file: CSV in UTF-8 with a header row, separated by commas (RFC 4180).
@@ -56,19 +59,24 @@ def read_csv(file: BinaryIO, name: str) -> Iterator[FileRequest | InputError]:
         For each request itself, or the error if its rows can't be read. An error of the header, or
         of the quotes and bytes of a row, is the last item.
     """
-    order: list[_Row] = []
+    document: list[_Row] = []
     for row in _rows(file, name):
-        if order and (isinstance(row, InputError) or not _same_order(order[0], row)):
-            yield _request_or_error(order)
-            order = []
+        if document and (isinstance(row, InputError) or not _same_document(document[0], row)):
+            yield _request_or_error(document)
+            document = []
         if isinstance(row, InputError):
             yield row
-        elif row.values.get("fact") == _ORDER:
-            order.append(row)
+        elif _has_lines(row):
+            document.append(row)
         else:
             yield _request_or_error([row])
-    if order:
-        yield _request_or_error(order)
+    if document:
+        yield _request_or_error(document)
+
+
+def _has_lines(row: _Row) -> bool:
+    fact = row.values.get("fact", "")
+    return _LINE in row.values and fact in fact_types() and _LINE in line_fields_of(fact)
 
 
 def _request_or_error(rows: Sequence[_Row]) -> FileRequest | InputError:
@@ -140,14 +148,13 @@ def _values(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
     return {name: cell for name, cell in stripped if cell}
 
 
-def _same_order(one: _Row, other: _Row) -> bool:
-    return all(
-        one.values.get(name) == other.values.get(name) for name in ("fact", "purchase_order")
-    )
+def _same_document(one: _Row, other: _Row) -> bool:
+    same = all(one.values.get(name) == other.values.get(name) for name in _DOCUMENT)
+    return same and _has_lines(other)
 
 
 def _request(rows: Sequence[_Row]) -> FileRequest:
-    """Return the request of a row, or of the rows of one order."""
+    """Return the request of a row, or of the lines of a document."""
     first = rows[0]
     request = AppendEventsRequest(
         request_id=first.values.get("request_id")
@@ -158,7 +165,7 @@ def _request(rows: Sequence[_Row]) -> FileRequest:
         new.recorded_time.CopyFrom(instant_to_message(_recorded_time(first)))
     fact = _fill_event(new.event, first)
     line_fields = line_fields_of(fact)
-    if line_fields:
+    if needs_lines(fact) or any(line_fields.keys() & row.values.keys() for row in rows):
         for row in rows:
             _check_same(first, row, line_fields)
             _fill(getattr(getattr(new.event, fact), LINES).add(), line_fields, row)
@@ -217,12 +224,12 @@ def _fill_evidence(event: Event, row: _Row) -> None:
 
 
 def _check_same(first: _Row, row: _Row, line_fields: Mapping[str, FieldDescriptor]) -> None:
-    """Check that two lines of an order say the same of the order."""
+    """Check that two lines of a document say the same of the document."""
     columns = first.values.keys() | row.values.keys()
     for column in sorted(columns - line_fields.keys() - {"request_id"}):
         one, other = first.values.get(column, ""), row.values.get(column, "")
         if one != other:
-            raise row.error(column, f"{other!r} differs from the order's first line: {one!r}")
+            raise row.error(column, f"{other!r} differs from the document's first line: {one!r}")
 
 
 def _recorded_time(row: _Row) -> dt.datetime:
