@@ -9,9 +9,10 @@ from gigaledger.ledger.domain.book import Book, Check, Request
 from gigaledger.ledger.domain.pending import EmptySource
 from gigaledger.ledger.domain.refusals import Kind, Refused, Rule
 
-from tests.facts import fact, parties, placed, received
+from tests.facts import fact, issued, money, number, parties, placed, received
+from tests.instruments import granted
 from tests.rules.ledger import MemoryLedger
-from tests.rules.refusals import NOW
+from tests.rules.refusals import ISSUABLE, NOW
 
 ORDER = "purchaseOrders/PO-1"
 
@@ -111,6 +112,27 @@ def imported() -> Book:
     opened = fact("book_opened", book="test", clock="BOOK_CLOCK_IMPORTED")
     book.accept(Request("open", [opened], [NOW]), NOW)
     return book
+
+
+def test_zero_is_a_price() -> None:
+    """Shares, warrants and goods may be given for nothing, which is not undisclosed."""
+    free, nothing = number("0"), money(0)
+    ledger = MemoryLedger(NOW)
+    for event in [
+        *ISSUABLE,
+        placed(lines=[{"line": 1, "quantity": 10, "unit_price": nothing}]),
+        placed(purchase_order="PO-2", lines=[{"line": 1, "quantity": 10, "amount": nothing}]),
+        issued("200", price_per_share=free, amount=nothing),
+        granted(warrant="FREE", exercise_price=free, exercise_cost=nothing),
+    ]:
+        ledger.append(event)
+
+    (violation,) = ledger.refused(issued("1", "SEC-2", price_per_share=free, amount=money(1)))
+
+    assert (violation.rule, violation.field) == (
+        Rule.INV_06,
+        "events[0].event.equity_shares_issued.amount",
+    )
 
 
 def test_an_imported_book_takes_the_times_it_is_given() -> None:

@@ -1186,8 +1186,8 @@ def equity_shares_issued(
         shares: Shares issued.
         price_per_share: Price of one share in units of the currency of amount, up to ten
             places.
-        amount: Amount for which they are issued: 0 <= amount - shares * price < price (HR-
-            INV-06).
+        amount: Amount for which they are issued: 0 <= amount - shares * price < price, or 0 at
+            a price of 0 (HR-INV-06).
         tranches: Tranches that the shares answer.
     """
     return build(
@@ -2356,8 +2356,8 @@ def warrant_issued(
         shares: Shares granted, all tranches together.
         exercise_price: Price of one share on exercise, in units of the currency of
             exercise_cost, up to ten places.
-        exercise_cost: What exercising all of it costs: 0 <= cost - shares * price < price (HR-
-            INV-06).
+        exercise_cost: What exercising all of it costs: 0 <= cost - shares * price < price, or 0
+            at a price of 0 (HR-INV-06).
         tranches: The parts in which it vests, together at most the shares granted (HR-WAR-01).
         expiry_date: The last day on which it can be exercised; open if unset.
     """
@@ -2426,8 +2426,8 @@ def warrant_exercised(
         exercise: Number of the notice of exercise, unique in the warrant (HR-ID-02).
         shares: Shares bought: at most those vested, exercisable and not yet exercised (HR-
             WAR-02), on or before the expiry date (HR-WAR-03).
-        amount: Amount paid: 0 <= amount - shares * price < price (HR-INV-06); unset if no cash
-            moved.
+        amount: Amount paid: 0 <= amount - shares * price < price, or 0 at a price of 0 (HR-
+            INV-06); unset if no cash moved.
         bank_reference: The bank's reference or the UETR, unique in the book (HR-ID-02); empty
             if unknown.
     """

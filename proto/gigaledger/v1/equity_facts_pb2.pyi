@@ -269,7 +269,9 @@ class EquitySharesIssued(_message.Message):
 
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """Amount for which they are issued: 0 <= amount - shares * price < price (HR-INV-06)."""
+        """Amount for which they are issued: 0 <= amount - shares * price < price, or 0 at a price of 0
+        (HR-INV-06).
+        """
 
     @_builtins.property
     def tranches(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:

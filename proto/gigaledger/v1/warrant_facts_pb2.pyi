@@ -127,7 +127,9 @@ class WarrantIssued(_message.Message):
 
     @_builtins.property
     def exercise_cost(self) -> _money_pb2.Money:
-        """What exercising all of it costs: 0 <= cost - shares * price < price (HR-INV-06)."""
+        """What exercising all of it costs: 0 <= cost - shares * price < price, or 0 at a price of 0
+        (HR-INV-06).
+        """
 
     @_builtins.property
     def tranches(self) -> _containers.RepeatedCompositeFieldContainer[Global___WarrantTranche]:
@@ -254,7 +256,9 @@ class WarrantExercised(_message.Message):
 
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """Amount paid: 0 <= amount - shares * price < price (HR-INV-06); unset if no cash moved."""
+        """Amount paid: 0 <= amount - shares * price < price, or 0 at a price of 0 (HR-INV-06); unset if no
+        cash moved.
+        """
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Rules about capital under an agreement: SX-INV-01 to SX-INV-04, and SX-CUT-04 for returns.
+"""Rules about an agreement: SX-INV-01 to SX-INV-04, SX-CAP-05, and SX-CUT-04 for returns.
 
 Entitlement follows the ledger's own rule: whole tranches whose conditions hold, at most the
 commitment. Capacity that is withdrawn later counts only if the agreement latches.
@@ -24,6 +24,7 @@ from gigaledger.exceptions.posting import Posting
 from gigaledger.exceptions.reference_data import RuleContext
 from gigaledger.exceptions.rules import Finding, Severity, SubjectRule, Topic
 from gigaledger.v1.agreement_facts_pb2 import AgreementTerms, ConditionType, Tranche
+from gigaledger.v1.common_pb2 import PowerBasis
 
 
 @dataclass(slots=True)
@@ -49,6 +50,7 @@ class Funding:
         self.issued_minor = 0
         self.uneven_since: dt.date | None = None
         self.issues: list[int] = []
+        self.certificates: dict[int, int] = {}
         self._certified: list[tuple[dt.date, int, int]] = []
         self._satisfied: dict[tuple[int, int], dt.date] = {}
         self.changes: list[int] = []
@@ -140,6 +142,7 @@ class Funding:
                 day = posting.effective_date
                 self._satisfied[key] = min(day, self._satisfied.get(key, day))
             case "capacity_milestone_certified":
+                self.certificates[posting.position] = fact.power_basis
                 self._change_capacity(posting, fact.power_kw)
             case "capacity_certification_reversed" | "capacity_retired":
                 self._change_capacity(posting, -fact.power_kw)
@@ -209,6 +212,22 @@ def find_overfunded(state: Funding, _policy: Policy, day: dt.date) -> Iterator[F
         yield Finding(text, tuple(sorted({*positions, *state.changes})))
 
 
+def find_on_another_basis(state: Funding, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
+    """Find certificates on another power basis than the agreement's terms (SX-CAP-05)."""
+    agreed = state.terms.power_basis
+    for position, basis in state.certificates.items():
+        if agreed and basis != agreed:
+            text = (
+                f"certified as {_basis_text(basis)}, and the agreement is in {_basis_text(agreed)}"
+            )
+            yield Finding(text, (position,), str(position))
+
+
+def _basis_text(basis: int) -> str:
+    name = PowerBasis.Name(PowerBasis.ValueType(basis))
+    return name.removeprefix("POWER_BASIS_").replace("_", " ").lower()
+
+
 def find_returned_early(state: Funding, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
     """Find capital returned before it was contributed (SX-CUT-04)."""
     for number, balance in state.balances.items():
@@ -275,6 +294,12 @@ TOPIC = Topic(
             Severity.WARNING,
             TAKEN_BACK_EARLY_STATEMENT,
             find_returned_early,
+        ),
+        SubjectRule(
+            "SX-CAP-05",
+            Severity.WARNING,
+            "certified on another power basis than agreed",
+            find_on_another_basis,
         ),
         SubjectRule(
             "SX-INV-01",

@@ -19,6 +19,7 @@ from gigaledger.cli.formats import (
 from gigaledger.cli.output import add_row, hypothetical_banner, reflects, table
 from gigaledger.cli.report.flow_reports import lot_tables
 from gigaledger.cli.report.progress_reports import progress_tables, timeline_tables
+from gigaledger.common.pairs import describe_pair
 from gigaledger.v1.common_pb2 import CapacityLayer, GpuBasis, PowerBasis
 from gigaledger.v1.projections_pb2 import (
     CapacityFigures,
@@ -206,10 +207,7 @@ def round_trip_tables(
 
 
 def _balances(pair: RoundTripPair) -> list[RenderableType]:
-    title = (
-        f"Round trip: {pair.supplier_investor} supplies and invests, {pair.customer_investee} "
-        f"buys and is invested in; {pair.currency_code}"
-    )
+    title = f"Round trip: {describe_pair(pair)}"
     main = [item for basis in _MAIN_BASES for item in pair.balances if item.basis == basis]
     mixed = [item for item in pair.balances if item.basis not in _MAIN_BASES]
     tables = [_basis_table(title, main)]

@@ -94,6 +94,8 @@ def amount_of_shares(
 ) -> Violations:
     """Refuse an amount that is not that of the shares, but for a residual below one (HR-INV-06).
 
+    Shares may be given for nothing: at a price of 0 the amount is 0.
+
     Args:
         amount: the amount.
         field: the field that holds it.
@@ -102,12 +104,9 @@ def amount_of_shares(
     """
     number, each = decimal_from_message(shares), decimal_from_message(price[0])
     yield from positive(shares, "shares")
-    if each <= 0:
-        yield from positive(*price)
-        return
     given = Decimal(minor(amount)).scaleb(-currency_exponent(amount.currency_code))
     residual = given - number * each
-    if not 0 <= residual < each:
+    if not 0 <= residual < each and (residual or each):
         message = (
             f"{given} - {number} shares x {each} leaves {residual}, "
             f"which is not from 0 to below one share price"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from gigaledger.client import amount_of, date_of
+from gigaledger.common.pairs import describe_pair
 from gigaledger.v1.projections_pb2 import (
     QueryRoundTripResponse,
     RoundTripBalance,
@@ -42,7 +43,7 @@ def overview(
     if not answer.pairs:
         section.parts.append(Note("Nobody both sold to a party and invested in it."))
     for pair in answer.pairs:
-        section.parts += [Note(f"{_title(pair)}. Chart: cash."), *_chart(pair, series)]
+        section.parts += [Note(f"{describe_pair(pair)}. Chart: cash."), *_chart(pair, series)]
         section.parts.append(_bases(view, pair))
     section.parts += _ending(view, answer)
     section.parts.append(Link("Round trip in detail", view.link("round-trip")))
@@ -55,7 +56,7 @@ def page(
     """Return all of the round trip."""
     sections = []
     for number, pair in enumerate(answer.pairs, 1):
-        section = Section(f"pair-{number}", _title(pair), wide=True)
+        section = Section(f"pair-{number}", describe_pair(pair), wide=True)
         section.parts += [*_chart(pair, series), _bases(view, pair), _stages(view, pair)]
         section.parts.append(_lags(view, pair))
         sections.append(section)
@@ -70,13 +71,6 @@ def _ending(view: View, answer: QueryRoundTripResponse) -> list[Chart | Table | 
     command = "round-trip" + (" --level entity" if view.level == "ENTITY" else "")
     caveat = [Note(answer.caveat)] if answer.caveat and answer.pairs else []
     return [*caveat, *reflects(answer.context, command, view)]
-
-
-def _title(pair: RoundTripPair) -> str:
-    return (
-        f"{pair.supplier_investor} sells to and invests in {pair.customer_investee}, "
-        f"{pair.currency_code}"
-    )
 
 
 def _key(pair: RoundTripPair) -> tuple[str, str, str]:
@@ -124,7 +118,7 @@ def _chart(
     return [
         Chart(
             step_chart(
-                f"Round trip in {unit}: {_title(pair)}",
+                f"Round trip in {unit}: {describe_pair(pair)}",
                 "Paid less refunded, invested in cash, and the difference.",
                 lines,
             )
