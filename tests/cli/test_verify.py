@@ -18,6 +18,7 @@ from gigaledger.common.transparency.checkpoints import Checkpoint, open_checkpoi
 from gigaledger.common.transparency.keys import new_key, write_keys
 from gigaledger.common.transparency.merkle import check_inclusion
 from gigaledger.common.transparency.notes import Verifier
+from gigaledger.exceptions.catalogue import RULES
 
 from tests.cli.conftest import Shell, clean_environment
 from tests.log.books import until
@@ -109,7 +110,7 @@ def test_a_live_book_and_its_figures_hold(office: Office, tmp_path: Path) -> Non
     assert answer["figures"] > 50
     assert answer["filters"] > 20
     assert answer["exceptions"] == 5
-    assert len(answer["rulesEvaluated"]) == 33
+    assert answer["rulesEvaluated"] == list(RULES)
     assert answer["rulesNotEvaluated"] == []
     assert int(answer["size"]) == int(answer["events"]) > 30
 
@@ -167,6 +168,7 @@ def test_events_beyond_the_last_checkpoint(office: Office, alone: Shell, tmp_pat
     """Whoever strips checkpoints could alter everything behind them."""
     key, lines = exported(office, "stripped", tmp_path)
     notes = json.loads(lines[-1])["checkpoints"]
+    lines[0] = lines[0].replace(f'"checkpoints":{len(notes)}', '"checkpoints":1')
     lines[-1] = footer_line(notes[:1])
     sealed, size = int(notes[0].split("\n")[1]), len(lines) - 2
     file = tmp_path / "stripped.jsonl"
@@ -183,6 +185,55 @@ def test_events_beyond_the_last_checkpoint(office: Office, alone: Shell, tmp_pat
     assert f"The last {size - sealed} are beyond the last checkpoint" in allowed.out
 
 
+def test_checkpoints_left_out_or_out_of_order(office: Office, alone: Shell, tmp_path: Path) -> None:
+    key, lines = exported(office, "reordered", tmp_path)
+    notes = json.loads(lines[-1])["checkpoints"]
+    head = json.loads(lines[0])
+    file = tmp_path / "altered.jsonl"
+
+    def findings(notes: list[str], count: int) -> set[str]:
+        first = json.dumps(head | {"checkpoints": count}, separators=(",", ":")) + "\n"
+        file.write_text("".join([first, *lines[1:-1], footer_line(notes)]))
+        verified = alone("audit", "verify", file, "--key", key, "--json")
+        return {finding["message"] for finding in json.loads(verified.out)["findings"]}
+
+    assert head["checkpoints"] == len(notes) > 1
+    assert any("but holds 1" in one for one in findings(notes[-1:], len(notes)))
+    assert any("is not larger" in one for one in findings(notes[::-1], len(notes)))
+    assert any("is not larger" in one for one in findings([*notes, notes[-1]], len(notes) + 1))
+
+
+KEEP = "CREATE TABLE kept AS SELECT * FROM {}"
+RESTORE = ("DELETE FROM {}", "INSERT INTO {} SELECT * FROM kept", "DROP TABLE kept")
+
+
+def test_checkpoints_and_keys_that_were_altered_in_the_database(office: Office) -> None:
+    key = office.sealed_book("resealed", sealed_when_opened=True)
+    alterations = {
+        "DELETE FROM {} WHERE size = (SELECT min(size) FROM {})": "checkpoint",
+        "UPDATE {} SET size = size - 1 WHERE size = (SELECT max(size) FROM {})": "checkpoint",
+        "UPDATE {} SET succession = 'x'": "signing_key",
+        "UPDATE {} SET prefix = decode('ff', 'hex') || prefix WHERE position = 9": "event",
+    }
+    messages = (
+        *("the one listed before it is of 0", "is listed as one of"),
+        *("is said to follow another key", "what the ledger sends is not events"),
+    )
+    for (statement, table), message in zip(alterations.items(), messages, strict=True):
+        as_the_owner(
+            office, *(one.replace("{}", f"book_resealed.{table}") for one in (KEEP, statement))
+        )
+
+        verified = office(
+            "audit", "verify", "--book", "resealed", "--key", key, "--json", "--log-only"
+        )
+
+        as_the_owner(office, *(one.replace("{}", f"book_resealed.{table}") for one in RESTORE))
+        assert verified.code == ExitCode.NOT_VERIFIED, statement
+        findings = json.loads(verified.out)["findings"]
+        assert any(message in finding["message"] for finding in findings), findings
+
+
 HEADS: dict[str, Callable[[dict[str, Any]], object]] = {
     "book": lambda head: head.update(book="books/other"),
     "first size of the key": lambda head: head["keys"][0].update(fromSize="99"),
@@ -190,6 +241,7 @@ HEADS: dict[str, Callable[[dict[str, Any]], object]] = {
         0, {"verifierKey": str(new_key("ledger.test").verifier), "fromSize": "1"}
     ),
     "size as text": lambda head: head.update(size=str(head["size"])),
+    "number of checkpoints": lambda head: head.update(checkpoints=head["checkpoints"] + 1),
     "a member more": lambda head: head.update(note="sealed by nobody"),
     "a member of a key more": lambda head: head["keys"][0].update(note="trusted"),
 }

@@ -27,7 +27,7 @@ from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19gigaledger/v1/audit.proto\x12\rgigaledger.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdf\x01\n\nCheckpoint\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x11\n\troot_hash\x18\x03 \x01(\x0c\x12\x0c\n\x04note\x18\x04 \x01(\t\x12/\n\x0bsealed_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:]\xea\x41Z\n\x18gigaledger.v1/Checkpoint\x12%books/{book}/checkpoints/{checkpoint}*\x0b\x63heckpoints2\ncheckpoint\"I\n\nSigningKey\x12\x14\n\x0cverifier_key\x18\x01 \x01(\t\x12\x11\n\tfrom_size\x18\x02 \x01(\x03\x12\x12\n\nsuccession\x18\x03 \x01(\t\"G\n\x1aGetLatestCheckpointRequest\x12)\n\x04\x62ook\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12gigaledger.v1/Book\"L\n\x1bGetLatestCheckpointResponse\x12-\n\ncheckpoint\x18\x01 \x01(\x0b\x32\x19.gigaledger.v1.Checkpoint\"G\n\x14GetCheckpointRequest\x12/\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18gigaledger.v1/Checkpoint\"F\n\x15GetCheckpointResponse\x12-\n\ncheckpoint\x18\x01 \x01(\x0b\x32\x19.gigaledger.v1.Checkpoint\"G\n\x14GetLeafHashesRequest\x12/\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18gigaledger.v1/Checkpoint\"?\n\x15GetLeafHashesResponse\x12\x16\n\x0e\x66irst_position\x18\x01 \x01(\x03\x12\x0e\n\x06hashes\x18\x02 \x01(\x0c\"l\n\x16ListCheckpointsRequest\x12+\n\x06parent\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12gigaledger.v1/Book\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"b\n\x17ListCheckpointsResponse\x12.\n\x0b\x63heckpoints\x18\x01 \x03(\x0b\x32\x19.gigaledger.v1.Checkpoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"k\n\x18GetInclusionProofRequest\x12)\n\x04\x62ook\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12gigaledger.v1/Book\x12\x16\n\x08position\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x0c\n\x04size\x18\x03 \x01(\x03\"L\n\x19GetInclusionProofResponse\x12\x0c\n\x04size\x18\x01 \x01(\x03\x12\x11\n\tleaf_hash\x18\x02 \x01(\x0c\x12\x0e\n\x06hashes\x18\x03 \x03(\x0c\"v\n\x1aGetConsistencyProofRequest\x12)\n\x04\x62ook\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12gigaledger.v1/Book\x12\x18\n\nfirst_size\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x13\n\x0bsecond_size\x18\x03 \x01(\x03\"B\n\x1bGetConsistencyProofResponse\x12\x13\n\x0bsecond_size\x18\x01 \x01(\x03\x12\x0e\n\x06hashes\x18\x02 \x03(\x0c\"E\n\x16ListSigningKeysRequest\x12+\n\x06parent\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12gigaledger.v1/Book\"B\n\x17ListSigningKeysResponse\x12\'\n\x04keys\x18\x01 \x03(\x0b\x32\x19.gigaledger.v1.SigningKey2\xce\x05\n\x0c\x41uditService\x12l\n\x13GetLatestCheckpoint\x12).gigaledger.v1.GetLatestCheckpointRequest\x1a*.gigaledger.v1.GetLatestCheckpointResponse\x12Z\n\rGetCheckpoint\x12#.gigaledger.v1.GetCheckpointRequest\x1a$.gigaledger.v1.GetCheckpointResponse\x12Z\n\rGetLeafHashes\x12#.gigaledger.v1.GetLeafHashesRequest\x1a$.gigaledger.v1.GetLeafHashesResponse\x12`\n\x0fListCheckpoints\x12%.gigaledger.v1.ListCheckpointsRequest\x1a&.gigaledger.v1.ListCheckpointsResponse\x12\x66\n\x11GetInclusionProof\x12\'.gigaledger.v1.GetInclusionProofRequest\x1a(.gigaledger.v1.GetInclusionProofResponse\x12l\n\x13GetConsistencyProof\x12).gigaledger.v1.GetConsistencyProofRequest\x1a*.gigaledger.v1.GetConsistencyProofResponse\x12`\n\x0fListSigningKeys\x12%.gigaledger.v1.ListSigningKeysRequest\x1a&.gigaledger.v1.ListSigningKeysResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19gigaledger/v1/audit.proto\x12\rgigaledger.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf6\x01\n\nCheckpoint\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x11\n\troot_hash\x18\x03 \x01(\x0c\x12\x0c\n\x04note\x18\x04 \x01(\t\x12/\n\x0bsealed_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rprevious_size\x18\x06 \x01(\x03:]\xea\x41Z\n\x18gigaledger.v1/Checkpoint\x12%books/{book}/checkpoints/{checkpoint}*\x0b\x63heckpoints2\ncheckpoint\"I\n\nSigningKey\x12\x14\n\x0cverifier_key\x18\x01 \x01(\t\x12\x11\n\tfrom_size\x18\x02 \x01(\x03\x12\x12\n\nsuccession\x18\x03 \x01(\t\"G\n\x1aGetLatestCheckpointRequest\x12)\n\x04\x62ook\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12gigaledger.v1/Book\"L\n\x1bGetLatestCheckpointResponse\x12-\n\ncheckpoint\x18\x01 \x01(\x0b\x32\x19.gigaledger.v1.Checkpoint\"G\n\x14GetCheckpointRequest\x12/\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18gigaledger.v1/Checkpoint\"F\n\x15GetCheckpointResponse\x12-\n\ncheckpoint\x18\x01 \x01(\x0b\x32\x19.gigaledger.v1.Checkpoint\"G\n\x14GetLeafHashesRequest\x12/\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18gigaledger.v1/Checkpoint\"?\n\x15GetLeafHashesResponse\x12\x16\n\x0e\x66irst_position\x18\x01 \x01(\x03\x12\x0e\n\x06hashes\x18\x02 \x01(\x0c\"l\n\x16ListCheckpointsRequest\x12+\n\x06parent\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12gigaledger.v1/Book\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"b\n\x17ListCheckpointsResponse\x12.\n\x0b\x63heckpoints\x18\x01 \x03(\x0b\x32\x19.gigaledger.v1.Checkpoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"k\n\x18GetInclusionProofRequest\x12)\n\x04\x62ook\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12gigaledger.v1/Book\x12\x16\n\x08position\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x0c\n\x04size\x18\x03 \x01(\x03\"L\n\x19GetInclusionProofResponse\x12\x0c\n\x04size\x18\x01 \x01(\x03\x12\x11\n\tleaf_hash\x18\x02 \x01(\x0c\x12\x0e\n\x06hashes\x18\x03 \x03(\x0c\"v\n\x1aGetConsistencyProofRequest\x12)\n\x04\x62ook\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12gigaledger.v1/Book\x12\x18\n\nfirst_size\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x13\n\x0bsecond_size\x18\x03 \x01(\x03\"B\n\x1bGetConsistencyProofResponse\x12\x13\n\x0bsecond_size\x18\x01 \x01(\x03\x12\x0e\n\x06hashes\x18\x02 \x03(\x0c\"E\n\x16ListSigningKeysRequest\x12+\n\x06parent\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12gigaledger.v1/Book\"B\n\x17ListSigningKeysResponse\x12\'\n\x04keys\x18\x01 \x03(\x0b\x32\x19.gigaledger.v1.SigningKey2\xce\x05\n\x0c\x41uditService\x12l\n\x13GetLatestCheckpoint\x12).gigaledger.v1.GetLatestCheckpointRequest\x1a*.gigaledger.v1.GetLatestCheckpointResponse\x12Z\n\rGetCheckpoint\x12#.gigaledger.v1.GetCheckpointRequest\x1a$.gigaledger.v1.GetCheckpointResponse\x12Z\n\rGetLeafHashes\x12#.gigaledger.v1.GetLeafHashesRequest\x1a$.gigaledger.v1.GetLeafHashesResponse\x12`\n\x0fListCheckpoints\x12%.gigaledger.v1.ListCheckpointsRequest\x1a&.gigaledger.v1.ListCheckpointsResponse\x12\x66\n\x11GetInclusionProof\x12\'.gigaledger.v1.GetInclusionProofRequest\x1a(.gigaledger.v1.GetInclusionProofResponse\x12l\n\x13GetConsistencyProof\x12).gigaledger.v1.GetConsistencyProofRequest\x1a*.gigaledger.v1.GetConsistencyProofResponse\x12`\n\x0fListSigningKeys\x12%.gigaledger.v1.ListSigningKeysRequest\x1a&.gigaledger.v1.ListSigningKeysResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -57,37 +57,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTSIGNINGKEYSREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_LISTSIGNINGKEYSREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\372A\024\n\022gigaledger.v1/Book'
   _globals['_CHECKPOINT']._serialized_start=138
-  _globals['_CHECKPOINT']._serialized_end=361
-  _globals['_SIGNINGKEY']._serialized_start=363
-  _globals['_SIGNINGKEY']._serialized_end=436
-  _globals['_GETLATESTCHECKPOINTREQUEST']._serialized_start=438
-  _globals['_GETLATESTCHECKPOINTREQUEST']._serialized_end=509
-  _globals['_GETLATESTCHECKPOINTRESPONSE']._serialized_start=511
-  _globals['_GETLATESTCHECKPOINTRESPONSE']._serialized_end=587
-  _globals['_GETCHECKPOINTREQUEST']._serialized_start=589
-  _globals['_GETCHECKPOINTREQUEST']._serialized_end=660
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=662
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=732
-  _globals['_GETLEAFHASHESREQUEST']._serialized_start=734
-  _globals['_GETLEAFHASHESREQUEST']._serialized_end=805
-  _globals['_GETLEAFHASHESRESPONSE']._serialized_start=807
-  _globals['_GETLEAFHASHESRESPONSE']._serialized_end=870
-  _globals['_LISTCHECKPOINTSREQUEST']._serialized_start=872
-  _globals['_LISTCHECKPOINTSREQUEST']._serialized_end=980
-  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_start=982
-  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_end=1080
-  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_start=1082
-  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_end=1189
-  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_start=1191
-  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_end=1267
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=1269
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=1387
-  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=1389
-  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=1455
-  _globals['_LISTSIGNINGKEYSREQUEST']._serialized_start=1457
-  _globals['_LISTSIGNINGKEYSREQUEST']._serialized_end=1526
-  _globals['_LISTSIGNINGKEYSRESPONSE']._serialized_start=1528
-  _globals['_LISTSIGNINGKEYSRESPONSE']._serialized_end=1594
-  _globals['_AUDITSERVICE']._serialized_start=1597
-  _globals['_AUDITSERVICE']._serialized_end=2315
+  _globals['_CHECKPOINT']._serialized_end=384
+  _globals['_SIGNINGKEY']._serialized_start=386
+  _globals['_SIGNINGKEY']._serialized_end=459
+  _globals['_GETLATESTCHECKPOINTREQUEST']._serialized_start=461
+  _globals['_GETLATESTCHECKPOINTREQUEST']._serialized_end=532
+  _globals['_GETLATESTCHECKPOINTRESPONSE']._serialized_start=534
+  _globals['_GETLATESTCHECKPOINTRESPONSE']._serialized_end=610
+  _globals['_GETCHECKPOINTREQUEST']._serialized_start=612
+  _globals['_GETCHECKPOINTREQUEST']._serialized_end=683
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=685
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=755
+  _globals['_GETLEAFHASHESREQUEST']._serialized_start=757
+  _globals['_GETLEAFHASHESREQUEST']._serialized_end=828
+  _globals['_GETLEAFHASHESRESPONSE']._serialized_start=830
+  _globals['_GETLEAFHASHESRESPONSE']._serialized_end=893
+  _globals['_LISTCHECKPOINTSREQUEST']._serialized_start=895
+  _globals['_LISTCHECKPOINTSREQUEST']._serialized_end=1003
+  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_start=1005
+  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_end=1103
+  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_start=1105
+  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_end=1212
+  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_start=1214
+  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_end=1290
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=1292
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=1410
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=1412
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=1478
+  _globals['_LISTSIGNINGKEYSREQUEST']._serialized_start=1480
+  _globals['_LISTSIGNINGKEYSREQUEST']._serialized_end=1549
+  _globals['_LISTSIGNINGKEYSRESPONSE']._serialized_start=1551
+  _globals['_LISTSIGNINGKEYSRESPONSE']._serialized_end=1617
+  _globals['_AUDITSERVICE']._serialized_start=1620
+  _globals['_AUDITSERVICE']._serialized_end=2338
 # @@protoc_insertion_point(module_scope)

@@ -30,6 +30,7 @@ class Checkpoint(_message.Message):
     ROOT_HASH_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     SEALED_TIME_FIELD_NUMBER: _builtins.int
+    PREVIOUS_SIZE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: books/{book}/checkpoints/{size}."""
     size: _builtins.int
@@ -38,6 +39,10 @@ class Checkpoint(_message.Message):
     """Root of the tree over them: SHA-256."""
     note: _builtins.str
     """The signed note."""
+    previous_size: _builtins.int
+    """Size of the checkpoint before it, from which it goes on; 0 for the first. Not part of the signed
+    text.
+    """
     @_builtins.property
     def sealed_time(self) -> _timestamp_pb2.Timestamp:
         """When it was signed, by the server's clock. Not part of the signed text."""
@@ -50,10 +55,11 @@ class Checkpoint(_message.Message):
         root_hash: _builtins.bytes = ...,
         note: _builtins.str = ...,
         sealed_time: _timestamp_pb2.Timestamp | None = ...,
+        previous_size: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["sealed_time", b"sealed_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "note", b"note", "root_hash", b"root_hash", "sealed_time", b"sealed_time", "size", b"size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "note", b"note", "previous_size", b"previous_size", "root_hash", b"root_hash", "sealed_time", b"sealed_time", "size", b"size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -35,11 +35,13 @@ class Header:
     Attributes:
         book: resource name of the book.
         size: number of events in the file.
+        checkpoints: number of checkpoints in the file.
         keys: the keys that sign the book's checkpoints.
     """
 
     book: str
     size: int
+    checkpoints: int
     keys: tuple[SigningKey, ...]
 
 
@@ -52,6 +54,7 @@ def header_line(header: Header) -> str:
             "version": VERSION,
             "book": header.book,
             "size": header.size,
+            "checkpoints": header.checkpoints,
             "keys": keys,
         }
     )
@@ -101,7 +104,7 @@ def read_header(line: str) -> Header:
             )
             for key in found["keys"]
         )
-        header = Header(str(found["book"]), int(found["size"]), keys)
+        header = Header(str(found["book"]), int(found["size"]), int(found["checkpoints"]), keys)
     except (KeyError, TypeError, ValueError) as error:
         raise ExportError(f"the first line lacks or misstates {error}") from None
     if header_line(header) != line:

@@ -63,7 +63,7 @@ class Figures:
         """Add the next event of the log.
 
         Raises:
-            HistoryError: its position is not the next one, or its fact is unknown.
+            HistoryError: its position is not the next one, or its fact or status is unknown.
         """
         self.history.add(recorded)
 

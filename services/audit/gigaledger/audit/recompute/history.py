@@ -105,7 +105,7 @@ class History:
         """Add the next event.
 
         Raises:
-            HistoryError: its position is not the next one, or its fact is unknown.
+            HistoryError: its position is not the next one, or its fact or status is unknown.
         """
         if recorded.position != self.position + 1:
             raise HistoryError(
@@ -118,6 +118,11 @@ class History:
             raise HistoryError(
                 f"position {recorded.position}: the fact is of a type that this version does not "
                 "know"
+            )
+        if event.assertion_status not in _STATUSES:
+            raise HistoryError(
+                f"position {recorded.position}: status {event.assertion_status} is not one that"
+                " this version knows"
             )
         self.position = recorded.position
         clock = instant_from_message(recorded.recorded_time).date()

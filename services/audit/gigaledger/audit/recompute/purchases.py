@@ -141,7 +141,8 @@ def _not_invoiced(
     for claim in claims:
         invoiced[claim.order].add(claim.entry.position, claim.entry.day, claim.order_minor)
     for number, value in received.items():
-        rest = (value - invoiced[number]).at_least_zero()
+        # A credit note that is dated before its invoice adds nothing to receive.
+        rest = (value - invoiced[number].at_least_zero()).at_least_zero()
         yield Purchase("received_not_invoiced", *orders[number], None, rest)
 
 

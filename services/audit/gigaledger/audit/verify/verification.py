@@ -14,6 +14,7 @@ from gigaledger.common.transparency.checkpoints import Checkpoint, parse_checkpo
 from gigaledger.common.transparency.keys import SUCCESSION
 from gigaledger.common.transparency.merkle import HASH_BYTES, Frontier, leaf_hash
 from gigaledger.common.transparency.notes import NoteError, Verifier, open_note
+from gigaledger.v1.audit_pb2 import Checkpoint as ListedCheckpoint
 from gigaledger.v1.audit_pb2 import SigningKey
 from gigaledger.v1.events_pb2 import RecordedEvent
 from google.protobuf.message import DecodeError
@@ -128,6 +129,14 @@ class Checkpoints:
         """That of the largest."""
         return max(self.roots, default=0)
 
+    def add_in_order(self, note: str) -> None:
+        """Add the next checkpoint of the book, which is larger than those before it."""
+        before, faults = self.size, len(self.findings)
+        self.add(note)
+        if before and self.size == before and len(self.findings) == faults:
+            message = f"a checkpoint comes after that of {before} events and is not larger"
+            self.findings.append(Finding(before, Kind.FORK, message))
+
     def add(self, note: str) -> None:
         """Add a checkpoint, or a finding about it."""
         try:
@@ -156,6 +165,11 @@ class Checkpoints:
 
         Only meaningful once all checkpoints of the book are added.
         """
+        keys = list(keys)
+        for key in keys[:1]:
+            if key.succession:
+                message = f"{key.verifier_key} is said to follow another key, and is the first"
+                yield Finding(key.from_size, Kind.KEY, message)
         for key in keys:
             first = self._first_sizes.get(key.verifier_key)
             if first != key.from_size:
@@ -173,6 +187,31 @@ class Checkpoints:
             )
             self.findings.append(Finding(checkpoint.size, Kind.FORK, message))
         self.imported = checkpoint.imported
+
+
+def listing_findings(listed: Iterable[ListedCheckpoint]) -> Iterator[Finding]:
+    """Yield checkpoints that are listed under another size, or before which one is missing.
+
+    Args:
+        listed: all checkpoints of a book, as the ledger lists them.
+    """
+    before = 0
+    for one in listed:
+        try:
+            size = parse_checkpoint(open_note(one.note, ()).text).size
+        except NoteError:
+            # A finding of its own, because no key has signed it.
+            size = one.size
+        if size != one.size:
+            message = f"the checkpoint of {size} events is listed as one of {one.size}"
+            yield Finding(size, Kind.SIGNATURE, message)
+        elif one.previous_size != before:
+            message = (
+                f"the checkpoint of {size} events follows one of {one.previous_size}, and the one"
+                f" listed before it is of {before}"
+            )
+            yield Finding(size, Kind.TRUNCATED, message)
+        before = size
 
 
 class Verification:
@@ -251,6 +290,11 @@ class Verification:
                 f" signed"
             )
             yield Finding(self.count, Kind.ROOT, message)
+
+    @property
+    def proven(self) -> int:
+        """Number of events up to the last checkpoint that they match."""
+        return self._good.size
 
     @property
     def first_wrong_size(self) -> int | None:

@@ -94,6 +94,12 @@ def verify_file(
             notes = read_footer(_last_line(path))
             report, checkpoints = held_against(header.keys, trusted, header.book, notes, kept)
             report.findings += checkpoints.key_findings(header.keys)
+            if len(notes) != header.checkpoints:
+                message = (
+                    f"the file says that it holds {header.checkpoints} checkpoints, but holds"
+                    f" {len(notes)}"
+                )
+                report.findings.append(Finding(0, Kind.TRUNCATED, message))
             verification = Verification(checkpoints.roots)
             with progress("Verifying", header.size) as advance:
                 for line in file:
@@ -137,7 +143,7 @@ def held_against(
         message = f"{book} is not the book of {checkpoints.origin}, whose key it is verified with"
         findings.append(Finding(0, Kind.FORK, message))
     for note in notes:
-        checkpoints.add(note)
+        checkpoints.add_in_order(note)
     report = Report(book, checkpoints.origin, checkpoints.size, len(checkpoints.roots), findings=[])
     if kept is not None:
         checkpoints.add(kept)

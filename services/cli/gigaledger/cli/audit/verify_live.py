@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import grpc
 from gigaledger.audit.export.book_file import Header, write
@@ -15,10 +16,17 @@ from gigaledger.audit.verify.exceptions import (
     reviews,
 )
 from gigaledger.audit.verify.filters import Filters
-from gigaledger.audit.verify.verification import Finding, Kind, Verification
+from gigaledger.audit.verify.verification import (
+    Finding,
+    Kind,
+    Verification,
+    listing_findings,
+)
 from gigaledger.cli import client
 from gigaledger.cli.audit.verify import Report, held_against, progress
-from gigaledger.common.transparency.leaves import recorded_events
+from gigaledger.cli.errors import CommandError, ExitCode
+from gigaledger.common.quantities import QuantityError
+from gigaledger.common.transparency.leaves import WireError, recorded_events
 from gigaledger.common.transparency.notes import Verifier
 from gigaledger.exceptions.catalogue import RULES
 from gigaledger.v1 import audit_pb2 as pb
@@ -29,6 +37,10 @@ from gigaledger.v1.projections_pb2 import ReadSpec
 
 PAGE = 1000
 READ_EVENTS = "/gigaledger.v1.LedgerService/ReadEvents"
+
+
+class UnreadableAnswerError(CommandError):
+    """The ledger sends something other than events."""
 
 
 def verify_live(
@@ -50,35 +62,69 @@ def verify_live(
         projections: address of the projections whose figures are recomputed; None for none.
         allow_unsealed: whether events beyond the last checkpoint are accepted.
     """
-    filters = Filters()
-    figures = Figures() if projections is not None else None
-    leaves: list[bytes] = []
+    proven = _Proven(Figures() if projections is not None else None)
     with client.ledger_channel(ledger) as channel:
         stub = AuditServiceStub(channel)
         keys = _keys(stub, book)
-        report, checkpoints = held_against(keys, trusted, book, _notes(stub, book), kept)
+        listed = _checkpoints(stub, book)
+        notes = [checkpoint.note for checkpoint in listed]
+        report, checkpoints = held_against(keys, trusted, book, notes, kept)
+        report.findings += listing_findings(listed)
         report.findings += checkpoints.key_findings(keys)
         verification = Verification(checkpoints.roots)
         with progress("Verifying", checkpoints.size) as advance:
-            for leaf in read_leaves(channel, ReadEventsRequest(book=book)):
-                report.findings += verification.add(leaf)
-                if report.holds:
-                    recorded = RecordedEvent.FromString(leaf)
-                    filters.add(recorded)
-                    if figures is not None:
-                        _add(figures, recorded, report)
-                        leaves.append(leaf)
-                advance()
+            try:
+                for leaf in read_leaves(channel, ReadEventsRequest(book=book)):
+                    report.findings += verification.add(leaf)
+                    proven.waiting.append(leaf)
+                    if verification.proven == verification.count:
+                        report.findings += proven.take()
+                    advance()
+            except UnreadableAnswerError as error:
+                position = verification.count + 1
+                report.findings.append(Finding(position, Kind.UNREADABLE, str(error)))
         report.findings += verification.finish(allow_unsealed=allow_unsealed)
         wrong = verification.first_wrong_size
         if wrong is not None:
             report.findings += _altered(stub, f"{book}/checkpoints/{wrong}", verification)
         report.events = verification.count
         if report.holds:
-            _ask_filters(channel, filters, book, report)
-        if figures is not None and projections is not None and report.holds:
-            _compare(channel, (figures, leaves), book, projections, report)
+            report.findings += proven.take()
+        if report.holds:
+            _ask_filters(channel, proven.filters, book, report)
+        if proven.figures is not None and projections is not None and report.holds:
+            _compare(channel, (proven.figures, proven.leaves), book, projections, report)
     return report
+
+
+@dataclass
+class _Proven:
+    """What is derived from events, once a checkpoint proves them.
+
+    Attributes:
+        figures: recomputes figures; None if they were not requested.
+        filters: what filtered reads must return.
+        leaves: the bytes of the events, if figures were requested.
+        waiting: the bytes of events that nothing proves yet.
+    """
+
+    figures: Figures | None
+    filters: Filters = field(default_factory=Filters)
+    leaves: list[bytes] = field(default_factory=list)
+    waiting: list[bytes] = field(default_factory=list)
+
+    def take(self) -> Iterator[Finding]:
+        """Take the waiting events; yield what cannot be so."""
+        for leaf in self.waiting:
+            recorded = RecordedEvent.FromString(leaf)
+            try:
+                self.filters.add(recorded)
+                if self.figures is not None:
+                    self.figures.add(recorded)
+                    self.leaves.append(leaf)
+            except (HistoryError, QuantityError) as error:
+                yield Finding(recorded.position, Kind.UNREADABLE, str(error))
+        self.waiting.clear()
 
 
 def _altered(stub: AuditServiceStub, name: str, verification: Verification) -> Iterable[Finding]:
@@ -101,10 +147,12 @@ def export_book(book: str, ledger: str, out: Callable[[str], object]) -> int:
         stub = AuditServiceStub(channel)
         latest = stub.GetLatestCheckpoint(pb.GetLatestCheckpointRequest(book=book)).checkpoint
         keys = tuple(_keys(stub, book))
-        notes = [note for size, note in _sized_notes(stub, book) if size <= latest.size]
+        notes = [one.note for one in _checkpoints(stub, book) if one.size <= latest.size]
         leaves = read_leaves(channel, ReadEventsRequest(book=book, to_position=latest.size))
         with progress("Exporting", latest.size) as advance:
-            for line in write(Header(book, latest.size, keys), _each(leaves, advance), notes):
+            for line in write(
+                Header(book, latest.size, len(notes), keys), _each(leaves, advance), notes
+            ):
                 out(line)
         return int(latest.size)
 
@@ -122,29 +170,34 @@ def _keys(stub: AuditServiceStub, book: str) -> Iterable[pb.SigningKey]:
     return list(stub.ListSigningKeys(pb.ListSigningKeysRequest(parent=book)).keys)
 
 
-def _notes(stub: AuditServiceStub, book: str) -> Iterator[str]:
+def _checkpoints(stub: AuditServiceStub, book: str) -> list[pb.Checkpoint]:
     # Requested first, so that a ledger that seals nothing says why.
     stub.GetLatestCheckpoint(pb.GetLatestCheckpointRequest(book=book))
-    return (note for _, note in _sized_notes(stub, book))
-
-
-def _sized_notes(stub: AuditServiceStub, book: str) -> Iterator[tuple[int, str]]:
     request = pb.ListCheckpointsRequest(parent=book, page_size=PAGE)
+    found: list[pb.Checkpoint] = []
     while True:
         page = stub.ListCheckpoints(request)
-        yield from ((one.size, one.note) for one in page.checkpoints)
+        found += page.checkpoints
         if not page.next_page_token:
-            return
+            return found
         request.page_token = page.next_page_token
 
 
 def read_leaves(channel: grpc.Channel, request: ReadEventsRequest) -> Iterator[bytes]:
-    """Yield the bytes of each event as the ledger sends them."""
+    """Yield the bytes of each event as the ledger sends them.
+
+    Raises:
+        UnreadableAnswerError: what it sends is not events.
+    """
     read: Callable[[ReadEventsRequest], Iterable[bytes]] = channel.unary_stream(
         READ_EVENTS, request_serializer=ReadEventsRequest.SerializeToString
     )
-    for answer in read(request):
-        yield from recorded_events(answer)
+    try:
+        for answer in read(request):
+            yield from recorded_events(answer)
+    except WireError as error:
+        message = f"what the ledger sends is not events: {error}"
+        raise UnreadableAnswerError(message, ExitCode.NOT_VERIFIED) from error
 
 
 def _ask_filters(channel: grpc.Channel, filters: Filters, book: str, report: Report) -> None:

@@ -197,4 +197,5 @@ def _checkpoint(book: BookRow, row: CheckpointRow) -> pb.Checkpoint:
         root_hash=row.root_hash,
         note=row.note,
         sealed_time=instant_to_message(row.sealed_at),
+        previous_size=row.previous_size,
     )

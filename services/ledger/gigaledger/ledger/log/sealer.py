@@ -173,7 +173,8 @@ class Sealer:
             checkpoint = Checkpoint(
                 signer.name, last, frontier.root(), (IMPORTED,) if book.imported else ()
             )
-            row = CheckpointRow(last, checkpoint.root, checkpoint.signed(signer), self._clock())
+            note = checkpoint.signed(signer)
+            row = CheckpointRow(last, sealed, checkpoint.root, note, self._clock())
             tables.insert(connection, leaves, nodes, row)
         self._frontiers[book.schema_name] = frontier
         return last < head

@@ -31,7 +31,11 @@ _LEAF_HASHES = """
         ''::bytea ORDER BY position)
     FROM {schema}.event WHERE position BETWEEN %s AND %s
 """
-_CHECKPOINT = "SELECT size, root_hash, note, sealed_at FROM {schema}.checkpoint"
+_CHECKPOINT = f"""
+    SELECT size, size - octet_length(leaf_hashes) / {HASH_BYTES} AS previous_size, root_hash, note,
+           sealed_at
+    FROM {{schema}}.checkpoint
+"""  # noqa: S608 - a constant
 
 
 class TreeDamagedError(RuntimeError):
@@ -43,6 +47,7 @@ class CheckpointRow:
     """A row of the table of checkpoints."""
 
     size: int
+    previous_size: int
     root_hash: bytes
     note: str
     sealed_at: dt.datetime

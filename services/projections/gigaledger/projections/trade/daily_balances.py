@@ -175,20 +175,23 @@ _PAID = """
         ON NOT unapplied OR document = ''
 """
 
-# Open items depend on the same facts as receipts, invoices and payments, of any status.
+# Open items depend on the same facts as receipts, invoices and payments, of any status. A credit
+# note that is dated before its invoice adds nothing to what was received.
 _STANDING = """
     WITH supplied AS (
-        SELECT purchase_order, day, sum(amount) AS amount, sum(undisclosed) AS undisclosed
+        SELECT purchase_order, day, sum(amount) AS amount, sum(invoiced) AS invoiced,
+               sum(undisclosed) AS undisclosed
         FROM (
-            SELECT purchase_order, day, amount, undisclosed
+            SELECT purchase_order, day, amount, 0 AS invoiced, undisclosed
             FROM delivered WHERE measure = 'RECEIVED'
             UNION ALL
-            SELECT purchase_order, effective_date, -order_amount_minor, 0
+            SELECT purchase_order, effective_date, 0, order_amount_minor, 0
             FROM claim WHERE purchase_order <> ''
         ) AS supplied GROUP BY 1, 2
     ), not_invoiced AS (
-        SELECT purchase_order, day, undisclosed,
-               greatest(sum(amount) OVER so_far, 0) AS amount
+        SELECT purchase_order, day, undisclosed, greatest(
+                   sum(amount) OVER so_far - greatest(sum(invoiced) OVER so_far, 0), 0
+               ) AS amount
         FROM supplied
         WINDOW so_far AS (PARTITION BY purchase_order ORDER BY day)
     ), owed AS (
