@@ -12,7 +12,7 @@ from gigaledger.common.grpc.errors import InvalidArgumentError
 from gigaledger.common.quantities import decimal_to_text, instant_from_message
 from gigaledger.projections.engine.snapshot import KnowledgePoint
 from gigaledger.projections.queries import drill_down
-from gigaledger.projections.queries.changes import changes, positions_touched
+from gigaledger.projections.queries.changes import affected_positions, changes
 from gigaledger.projections.queries.reports import Answer, Question, answer, answered_by
 from gigaledger.projections.shared.figure_diff import (
     FigureKey,
@@ -139,10 +139,12 @@ async def moved(
             yield event
 
     async with read_models.snapshot(answered_by(question), as_of) as snapshot:
-        touched = await positions_touched(snapshot, since)
+        affected = await affected_positions(snapshot, since)
         parts = [
             part
-            async for part in changes(snapshot, question, known_at(events, since), later(), touched)
+            async for part in changes(
+                snapshot, question, known_at(events, since), later(), affected
+            )
         ]
     *steps, total = parts
     assert isinstance(total, TotalChanges)

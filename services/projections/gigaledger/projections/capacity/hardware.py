@@ -49,7 +49,7 @@ _BY_DAY = """
 """
 
 # If the lines of an order have changed, all rows of the order belong to other sums.
-_TOUCHED = statement("""
+_AFFECTED = statement("""
     WITH placed AS (
         SELECT DISTINCT purchase_order FROM capacity_order_line WHERE {affected}
     ), moved AS (
@@ -64,13 +64,13 @@ _TOUCHED = statement("""
            ARRAY(SELECT position FROM moved) AS positions
 """)
 
-_OF_TOUCHED = "position = ANY(%(positions)s::bigint[]) OR purchase_order = ANY(%(orders)s::text[])"
+_OF_AFFECTED = "position = ANY(%(positions)s::bigint[]) OR purchase_order = ANY(%(orders)s::text[])"
 
 SUBTOTALS = subtotals(
     "capacity_subtotal",
     ("sku", "agreement", "contract_kind", "site", "assertion_status"),
     dict.fromkeys(("ordered", "received", "returned", "movements", "entries"), "bigint"),
-    touched=_TOUCHED,
+    affected=_AFFECTED,
     of_rows=statement(
         _BY_DAY,
         lines="capacity_order_line",
@@ -78,15 +78,15 @@ SUBTOTALS = subtotals(
         hardware="capacity_hardware",
         counts="{counted}",
     ),
-    of_touched=statement(
+    of_affected=statement(
         _BY_DAY,
         lines=(
             "(SELECT * FROM capacity_order_line WHERE purchase_order = ANY(%(lines_of)s::text[]))"
         ),
-        changes="(SELECT * FROM capacity_order_change WHERE {of_touched})",
-        hardware="(SELECT * FROM capacity_hardware WHERE {of_touched})",
+        changes="(SELECT * FROM capacity_order_change WHERE {of_affected})",
+        hardware="(SELECT * FROM capacity_hardware WHERE {of_affected})",
         counts="{known}",
-        of_touched=_OF_TOUCHED,
+        of_affected=_OF_AFFECTED,
     ),
 )
 """Racks ordered and received on each day."""

@@ -141,13 +141,13 @@ class Snapshot:
         before = summed * self.block_events
         if self.scope.statuses != ALL_STATUSES or before < LAG_FACTOR * (position - before):
             return await self.rows(question.of_rows, **parameters)
-        (touched,) = await self.rows(question.touched, before=before)
+        (affected,) = await self.rows(question.affected, before=before)
         blocks = list(blocks_before(summed))
         given = {
             "before": before,
             "levels": [block.level for block in blocks],
             "blocks": [block.number for block in blocks],
-            **touched,
+            **affected,
             **parameters,
         }
         # If the subtotals lag, the best plan depends on how much has changed. If they do not,

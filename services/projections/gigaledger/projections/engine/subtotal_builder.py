@@ -85,7 +85,7 @@ async def _build_block(
     """Build the subtotals of a block of level 0, and of the blocks that it completes."""
     given = {"before": number * events, "position": (number + 1) * events}
     async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(generation.qualify_tables(subtotals.touched), given)
+        await cursor.execute(generation.qualify_tables(subtotals.affected), given)
         affected = await cursor.fetchone()
         if affected is not None and any(affected.values()):
             await cursor.execute(

@@ -45,13 +45,13 @@ class Question:
     """A query of sums, in two forms.
 
     Attributes:
-        touched: finds the documents affected after the position `before`, as one row of arrays.
+        affected: finds the documents affected after the position `before`, as one row of arrays.
         of_rows: computes the sums from all rows that count.
         of_blocks: computes the same, whatever the statuses, from blocks and the changes since.
             Takes these arrays as parameters.
     """
 
-    touched: bytes
+    affected: bytes
     of_rows: bytes
     of_blocks: bytes
 
@@ -62,7 +62,7 @@ class Subtotals:
 
     Attributes:
         table: where they are stored.
-        touched: finds the documents affected after the position `before`, as one row of arrays.
+        affected: finds the documents affected after the position `before`, as one row of arrays.
         of_block: inserts a block of level 0. Takes those arrays as parameters.
         of_part_blocks: inserts a block of a higher level.
         from_rows: replaces sums and series in a question of rows.
@@ -70,7 +70,7 @@ class Subtotals:
     """
 
     table: str
-    touched: bytes
+    affected: bytes
     of_block: bytes
     of_part_blocks: bytes
     from_rows: Mapping[str, str]
@@ -86,7 +86,7 @@ class Subtotals:
                 one. Several series with the same keys are to be added up.
         """
         return Question(
-            self.touched, statement(text, **self.from_rows), statement(text, **self.from_blocks)
+            self.affected, statement(text, **self.from_rows), statement(text, **self.from_blocks)
         )
 
 
@@ -142,9 +142,9 @@ def subtotals(
     keys: Sequence[str],
     amounts: Mapping[str, str],
     *,
-    touched: bytes,
+    affected: bytes,
     of_rows: bytes,
-    of_touched: bytes,
+    of_affected: bytes,
 ) -> Subtotals:
     """Return the definition of subtotals.
 
@@ -152,9 +152,9 @@ def subtotals(
         table: where they are stored: `level`, `block`, `days`, keys, and an array of each amount.
         keys: columns that identify a sum, besides the day.
         amounts: columns that are summed, with their types. A day is stored if any of them is not 0.
-        touched: finds the documents affected after the position `before`, as one row of arrays.
+        affected: finds the documents affected after the position `before`, as one row of arrays.
         of_rows: gives keys, `day` and amounts of all rows that count.
-        of_touched: gives those of rows that are known, at least of all whose share in a sum may
+        of_affected: gives those of rows that are known, at least of all whose share in a sum may
             have changed. Takes the arrays as parameters.
     """
 
@@ -163,8 +163,8 @@ def subtotals(
 
     names = {
         "rows": of_rows.decode(),
-        "after": of_touched.decode(),
-        "before": of_touched.decode().replace("%(position)s", "%(before)s"),
+        "after": of_affected.decode(),
+        "before": of_affected.decode().replace("%(position)s", "%(before)s"),
         "amounts_at": of_each("at.{amount} - lag(at.{amount}, 1, 0) OVER of_part AS {amount}"),
         "amounts_to_date": of_each("sum(sum({amount})) OVER to_date AS {amount}"),
         "amounts_of_days": of_each("array_agg({amount}::{type} ORDER BY day) AS {amount}"),
@@ -191,7 +191,7 @@ def subtotals(
     moved = made(_MOVED_OF_BLOCKS, series=made(_HELD, series=blocks), steps=changed)
     return Subtotals(
         table=table,
-        touched=touched,
+        affected=affected,
         of_block=made(_OF_BLOCK, level="0", series=series_of_changed).encode(),
         of_part_blocks=made(_OF_BLOCK, level="%(level)s::integer", series=series_of_parts).encode(),
         from_rows={

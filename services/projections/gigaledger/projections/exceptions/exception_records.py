@@ -44,7 +44,7 @@ SUBTOTALS = subtotals(
     "exceptions_subtotal",
     ("measure", "subject", "denominator"),
     {"amount": "numeric", "open_count": "bigint"},
-    touched=statement("""
+    affected=statement("""
         SELECT ARRAY(SELECT exception FROM exceptions_finding WHERE {affected}) AS exceptions,
                ARRAY(
                    SELECT DISTINCT position FROM exceptions_capacity_delta
@@ -58,7 +58,7 @@ SUBTOTALS = subtotals(
         which="",
         of="",
     ),
-    of_touched=statement(
+    of_affected=statement(
         _ALL,
         which="exception = ANY(%(exceptions)s::text[]) AND",
         of="position = ANY(%(positions)s::bigint[]) AND",

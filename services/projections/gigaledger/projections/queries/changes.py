@@ -16,7 +16,7 @@ from gigaledger.projections.shared.figure_diff import changes_between, figures_o
 from gigaledger.v1.events_pb2 import RecordedEvent
 from gigaledger.v1.projections_pb2 import EventChanges, FigureChange, TotalChanges
 
-_TOUCHED = """
+_AFFECTED = """
     SELECT position FROM {table} WHERE position > %(since)s AND position <= %(position)s
     UNION
     SELECT reversed_position FROM {table}
@@ -24,7 +24,7 @@ _TOUCHED = """
 """
 
 
-async def positions_touched(snapshot: Snapshot, since: int) -> frozenset[int]:
+async def affected_positions(snapshot: Snapshot, since: int) -> frozenset[int]:
     """Return the positions, after another, of events that the rows of a projection come from.
 
     Args:
@@ -33,7 +33,7 @@ async def positions_touched(snapshot: Snapshot, since: int) -> frozenset[int]:
     """
     found: set[int] = set()
     for table in snapshot.projection.tables:
-        rows = await snapshot.rows(statement(_TOUCHED, table=table), since=since)
+        rows = await snapshot.rows(statement(_AFFECTED, table=table), since=since)
         found.update(row["position"] for row in rows)
     return frozenset(found)
 
@@ -43,7 +43,7 @@ async def changes(
     question: Question,
     since: KnowledgePoint,
     events: AsyncIterable[RecordedEvent],
-    touched: frozenset[int],
+    affected: frozenset[int],
 ) -> AsyncIterator[EventChanges | TotalChanges]:
     """Yield the difference that each event made to the figures of a question, then the total.
 
@@ -54,7 +54,7 @@ async def changes(
         question: the question.
         since: the earlier state of knowledge.
         events: events recorded after it up to the later one, in order.
-        touched: positions of those events that the projection has rows of.
+        affected: positions of those events that the projection has rows of.
 
     Raises:
         InvalidArgumentError: a field of the question is malformed.
@@ -62,7 +62,7 @@ async def changes(
     walk = _Walk(snapshot, question, since, await answer(snapshot.at(since), question))
     before = walk.last
     async for event in events:
-        if event.position not in touched:
+        if event.position not in affected:
             continue
         passed = await walk.pass_time(
             KnowledgePoint(event.position - 1, instant_from_message(event.recorded_time))

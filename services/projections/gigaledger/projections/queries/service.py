@@ -31,7 +31,7 @@ from gigaledger.projections.exceptions.queries import (
 )
 from gigaledger.projections.investment.counterfactual_queries import query_counterfactual
 from gigaledger.projections.queries import drill_down
-from gigaledger.projections.queries.changes import changes, positions_touched
+from gigaledger.projections.queries.changes import affected_positions, changes
 from gigaledger.projections.queries.errors import UnknownProjectionError
 from gigaledger.projections.queries.read_spec import (
     known_by,
@@ -218,9 +218,9 @@ class ProjectionService(ProjectionServiceServicer):
                     str(request.WhichOneof("since")),
                     f"is position {since.position}, after {to_position}, which it is compared with",
                 )
-            touched = await positions_touched(snapshot, since.position)
+            affected = await affected_positions(snapshot, since.position)
             events = self._events(question.book, since.position, to_position)
-            async for part in changes(snapshot, question, since, events, touched):
+            async for part in changes(snapshot, question, since, events, affected):
                 if isinstance(part, EventChanges):
                     yield QueryChangesResponse(event=part)
                 else:

@@ -235,7 +235,7 @@ _ALL_ROWS = {
 
 # Documents that anything was recorded or reversed of, and those whose sums depend on them: what
 # stands open of an order takes its invoices, and of an invoice its payments.
-_TOUCHED = statement("""
+_AFFECTED = statement("""
     WITH moved_order AS (
         SELECT purchase_order FROM round_trip_order WHERE {affected}
         UNION
@@ -269,7 +269,7 @@ _TOUCHED = statement("""
            ARRAY(SELECT settlement FROM payment) AS settlements
 """)
 
-_TOUCHED_ROWS = {
+_AFFECTED_ROWS = {
     "orders": "(SELECT * FROM round_trip_order WHERE purchase_order = ANY(%(parties)s::text[]))",
     "goods": "(SELECT * FROM round_trip_goods WHERE purchase_order = ANY(%(orders)s::text[]))",
     "invoices": "(SELECT * FROM round_trip_invoice WHERE document = ANY(%(documents)s::text[]))",
@@ -331,9 +331,9 @@ SUBTOTALS = subtotals(
     "round_trip_subtotal",
     _KEYS,
     _AMOUNTS,
-    touched=_TOUCHED,
+    affected=_AFFECTED,
     of_rows=statement(_BY_DAY, **_PARTS, **_WITHOUT_DOCUMENT, **_ALL_ROWS),
-    of_touched=statement(_BY_DAY, **_PARTS, **_WITHOUT_DOCUMENT, **_TOUCHED_ROWS),
+    of_affected=statement(_BY_DAY, **_PARTS, **_WITHOUT_DOCUMENT, **_AFFECTED_ROWS),
 )
 """Additions of each day."""
 
@@ -389,13 +389,13 @@ BY_EVENT = statement(
         AND (amount, undisclosed) <> (0, 0)
 """,
     **_PARTS,
-    **_TOUCHED_ROWS | {"counts": "{counted}"},
+    **_AFFECTED_ROWS | {"counts": "{counted}"},
     place="position",
     time="recorded_time",
     order_document="purchase_order",
     invoice_document="invoice",
     payment_document="payment",
 )
-"""Contributions of some events, given all documents that they touch. They add up to the same over a
-day, except for open items, to which no single event contributes.
+"""Contributions of some events, given all documents that they concern. They add up to the same over
+a day, except for open items, to which no single event contributes.
 """

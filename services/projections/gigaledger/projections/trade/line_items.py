@@ -128,7 +128,7 @@ class _Purchases:
         """Return those of so many rows from a position on."""
         suppliers = self._standing_for("supplier_investor")
         customers = self._standing_for("customer_investee")
-        (touched,) = await self.snapshot.planned_rows(
+        (affected,) = await self.snapshot.planned_rows(
             first_rows(
                 self.measures,
                 of_supplier=suppliers is not None,
@@ -139,8 +139,8 @@ class _Purchases:
             suppliers=suppliers,
             customers=customers,
         )
-        last_position, row_count = touched.pop("last_position"), touched.pop("row_count")
-        movements = await read_purchases(self.snapshot, self.groups, self.measures, touched)
+        last_position, row_count = affected.pop("last_position"), affected.pop("row_count")
+        movements = await read_purchases(self.snapshot, self.groups, self.measures, affected)
         return Batch(
             self.wanted.of(item for movement in movements for item in _of(movement)),
             last_position if row_count >= most_rows else None,

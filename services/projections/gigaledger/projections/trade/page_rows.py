@@ -1,7 +1,7 @@
 """The rows with which pages of purchases begin, in order of position: the statements. Pure.
 
 A page reads the first rows from a position on that may contribute, and then the contributions of
-the documents that they touch. The parties of a document may have been corrected since: rows that
+the documents that they concern. The parties of a document may have been corrected since: rows that
 may belong to the requested parties are read, and their contributions decide.
 """
 
@@ -38,7 +38,7 @@ class _Rows:
 
     Attributes:
         table: their table.
-        documents: the documents that they touch: orders that name the parties, orders whose goods
+        documents: the documents that they concern: orders that name the parties, orders whose goods
             count, invoices and payments.
         named: ways in which parties may be named.
         condition: condition on the rows.
@@ -99,7 +99,7 @@ def first_rows(measures: Sequence[Measure], *, of_supplier: bool, of_customer: b
     """Return a query of the first rows from a position on that may contribute to measures.
 
     It gives one row: their number, the last position, and arrays of their positions and of the
-    documents that they touch.
+    documents that they concern.
 
     Args:
         measures: some of `MEASURES`.

@@ -119,7 +119,7 @@ async def read_purchases(
     snapshot: Snapshot,
     groups: Mapping[str, str],
     measures: Collection[Measure],
-    touched: Mapping[str, object],
+    affected: Mapping[str, object],
 ) -> list[Movement]:
     """Return the contributions of some events to some measures of purchases.
 
@@ -129,10 +129,10 @@ async def read_purchases(
         snapshot: a snapshot of the projection.
         groups: groups of the parties.
         measures: the requested measures.
-        touched: arrays of the positions of these events and of all documents that they touch.
+        affected: arrays of the positions of these events and of all documents that they concern.
     """
     names = [measure.name for measure in measures]
-    rows = await snapshot.planned_rows(BY_EVENT, measures=names, **touched)
+    rows = await snapshot.planned_rows(BY_EVENT, measures=names, **affected)
     return _between(groups, map(_movement, rows))
 
 
