@@ -40,6 +40,7 @@ from tests.facts import (
     received,
     reversed_entry,
     tax,
+    terms,
 )
 from tests.hypothesis_profiles import examples
 from tests.instruments import contributed, formed
@@ -284,6 +285,33 @@ def test_time_alone_breaks_and_heals() -> None:
     [overfunded] = exceptions(log, "SX-INV-01", later(60))
     assert overfunded.cleared_date == dt.date(2026, 1, 20)
     assert overfunded.cleared_position is None
+
+
+def test_one_rule_flags_money_before_during_and_after_an_agreement() -> None:
+    log = Log()
+
+    def flagged() -> list[tuple[str, str]]:
+        found = [one for one in exceptions(log) if one.rule in {"SX-INV-01", "SX-INV-02"}]
+        return sorted(
+            (one.rule, "open" if one.cleared_position is None else "cleared") for one in found
+        )
+
+    letter = fact("letter_of_intent_signed", agreement="AGR", terms=terms(binding=False))
+    log.append(*parties("SUP", "CUS"), letter, funded(500_000))
+    assert flagged() == [("SX-INV-02", "open")]
+
+    log.append(definitive())
+    assert flagged() == [("SX-INV-01", "open"), ("SX-INV-02", "cleared")]
+
+    log.append(fact("agreement_terminated", agreement="AGR"))
+    assert flagged() == [("SX-INV-01", "cleared"), ("SX-INV-02", "cleared")]
+
+    log.append(funded(1, "FUND-2"))
+    assert flagged() == [
+        ("SX-INV-01", "cleared"),
+        ("SX-INV-02", "cleared"),
+        ("SX-INV-02", "open"),
+    ]
 
 
 def test_an_undisclosed_commitment_is_not_zero() -> None:

@@ -168,6 +168,10 @@ class Funding:
             return
         self.definitive |= posting.kind == "definitive_agreement_executed"
         self.terms = posting.fact.terms
+        if self.binding:
+            # What came too early is bound from now on, also after the end of the agreement.
+            for held in self.contributions.values():
+                held.under_binding |= not held.ended
 
     def _change_capacity(self, posting: Posting, power_kw: int) -> None:
         self._certified.append((posting.effective_date, posting.fact.power_basis, power_kw))
@@ -237,8 +241,7 @@ def find_returned_early(state: Funding, _policy: Policy, _day: dt.date) -> Itera
 def find_unbound(state: Funding, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
     """Find contributions under an agreement that was not binding or had ended (SX-INV-02)."""
     for number, held in state.contributions.items():
-        healed = state.binding and not held.ended
-        if not held.under_binding and held.remaining_minor != 0 and not healed:
+        if not held.under_binding and held.remaining_minor != 0:
             why = "had ended" if held.ended else "did not bind"
             yield Finding(
                 f"{number} is funded although the agreement {why}", (held.position,), number
