@@ -51,6 +51,14 @@ def left_running(folder: Path) -> list[list[str]]:
     return found
 
 
+def test_the_demo_of_the_network(home: Shell) -> None:
+    done = home("demo", "--network")
+
+    assert done.code == 0, done.err
+    assert "Circular flows: commitment; USD" in done.out
+    assert "138.00" in done.out
+
+
 def test_the_demo(home: Shell, folder: Path) -> None:
     done = home("demo")
 

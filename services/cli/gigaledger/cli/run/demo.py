@@ -1,4 +1,4 @@
-"""`gigaledger demo`: the example deal, through a real ledger into real answers."""
+"""`gigaledger demo`: example data, through a real ledger into real answers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from gigaledger.cli import client
@@ -24,6 +25,7 @@ from gigaledger.cli.output import (
     notice,
     table,
 )
+from gigaledger.cli.report.flow_reports import circular_flow_tables
 from gigaledger.cli.run.examples import example_path
 from gigaledger.cli.run.interruption import Interruption
 from gigaledger.cli.run.processes import check_alive, free_addresses
@@ -34,6 +36,7 @@ from gigaledger.common.settings import Settings
 from gigaledger.v1.projections_pb2 import (
     QueryCapacityRequest,
     QueryCapacityResponse,
+    QueryCircularFlowsRequest,
     QueryInvestmentRequest,
     QueryInvestmentResponse,
     QueryRoundTripRequest,
@@ -46,22 +49,32 @@ from gigaledger.v1.projections_pb2_grpc import ProjectionServiceStub
 from rich.console import RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-EXAMPLE = "nvidia-openai-plan.jsonl"
-OPENED_AT = dt.datetime(2025, 9, 22, tzinfo=dt.UTC)
-"""Start of the book's clock: the day of the first fact in the example."""
-CHECKPOINTS = (
-    dt.date(2025, 12, 31),
-    dt.date(2026, 12, 31),
-    dt.date(2027, 12, 31),
-    dt.date(2028, 12, 31),
-    dt.date(2029, 1, 31),
-)
-"""Ends of the plan's years, and the month in which the last rack is paid."""
 CATCH_UP_SECONDS = 60.0
 
 
-def run_demo(settings: Settings) -> None:
-    """Start everything, load the example, print the answers, stop everything.
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Facts to load, and what to show of them.
+
+    Attributes:
+        file: name of the file of facts.
+        title: display name of the book.
+        noun: what is loaded, in a sentence.
+        opened_at: start of the book's clock: the day of the first fact.
+        dates: the days that answers are shown for.
+        show: prints the answers, given the service, the book, the days, and what to reflect.
+    """
+
+    file: str
+    title: str
+    noun: str
+    opened_at: dt.datetime
+    dates: tuple[dt.date, ...]
+    show: Callable[[ProjectionServiceStub, str, list[ReadSpec]], None]
+
+
+def run_demo(settings: Settings, example: Example) -> None:
+    """Start everything, load an example, print the answers, stop everything.
 
     Raises:
         CommandError: something did not work; the services' logs are kept then.
@@ -91,11 +104,15 @@ def run_demo(settings: Settings) -> None:
             if settings.database_url:
                 book_id = f"demo-{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S-%f}"
                 notice(f"The book {book_id} stays in your database.")
-            last_position = _load(ledger_address, book_id, pause)
+            last_position = _load(example, ledger_address, book_id, pause)
             with client.projections(projections_address) as stub:
                 _catch_up(stub, f"books/{book_id}", last_position, pause)
                 interruption.check()
-                _print_answers(stub, f"books/{book_id}", last_position)
+                reads = [
+                    ReadSpec(as_of=date_to_message(as_of), min_position=last_position)
+                    for as_of in example.dates
+                ]
+                example.show(stub, f"books/{book_id}", reads)
             check_alive(stack.services)
     notice("Everything is stopped again. `gigaledger up` keeps it running.")
 
@@ -122,15 +139,16 @@ def _working_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def _load(address: str, book_id: str, pause: Callable[[], None]) -> int:
-    """Append the example to a fresh book and return the last position."""
-    path = example_path(EXAMPLE)
+def _load(example: Example, address: str, book_id: str, pause: Callable[[], None]) -> int:
+    """Append an example to a fresh book and return the last position."""
+    path = example_path(example.file)
     with client.ledger(address) as connected, opened(str(path), None) as (requests, _):
-        name = "The plan of September 2025, carried out"
-        book = connected.create_book(book_id, display_name=name, opened_time=OPENED_AT)
+        book = connected.create_book(
+            book_id, display_name=example.title, opened_time=example.opened_at
+        )
         items = list(requests)
         with _progress() as progress:
-            task = progress.add_task("Appending the example deal", total=len(items))
+            task = progress.add_task(f"Appending {example.noun}", total=len(items))
 
             def done(_item: FileRequest) -> None:
                 progress.advance(task)
@@ -165,8 +183,7 @@ def _progress() -> Progress:
     )
 
 
-def _print_answers(stub: ProjectionServiceStub, book: str, position: int) -> None:
-    reads = [ReadSpec(as_of=date_to_message(as_of), min_position=position) for as_of in CHECKPOINTS]
+def _show_plan(stub: ProjectionServiceStub, book: str, reads: list[ReadSpec]) -> None:
     capacity = [
         stub.QueryCapacity(QueryCapacityRequest(book=book, read=read), timeout=client.CALL_SECONDS)
         for read in reads
@@ -194,13 +211,71 @@ def _print_answers(stub: ProjectionServiceStub, book: str, position: int) -> Non
     for part in (
         capacity_by_date(capacity),
         investment_by_date(investment),
-        round_trip_by_date(round_trip),
+        round_trip_by_date(round_trip, RoundTripBasis.ROUND_TRIP_BASIS_CASH),
     ):
         out.print(part)
         out.print()
     for answer in round_trip[-1:]:
         if answer.caveat:
             out.print(answer.caveat)
+
+
+def _show_network(stub: ProjectionServiceStub, book: str, reads: list[ReadSpec]) -> None:
+    investment = [
+        stub.QueryInvestment(
+            QueryInvestmentRequest(book=book, read=read), timeout=client.CALL_SECONDS
+        )
+        for read in reads
+    ]
+    round_trip = stub.QueryRoundTrip(
+        QueryRoundTripRequest(book=book, read=reads[-1]), timeout=client.CALL_SECONDS
+    )
+    flows = stub.QueryCircularFlows(
+        QueryCircularFlowsRequest(book=book, read=reads[-1]), timeout=client.CALL_SECONDS
+    )
+    out = console()
+    if flows.context.hypothetical:
+        out.print(hypothetical_banner())
+    commitments = RoundTripBasis.ROUND_TRIP_BASIS_COMMITMENT
+    out.print(investment_by_date(investment))
+    out.print()
+    out.print(round_trip_by_date([round_trip], commitments))
+    out.print()
+    committed = [graph for graph in flows.flows if graph.basis == commitments]
+    del flows.flows[:]
+    flows.flows.extend(committed)
+    for part in circular_flow_tables(flows):
+        out.print(part)
+
+
+PLAN = Example(
+    file="nvidia-openai-plan.jsonl",
+    title="The plan of September 2025, carried out",
+    noun="the example deal",
+    opened_at=dt.datetime(2025, 9, 22, tzinfo=dt.UTC),
+    # Ends of the plan's years, and the month in which the last rack is paid.
+    dates=(
+        dt.date(2025, 12, 31),
+        dt.date(2026, 12, 31),
+        dt.date(2027, 12, 31),
+        dt.date(2028, 12, 31),
+        dt.date(2029, 1, 31),
+    ),
+    show=_show_plan,
+)
+NETWORK = Example(
+    file="ai-network.jsonl",
+    title="The public network around OpenAI",
+    noun="the network",
+    opened_at=dt.datetime(2025, 3, 7, tzinfo=dt.UTC),
+    dates=(
+        dt.date(2025, 9, 30),
+        dt.date(2025, 12, 31),
+        dt.date(2026, 3, 31),
+        dt.date(2026, 7, 31),
+    ),
+    show=_show_network,
+)
 
 
 def capacity_by_date(answers: Iterable[QueryCapacityResponse]) -> RenderableType:
@@ -263,26 +338,29 @@ def investment_by_date(answers: Iterable[QueryInvestmentResponse]) -> Renderable
     return made
 
 
-def round_trip_by_date(answers: Iterable[QueryRoundTripResponse]) -> RenderableType:
-    """Return the round trip in cash, a row for each date and pair."""
+def round_trip_by_date(
+    answers: Iterable[QueryRoundTripResponse], basis: RoundTripBasis.ValueType
+) -> RenderableType:
+    """Return the round trip on one basis, a row for each date and pair."""
     answers = list(answers)
+    words, bought, invested = _BASES[basis]
     made = table(
-        _title("Round trip in cash, billions", (answer.context for answer in answers)),
+        _title(f"Round trip {words}, billions", (answer.context for answer in answers)),
         "as of",
         "pair",
-        "paid",
-        "funded",
+        bought,
+        invested,
         "net balance",
         "recycled",
-        "of funded",
-        "of paid",
+        f"of {invested}",
+        f"of {bought}",
         "position",
         numbers_from=2,
     )
     for answer in answers:
         for pair in answer.pairs:
             for balance in pair.balances:
-                if balance.basis != RoundTripBasis.ROUND_TRIP_BASIS_CASH:
+                if balance.basis != basis:
                     continue
                 add_row(
                     made,
@@ -299,6 +377,13 @@ def round_trip_by_date(answers: Iterable[QueryRoundTripResponse]) -> RenderableT
                     ],
                 )
     return made
+
+
+_BASES = {
+    RoundTripBasis.ROUND_TRIP_BASIS_CASH: ("in cash", "paid", "funded"),
+    RoundTripBasis.ROUND_TRIP_BASIS_COMMITMENT: ("of commitments", "ordered", "committed"),
+}
+"""In words, with the names of purchases and investment."""
 
 
 def _title(title: str, contexts: Iterable[ReadContext]) -> str:
