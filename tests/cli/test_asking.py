@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
+from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -333,6 +335,29 @@ def test_what_cannot_be_done_to_a_projection(
     done = services("projection", *arguments, "--book", plan)
 
     assert (done.code, words in done.err) == (code, True), done.err
+
+
+def test_an_address_of_something_else_is_named_as_what_it_is(services: Shell) -> None:
+    ledger, projections = (
+        services.environment[f"GIGALEDGER_{name}_ADDRESS"] for name in ("LEDGER", "PROJECTIONS")
+    )
+    with HTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as web:
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        page = f"127.0.0.1:{web.server_port}"
+        done = {
+            "the projections, and not the ledger": services(
+                "book", "list", "--ledger", projections
+            ),
+            "the ledger, and not the projections": services(
+                "report", "capacity", "--projections", ledger
+            ),
+            "a web server, and not the ledger": services("book", "list", "--ledger", page),
+        }
+        web.shutdown()
+
+    for message, ended in done.items():
+        assert ended.code == ExitCode.UNAVAILABLE, ended.err
+        assert message in ended.err
 
 
 def test_health(services: Shell, alone: Shell) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import grpc
 from gigaledger.cli.errors import CommandError, ExitCode
+from gigaledger.cli.wrong_address import is_web_server, service_at
 from gigaledger.client import Client, GigaledgerError, RetryPolicy, connect
 from gigaledger.client.calls import PROJECTIONS
 from gigaledger.client.errors import error_of_call
@@ -88,7 +89,21 @@ def exit_code(error: GigaledgerError) -> ExitCode:
 def _command_error(error: GigaledgerError, service: _Service) -> CommandError:
     ending = exit_code(error)
     where = f"the {service.name} service at {service.address}"
+    if error.code is grpc.StatusCode.UNIMPLEMENTED and not error.reason:
+        found = service_at(service.address) or "another gRPC service"
+        return CommandError(
+            f"at {service.address} is {found}, and not the {service.name} service",
+            ExitCode.UNAVAILABLE,
+            f"Name the right address with {service.option} HOST:PORT.",
+        )
     if error.code is grpc.StatusCode.UNAVAILABLE and not error.reason:
+        if is_web_server(service.address):
+            return CommandError(
+                f"at {service.address} is a web server, and not the {service.name} service",
+                ExitCode.UNAVAILABLE,
+                "The page and the metrics have ports of their own: name that of the service with"
+                f" {service.option} HOST:PORT.",
+            )
         return CommandError(
             f"cannot reach {where}",
             ending,
