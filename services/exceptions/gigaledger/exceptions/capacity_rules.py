@@ -1,4 +1,7 @@
-"""Rules about capacity: claims, certificates and the hardware behind them (SX-CAP-01 to 04)."""
+"""Rules about capacity: claims, certificates and the hardware behind them.
+
+SX-CAP-01 to SX-CAP-04, and SX-CUT-04 for capacity that is taken out of service.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,11 @@ from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 
+from gigaledger.exceptions.cut_off import (
+    TAKEN_BACK_EARLY,
+    TAKEN_BACK_EARLY_STATEMENT,
+    BalanceByDay,
+)
 from gigaledger.exceptions.descriptions import kilowatts_text
 from gigaledger.exceptions.policy import Policy
 from gigaledger.exceptions.posting import Posting
@@ -77,6 +85,7 @@ class Milestone:
         self.withdrawn_kw = 0
         self.claims: list[int] = []
         self.certificates: list[int] = []
+        self.in_service = BalanceByDay()
 
     def apply(self, posting: Posting, _context: RuleContext) -> None:
         """Fold a posting."""
@@ -93,9 +102,13 @@ class Milestone:
                 self.withdrawn_kw -= min(self.withdrawn_kw, power_kw)
                 self.certified_kw += power_kw
                 self.certificates.append(posting.position)
+                self.in_service.change(posting, power_kw)
             case "capacity_certification_reversed":
                 self.certified_kw -= power_kw
                 self.withdrawn_kw += power_kw
+                self.in_service.change(posting, -power_kw)
+            case "capacity_retired":
+                self.in_service.change(posting, -power_kw)
 
 
 def find_partly_certified(state: Milestone, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
@@ -108,6 +121,11 @@ def find_partly_certified(state: Milestone, _policy: Policy, _day: dt.date) -> I
             f" and {kilowatts_text(claimed_kw)} are claimed"
         )
         yield Finding(text, (*state.claims, *state.certificates))
+
+
+def find_retired_early(state: Milestone, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
+    """Find capacity taken out of service before it was certified (SX-CUT-04)."""
+    yield from state.in_service.find_negative(f"certified capacity of {state.name}")
 
 
 def find_claimed_beyond_plan(state: Milestone, _policy: Policy, _day: dt.date) -> Iterator[Finding]:
@@ -258,11 +276,17 @@ TOPICS = (
         kinds=_CERTIFICATES
         | {
             *("capacity_milestone_planned", "capacity_milestone_claimed"),
-            "capacity_claim_rejected",
+            *("capacity_claim_rejected", "capacity_retired"),
         },
         subjects=_milestones,
         new_state=Milestone,
         rules=(
+            SubjectRule(
+                TAKEN_BACK_EARLY,
+                Severity.WARNING,
+                TAKEN_BACK_EARLY_STATEMENT,
+                find_retired_early,
+            ),
             SubjectRule(
                 "SX-CAP-02",
                 Severity.WARNING,

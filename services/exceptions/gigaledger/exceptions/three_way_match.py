@@ -167,6 +167,7 @@ class Trade:
                 line.amount.currency_code or line.unit_price.currency_code
             )
             self.lines[line.line] = _Line(line.quantity, amount)
+            self._change(f"units of line {line.line} ordered", posting, line.quantity)
 
     def _amend(self, posting: Posting) -> None:
         fact, line = posting.fact, self.lines.get(posting.fact.line)
@@ -181,11 +182,13 @@ class Trade:
             elif line.quantity:
                 line.amount_minor += line.amount_minor * fact.quantity_delta // line.quantity
         line.quantity += fact.quantity_delta
+        self._change(f"units of line {fact.line} ordered", posting, fact.quantity_delta)
 
     def _cancel(self, posting: Posting) -> None:
         fact, line = posting.fact, self.lines.get(posting.fact.line)
         if line is not None:
             line.cancelled += fact.quantity
+            self._change(f"units of line {fact.line} ordered", posting, -fact.quantity)
             value = None
             if line.amount_minor is not None and line.quantity:
                 value = Fraction(line.amount_minor * fact.quantity, line.quantity)
