@@ -19,8 +19,9 @@ from gigaledger.v1.projections_pb2 import PartyLevel, QueryRoundTripRequest
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from tests.facts import credited, day, invoiced, paid, parties, placed
 from tests.projections.conftest import SCHEMA, ReadModels
-from tests.projections.log import example
+from tests.projections.log import example, log_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "sql.md").read_text("utf-8")
 QUERIES = {
@@ -77,8 +78,45 @@ async def test_the_page_gives_the_figures_of_the_reports(
     assert [row["projection"] for row in asked["freshness"]] == [p.name for p in PROJECTIONS]
 
 
+async def test_open_invoices_by_age(database_url: str, read_models: ReadModels) -> None:
+    """As of 2028-06-30: paid in part, credited in full, not due, and without a due date."""
+
+    def due(month: int, date: int) -> dict[str, int]:
+        return day(dt.date(2028, month, date))
+
+    await read_models.apply(
+        log_of(
+            [
+                *parties("SUP", "CUS"),
+                placed(),
+                invoiced(500, "A", due_date=due(3, 31)),
+                paid(200, "P-A", invoice="A"),
+                invoiced(500, "B", due_date=due(4, 30)),
+                credited(500, invoice="B"),
+                invoiced(500, "C", due_date=due(5, 1)),
+                invoiced(500, "D", due_date=due(6, 29)),
+                invoiced(500, "E", due_date=due(6, 30)),
+                invoiced(500, "F"),
+                invoiced(500, "G", due_date=due(4, 1)),
+            ]
+        )
+    )
+    query = QUERIES["open invoices by age"].encode()
+    with psycopg.connect(database_url, options=READER, row_factory=dict_row) as connection:
+        rows = connection.execute(query).fetchall()
+
+    assert [(row["document"], row["open_minor"], row["overdue"]) for row in rows] == [
+        ("PO-1/A", 300, "over 90 days"),
+        ("PO-1/G", 500, "61 to 90 days"),
+        ("PO-1/C", 500, "31 to 60 days"),
+        ("PO-1/D", 500, "1 to 30 days"),
+        ("PO-1/E", 500, "not due"),
+        ("PO-1/F", 500, "no due date"),
+    ]
+
+
 async def test_every_query_of_the_page_is_run(asked: dict[str, list[dict[str, Any]]]) -> None:
-    assert PAGE.count("```sql") == len(QUERIES) == len(asked) == 9
+    assert PAGE.count("```sql") == len(QUERIES) == len(asked) == 10
 
 
 async def test_a_reader_reads_views_alone(database_url: str, read_models: ReadModels) -> None:

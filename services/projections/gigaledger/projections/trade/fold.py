@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from gigaledger.common.invoices import recoverable_tax_minor
-from gigaledger.common.quantities import money_from_message
+from gigaledger.common.quantities import date_from_message, money_from_message
 from gigaledger.projections.engine.folding import Row, disclosed_money_columns, money_columns
 from gigaledger.projections.engine.projection import Projection
 from gigaledger.projections.shared.agreement_terms import terms_folds
@@ -137,13 +137,16 @@ def _invoice(fact: InvoiceIssued | CreditNoteIssued, sign: int) -> Row:
             "tax_minor": sign * recoverable_tax_minor(fact.taxes),
             "currency": fact.amount.currency_code,
             "order_amount_minor": None,
+            "due_date": None,
         },
     )
 
 
 def _invoiced(fact: InvoiceIssued) -> Iterator[Row]:
     row = _invoice(fact, 1)
-    yield Row(row.table, {**row.columns, "order_amount_minor": _document_minor(fact)})
+    due_date = date_from_message(fact.due_date) if fact.HasField("due_date") else None
+    own = {"order_amount_minor": _document_minor(fact), "due_date": due_date}
+    yield Row(row.table, {**row.columns, **own})
 
 
 def _credited(fact: CreditNoteIssued) -> Iterator[Row]:

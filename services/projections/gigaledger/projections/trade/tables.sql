@@ -46,7 +46,8 @@ CREATE TABLE round_trip_invoice (
     amount_minor bigint NOT NULL,
     tax_minor bigint NOT NULL,
     currency text NOT NULL,
-    order_amount_minor bigint
+    order_amount_minor bigint,
+    due_date date
 );
 CREATE INDEX ON round_trip_invoice (document);
 CREATE INDEX ON round_trip_invoice (purchase_order);
@@ -57,6 +58,7 @@ COMMENT ON TABLE round_trip_invoice IS 'Invoices, and credit notes (negative)';
 COMMENT ON COLUMN round_trip_invoice.amount_minor IS 'What is claimed, with all taxes';
 COMMENT ON COLUMN round_trip_invoice.tax_minor IS 'The recoverable taxes in it';
 COMMENT ON COLUMN round_trip_invoice.document IS 'Full name: order/invoice, or buyer:supplier/invoice without an order';
+COMMENT ON COLUMN round_trip_invoice.due_date IS 'When payment is due; null if not stated, and for a credit note';
 COMMENT ON COLUMN round_trip_invoice.order_amount_minor IS 'The amount in the currency of the order; null for a credit note, which has the rate of its invoice';
 
 CREATE TABLE round_trip_payment (
